@@ -1,0 +1,17 @@
+//! The aggregator: takes events off the queue in claims, stores each exactly once with counters
+//! that agree, and answers questions about them.
+//!
+//! - [`Aggregator`]: workers and HTTP routes over any queue and any store
+//! - [`store`]: the PostgreSQL store
+//! - [`Application`]: the aggregator as a process of its own, over Redis and PostgreSQL
+
+mod application;
+mod routes;
+mod service;
+mod settings;
+pub mod store;
+mod worker;
+
+pub use application::{Application, BuildError, RedisCheck, migrate};
+pub use service::{Aggregator, RunError, StoreCheck};
+pub use settings::{Command, Settings, WorkerArgs};

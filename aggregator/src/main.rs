@@ -1,0 +1,24 @@
+//! The `aggregator` program.
+
+use aggregator::{Application, Command, Settings};
+use clap::Parser;
+use common::{lifecycle, telemetry};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let settings = Settings::parse();
+    telemetry::init(&settings.log)?;
+    match settings.command {
+        Some(Command::Migrate) => {
+            aggregator::migrate(&settings).await?;
+            println!("The tables are up to date.");
+        }
+        None => {
+            let stop = lifecycle::stop_on_signal()?;
+            Application::build(&settings)?
+                .run_until_stopped(stop)
+                .await?;
+        }
+    }
+    Ok(())
+}

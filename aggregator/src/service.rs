@@ -1,0 +1,259 @@
+//! Workers and HTTP routes over any queue and any store.
+
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use actix_web::web::ServiceConfig;
+use async_trait::async_trait;
+use common::{
+    clock::{Clock, Ids, SystemClock},
+    config::LimitArgs,
+    http::{health::Dependency, server},
+    lifecycle::Backoff,
+    queue::{Consumer, memory::MemoryQueue},
+    store::{Store, StoreError},
+};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{WorkerArgs, routes::Api, worker::Worker};
+
+/// Workers for `/ingest` where the queue is Redis: one commits while the next batch gathers.
+const INGEST_WORKERS: usize = 2;
+/// Most events of `/ingest` that wait in memory where the queue is Redis.
+const INGEST_MAX_LEN: u64 = 100_000;
+/// What workers get to finish even if requests have used up the grace period.
+const SHORTEST_GRACE: Duration = Duration::from_millis(200);
+/// How long closing the store's connections may take.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Workers and HTTP routes over a queue and a store.
+///
+/// `POST /ingest` goes through a queue in memory with workers of its own. Where that is the only
+/// queue (standalone), `POST /publish` goes through the same.
+pub struct Aggregator {
+    store: Arc<dyn Store>,
+    /// One for each worker of the queue that other processes see too.
+    shared: Vec<Arc<dyn Consumer>>,
+    local: Arc<MemoryQueue>,
+    local_workers: usize,
+    workers: WorkerArgs,
+    limits: LimitArgs,
+    clock: Arc<dyn Clock>,
+    ids: Arc<Ids>,
+    migrated: Arc<AtomicBool>,
+}
+
+/// Why it stopped without being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The tables cannot be brought to what this version needs.
+    #[error("{0}; check that no newer version has used this database")]
+    Schema(#[source] StoreError),
+    /// A worker panicked. What it had claimed is adopted after its lease.
+    #[error("a worker crashed: {0}; start again, and report this as a defect")]
+    Crashed(#[from] JoinError),
+    /// The listener failed.
+    #[error("the listening socket failed: {0}; start again")]
+    Socket(#[from] std::io::Error),
+}
+
+impl Aggregator {
+    /// Over a queue shared with other processes: a consumer for each worker, at least one.
+    #[must_use]
+    pub fn over(
+        consumers: Vec<Arc<dyn Consumer>>,
+        store: Arc<dyn Store>,
+        workers: WorkerArgs,
+        limits: LimitArgs,
+    ) -> Self {
+        let local = Arc::new(MemoryQueue::new(INGEST_MAX_LEN));
+        Self {
+            shared: consumers,
+            local_workers: INGEST_WORKERS,
+            ..Self::in_process(local, store, workers, limits)
+        }
+    }
+
+    /// Over a queue inside this process.
+    #[must_use]
+    pub fn in_process(
+        queue: Arc<MemoryQueue>,
+        store: Arc<dyn Store>,
+        workers: WorkerArgs,
+        limits: LimitArgs,
+    ) -> Self {
+        Self {
+            store,
+            shared: Vec::new(),
+            local: queue,
+            local_workers: workers.workers.into(),
+            workers,
+            limits,
+            clock: Arc::new(SystemClock),
+            ids: Arc::default(),
+            migrated: Arc::default(),
+        }
+    }
+
+    /// Adds its paths to a server.
+    pub fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+        let queue: Arc<dyn Consumer> = match self.shared.first() {
+            Some(consumer) => consumer.clone(),
+            None => self.local.clone(),
+        };
+        let api = Api {
+            store: self.store.clone(),
+            queue,
+            ingest: self.local.clone(),
+            limits: self.limits,
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            started: Instant::now(),
+        };
+        move |config| api.clone().routes(config)
+    }
+
+    /// Works, and serves `routes`, until `stop`. Then workers of a shared queue claim no more,
+    /// requests are answered, and last the workers that those requests wait for end, all within
+    /// `grace`.
+    ///
+    /// # Errors
+    /// [`RunError`] if it had to give up.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+        stop: CancellationToken,
+        grace: Duration,
+    ) -> Result<(), RunError> {
+        let answered = CancellationToken::new();
+        let store = self.store.clone();
+        let workers = tokio::spawn({
+            let (stop, answered) = (stop.clone(), answered.clone());
+            // However the workers end, nothing is served without them.
+            let last_one_out = stop.clone().drop_guard();
+            async move {
+                let _last_one_out = last_one_out;
+                self.work(stop, answered).await
+            }
+        });
+        let stopped_at = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                stop.cancelled().await;
+                Instant::now()
+            }
+        });
+        server::serve(listener, routes, stop.clone(), grace).await?;
+        answered.cancel();
+        // It returned because of `stop`, or at once if its listener failed: then the workers go too.
+        stop.cancel();
+        let left = grace.saturating_sub(stopped_at.await?.elapsed());
+        let worked = timeout(left.max(SHORTEST_GRACE), workers).await;
+        let closed = timeout(CLOSED_WITHIN, store.close()).await;
+        if worked.is_err() || closed.is_err() {
+            tracing::warn!("claims that did not finish in time are left to be adopted");
+        }
+        worked.unwrap_or(Ok(Ok(())))?
+    }
+
+    async fn work(
+        self,
+        stop: CancellationToken,
+        answered: CancellationToken,
+    ) -> Result<(), RunError> {
+        if !self.prepare(&stop).await? {
+            return Ok(());
+        }
+        let mut workers = JoinSet::new();
+        for consumer in &self.shared {
+            workers.spawn(self.worker(consumer.clone(), stop.clone()).run());
+        }
+        for _ in 0..self.local_workers {
+            let consumer: Arc<dyn Consumer> = self.local.clone();
+            workers.spawn(self.worker(consumer, answered.clone()).run());
+        }
+        while let Some(ended) = workers.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the database and brings its tables up to date. `false`: told to stop before.
+    async fn prepare(&self, stop: &CancellationToken) -> Result<bool, RunError> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.store.migrate().await {
+                Ok(()) => {
+                    self.migrated.store(true, Ordering::Release);
+                    return Ok(true);
+                }
+                Err(error @ StoreError::Schema(_)) => return Err(RunError::Schema(error)),
+                Err(error) => tracing::warn!(%error, "waiting for the database"),
+            }
+            if !backoff.pause(stop).await {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn worker(&self, consumer: Arc<dyn Consumer>, stop: CancellationToken) -> Worker {
+        Worker {
+            consumer,
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            batch_size: self.workers.batch_size.into(),
+            lease: self.workers.lease(),
+            stop,
+        }
+    }
+}
+
+/// `/ready` asks the store, once its tables are up to date.
+pub struct StoreCheck {
+    name: &'static str,
+    store: Arc<dyn Store>,
+    migrated: Arc<AtomicBool>,
+}
+
+impl StoreCheck {
+    /// `name` is what `/ready` calls the store.
+    #[must_use]
+    pub fn new(name: &'static str, aggregator: &Aggregator) -> Self {
+        Self {
+            name,
+            store: aggregator.store.clone(),
+            migrated: aggregator.migrated.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl Dependency for StoreCheck {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.store
+            .ping()
+            .await
+            .map_err(|_| "does not answer".to_owned())?;
+        if self.migrated.load(Ordering::Acquire) {
+            Ok(())
+        } else {
+            Err("its tables are not up to date yet".to_owned())
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use common::config::{LimitArgs, LogArgs, QueueArgs, Secret, ServerArgs};
+
+/// Takes events off Redis and stores each exactly once in PostgreSQL.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "aggregator", version, args_conflicts_with_subcommands = false)]
+pub struct Settings {
+    /// Address and port to listen on
+    #[arg(long, env, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    pub bind_addr: SocketAddr,
+
+    /// PostgreSQL database.
+    #[arg(
+        long,
+        help = "PostgreSQL database: postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE",
+        env,
+        value_name = "URL",
+        hide_env_values = true,
+        required = true,
+        global = true
+    )]
+    pub database_url: Option<Secret>,
+
+    /// Redis server: redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS
+    #[arg(
+        long,
+        env,
+        default_value = "redis://127.0.0.1:6379",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub redis_url: Secret,
+
+    /// Which queue.
+    #[command(flatten)]
+    pub queue: QueueArgs,
+
+    /// How claims are made.
+    #[command(flatten)]
+    pub workers: WorkerArgs,
+
+    /// How large requests to `/ingest` may be.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// How it listens and stops.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// What it logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    /// Instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Bring the tables up to date, and end
+    Migrate,
+}
+
+/// How claims are made.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct WorkerArgs {
+    /// Workers that claim and store at the same time
+    #[arg(long, env, default_value_t = 4, value_name = "COUNT",
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+
+    /// Most events in one claim, stored in one transaction
+    #[arg(long, env, default_value_t = 1000, value_name = "EVENTS",
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub batch_size: u16,
+
+    /// How long a claim outlives the last sign of its worker
+    #[arg(long, env, default_value_t = 30, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub lease_seconds: u16,
+}
+
+impl WorkerArgs {
+    /// [`WorkerArgs::lease_seconds`] as a duration.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.into())
+    }
+}
+
+impl Default for WorkerArgs {
+    fn default() -> Self {
+        Self {
+            workers: 4,
+            batch_size: 1000,
+            lease_seconds: 30,
+        }
+    }
+}

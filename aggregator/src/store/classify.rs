@@ -1,0 +1,99 @@
+//! What to do about an error of PostgreSQL, by its SQLSTATE
+//! ([appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)).
+
+use common::store::StoreError;
+use sqlx::migrate::MigrateError;
+
+/// What a caller should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Try again later.
+    Unavailable,
+    /// Not with this data.
+    Refused,
+    /// Not with these tables.
+    Schema,
+}
+
+/// Nothing was committed, or the server said so.
+pub(super) fn failure(error: sqlx::Error) -> StoreError {
+    let class = match &error {
+        sqlx::Error::Database(database) => database
+            .code()
+            .map_or(Class::Unavailable, |code| by_sqlstate(&code)),
+        sqlx::Error::Migrate(_)
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::ColumnDecode { .. } => Class::Schema,
+        // Connections, time-outs, and all that is not known: trying again loses nothing.
+        _ => Class::Unavailable,
+    };
+    let error = Box::new(error);
+    match class {
+        Class::Unavailable => StoreError::Unavailable(error),
+        Class::Refused => StoreError::Refused(error),
+        Class::Schema => StoreError::Schema(error),
+    }
+}
+
+/// The commit was sent. Unless the server itself said no, it may have happened.
+pub(super) fn commit_failure(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Database(_) => failure(error),
+        _ => StoreError::Uncertain(Box::new(error)),
+    }
+}
+
+/// A migration did not run.
+pub(super) fn migration_failure(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failure(error),
+        other => StoreError::Schema(Box::new(other)),
+    }
+}
+
+fn by_sqlstate(code: &str) -> Class {
+    match code.get(..2).unwrap_or_default() {
+        // Data exceptions, broken constraints, program limits.
+        "22" | "23" | "54" => Class::Refused,
+        // Unknown names and types, no right to them, unknown schema.
+        "42" | "3F" => Class::Schema,
+        // 40 serialization failure and deadlock, 53 disk full and too many connections, 25 read-only
+        // standby, 08 and 57 connections and shutdown, 55 lock not available, 58 the system.
+        _ => Class::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_class_has_its_answer() {
+        for (codes, class) in [
+            (
+                [
+                    "40001", "40P01", "53100", "53300", "53200", "25006", "08006", "57P01",
+                    "57P03", "57014", "55P03", "58030", "28000", "99999",
+                ]
+                .as_slice(),
+                Class::Unavailable,
+            ),
+            (
+                &["22P02", "22P05", "22003", "23514", "54000"],
+                Class::Refused,
+            ),
+            (&["42P01", "42703", "42501", "3F000"], Class::Schema),
+        ] {
+            for code in codes {
+                assert_eq!(by_sqlstate(code), class, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_answer_is_uncertain_only_once_the_commit_was_sent() {
+        let lost = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        assert!(matches!(failure(lost()), StoreError::Unavailable(_)));
+        assert!(matches!(commit_failure(lost()), StoreError::Uncertain(_)));
+    }
+}

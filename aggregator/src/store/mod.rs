@@ -1,0 +1,128 @@
+//! The PostgreSQL store.
+//!
+//! - [`record`]: a claim in one transaction
+//! - [`read`]: counters, events
+//! - [`horizon`]: a cursor that misses nothing
+//! - [`classify`]: what to do about an error
+
+mod classify;
+mod horizon;
+mod read;
+mod record;
+
+use std::{str::FromStr, time::Duration};
+
+use async_trait::async_trait;
+use common::{
+    event::{EventId, Topic},
+    queue::{Claim, WorkerId},
+    store::{EventQuery, Page, Recorded, Stats, Store, StoreError, StoredEvent},
+};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// Connections for the workers of `/ingest`.
+pub const INGEST_CONNECTIONS: u32 = 2;
+/// Connections for reads.
+pub const READ_CONNECTIONS: u32 = 4;
+/// How long a caller waits for a connection.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
+/// Longest statement of a reader, in milliseconds.
+const READ_WITHIN_MS: &str = "10000";
+/// Longest wait for a lock of a writer, in milliseconds. Others hold theirs for one batch.
+const LOCK_WITHIN_MS: &str = "30000";
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// The store in a PostgreSQL database, 13 or later.
+///
+/// Workers and readers have connections apart: readers cannot keep workers waiting, and the two run
+/// on different runtimes (workers outlive the HTTP server).
+pub struct Postgres {
+    writers: PgPool,
+    readers: PgPool,
+}
+
+/// `DATABASE_URL` cannot be read. It may hold a password: it is not shown.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "DATABASE_URL is no address of a database; give postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
+)]
+pub struct UrlError;
+
+impl Postgres {
+    /// Contacts nobody yet. Opens connections as they are needed: up to one for each of `workers`,
+    /// [`INGEST_CONNECTIONS`] and [`READ_CONNECTIONS`].
+    ///
+    /// # Errors
+    /// [`UrlError`] if `url` is no PostgreSQL address.
+    pub fn from_url(url: &str, workers: u16) -> Result<Self, UrlError> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(UrlError);
+        }
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| UrlError)?
+            .application_name("event-aggregator");
+        let writing = options.clone().options([("lock_timeout", LOCK_WITHIN_MS)]);
+        let reading = options.options([
+            ("statement_timeout", READ_WITHIN_MS),
+            ("default_transaction_read_only", "on"),
+        ]);
+        Ok(Self {
+            writers: pool(writing, u32::from(workers) + INGEST_CONNECTIONS),
+            readers: pool(reading, READ_CONNECTIONS),
+        })
+    }
+}
+
+fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_WITHIN)
+        .connect_lazy_with(options)
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        MIGRATIONS
+            .run(&self.writers)
+            .await
+            .map_err(classify::migration_failure)
+    }
+
+    async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
+        record::register(&self.writers, worker).await
+    }
+
+    async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
+        record::record(&self.writers, claim).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        read::stats(&self.readers).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page, StoreError> {
+        read::events(&self.readers, query).await
+    }
+
+    async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+        read::event(&self.readers, topic, id).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1")
+            .execute(&self.readers)
+            .await
+            .map_err(classify::failure)?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}

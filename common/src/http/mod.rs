@@ -1,0 +1,11 @@
+//! The ways of an HTTP server that both services share.
+//!
+//! - [`problem`]: every error answer
+//! - [`batch`]: from a request to the events in it
+//! - [`health`]: `/health` and `/ready`
+//! - [`server`]: listening, unknown paths and methods, stopping
+
+pub mod batch;
+pub mod health;
+pub mod problem;
+pub mod server;

@@ -1,0 +1,11 @@
+//! What publisher and aggregator share: the event, the queue and store seams, and the ways of a
+//! server (settings, logs, HTTP errors, health).
+
+pub mod clock;
+pub mod config;
+pub mod event;
+pub mod http;
+pub mod lifecycle;
+pub mod queue;
+pub mod store;
+pub mod telemetry;

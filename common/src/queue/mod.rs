@@ -1,0 +1,187 @@
+//! The queue seam: a producer half that accepts batches, a consumer half that hands them out in
+//! claims.
+//!
+//! Two implementations: [`redis`], shared by any number of processes, and [`memory`], inside one.
+//! What both promise is in `contract` of the tests crate; the protocol is in `ARCHITECTURE.md`.
+
+pub mod memory;
+pub mod redis;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::event::Event;
+
+/// One incarnation of a worker. A fresh one at each start and after each claim it gives up on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(pub Uuid);
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The identity of a claim: the worker that made it and its running number, from 1.
+///
+/// A store records a claim at most once under this identity, whoever brings it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClaimId {
+    /// Who claimed.
+    pub worker: WorkerId,
+    /// The worker's how-manieth claim, from 1.
+    pub number: i64,
+}
+
+impl ClaimId {
+    /// The first claim of an incarnation.
+    #[must_use]
+    pub const fn first(worker: WorkerId) -> Self {
+        Self { worker, number: 1 }
+    }
+
+    /// The claim after this one. Only for the owner, once this one is settled.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self {
+            worker: self.worker,
+            number: self.number + 1,
+        }
+    }
+}
+
+impl fmt::Display for ClaimId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.worker, self.number)
+    }
+}
+
+/// Events that one worker has taken off the queue and nobody else will, until it is settled,
+/// released or adopted.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Under which identity it is recorded.
+    pub id: ClaimId,
+    /// The events, oldest first.
+    pub events: Vec<Event>,
+    /// What stood in the queue but is no event.
+    pub malformed: Vec<Malformed>,
+}
+
+impl Claim {
+    /// How many queue elements it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len() + self.malformed.len()
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A queue element that is no envelope of ours: somebody else pushed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// The element, byte for byte.
+    pub raw: Vec<u8>,
+    /// Why it could not be read.
+    pub reason: String,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Stored: it is the first of its identity.
+    Accepted,
+    /// Dropped: its identity was stored before.
+    Duplicate,
+    /// Put aside: the store refused its data.
+    DeadLettered,
+}
+
+/// How much is in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Depth {
+    /// Waiting.
+    pub pending: u64,
+    /// Claimed and not yet settled.
+    pub processing: u64,
+}
+
+/// Why a batch was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// The queue holds as much as it may; nothing was accepted.
+    #[error("the queue holds {len} of at most {max} events; try again when it has drained")]
+    Full {
+        /// Events waiting.
+        len: u64,
+        /// `QUEUE_MAX_LEN`.
+        max: u64,
+    },
+    /// The queue cannot be reached, or its answer was lost: the batch may or may not be in. It is
+    /// never pushed again from here; the client's retry with the same ids is harmless.
+    #[error("the queue did not confirm the batch; send it again with the same ids")]
+    Unconfirmed(#[source] QueueError),
+    /// The process is going down; nothing was accepted.
+    #[error("shutting down; send the batch again to another instance")]
+    Closed,
+}
+
+/// Why the queue could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// Redis is away, or refused the command.
+    #[error("redis: {0}")]
+    Redis(#[from] ::redis::RedisError),
+    /// The address of the server cannot be read. (It may hold a password: it is not shown.)
+    #[error(
+        "REDIS_URL is no address of a Redis server; give redis://HOST:PORT or rediss://HOST:PORT"
+    )]
+    Address,
+    /// It took longer than the named limit.
+    #[error("no answer within {} ms", .0.as_millis())]
+    TimedOut(std::time::Duration),
+}
+
+/// The half that accepts.
+#[async_trait]
+pub trait Producer: Send + Sync {
+    /// Accepts the whole batch durably, or none of it as far as this side can tell.
+    async fn push(&self, batch: Vec<Event>) -> Result<(), PushError>;
+}
+
+/// The half that hands out.
+#[async_trait]
+pub trait Consumer: Send + Sync {
+    /// Waits a bounded time until there may be something to claim. May be cancelled at any point.
+    async fn wait(&self) -> Result<(), QueueError>;
+
+    /// Claims up to `max` of the oldest events under `id`, with a lease, in one step. `None`: there
+    /// are none. Never cancel it half-way.
+    ///
+    /// # Errors
+    /// After an error the claim may exist all the same, now or later. The caller must go on as a new
+    /// worker: the lease runs out, and the claim is adopted under its own identity.
+    async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Claim>, QueueError>;
+
+    /// Extends the lease. `false`: the claim is gone (somebody adopted and settled it).
+    async fn renew(&self, id: ClaimId) -> Result<bool, QueueError>;
+
+    /// Removes a claim that the store has committed. `verdicts` are those of its events, in order,
+    /// where they are known. Settling twice does nothing.
+    async fn settle(&self, id: ClaimId, verdicts: Option<&[Verdict]>) -> Result<(), QueueError>;
+
+    /// Puts the events of a claim back where they came from, in their order. Only for a claim that
+    /// certainly was not committed, and only by its owner: where somebody has adopted it, nothing
+    /// is done. `false`: nothing was done.
+    async fn release(&self, id: ClaimId) -> Result<bool, QueueError>;
+
+    /// How much waits and how much is claimed, in one snapshot.
+    async fn depth(&self) -> Result<Depth, QueueError>;
+}

@@ -1,0 +1,267 @@
+//! The queue in Redis, shared by any number of publishers and aggregators.
+//!
+//! - Accept: `LPUSH` of the batch in one command.
+//! - Wait: `BLMOVE queue handoff RIGHT LEFT`, `BRPOP` in its reliable form: what wakes a worker is
+//!   parked in a list that every worker looks into first, so it does not matter whether the answer
+//!   arrives ([pattern: reliable queue](https://redis.io/docs/latest/commands/lmove/)).
+//! - Claim: one script registers the lease and moves a batch from `handoff` and `queue` into a list
+//!   of the claim's own. There is never a claim without a lease, so none can be overlooked.
+//! - Settle, release, renew: one script each.
+//!
+//! Answers can be lost, so each step is one that may happen unnoticed. How the store makes the whole
+//! exact is in `ARCHITECTURE.md`.
+
+pub mod envelope;
+mod keys;
+mod link;
+mod scripts;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use redis::{
+    AsyncCommands, Client, Direction, FromRedisValue, IntoConnectionInfo, ScriptInvocation,
+};
+
+pub use keys::{QueueName, QueueNameError};
+
+use self::{
+    keys::Keys,
+    link::Link,
+    scripts::{Scripts, about},
+};
+use super::{Claim, ClaimId, Consumer, Depth, Producer, PushError, QueueError, Verdict};
+use crate::event::Event;
+
+/// How long the server may take to answer a command that does not wait.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a worker is parked in one `BLMOVE`.
+const WAIT: Duration = Duration::from_secs(1);
+/// A claim ends early once it holds this many bytes, whatever its number of events.
+const MAX_CLAIM_BYTES: usize = 8 * 1024 * 1024;
+
+/// Where the queue is.
+#[derive(Clone)]
+pub struct Address {
+    client: Client,
+    name: QueueName,
+}
+
+impl Address {
+    /// Contacts nobody yet.
+    ///
+    /// # Errors
+    /// [`QueueError::Address`] if `url` is no Redis address.
+    pub fn new(url: &str, name: QueueName) -> Result<Self, QueueError> {
+        let info = url
+            .into_connection_info()
+            .map_err(|_| QueueError::Address)?;
+        let client = Client::open(info).map_err(|_| QueueError::Address)?;
+        Ok(Self { client, name })
+    }
+}
+
+/// The publisher's end.
+pub struct RedisProducer {
+    link: Link,
+    keys: Keys,
+    max_len: u64,
+    /// The queue's length as the server last told it.
+    len: AtomicU64,
+}
+
+impl RedisProducer {
+    /// `max_len` bounds the waiting events; publishers that push at the same moment can exceed it by
+    /// a batch each.
+    #[must_use]
+    pub fn new(address: &Address, max_len: u64) -> Self {
+        Self {
+            link: Link::new(address.client.clone(), ANSWER_WITHIN),
+            keys: Keys::new(&address.name),
+            max_len,
+            len: AtomicU64::new(0),
+        }
+    }
+
+    /// Asks the server.
+    ///
+    /// # Errors
+    /// [`QueueError::Redis`] if it does not answer.
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        ping(&self.link).await
+    }
+
+    /// Every push tells the length, so the server is asked only while the queue seems full.
+    async fn check_room(&self, batch: u64) -> Result<(), PushError> {
+        if self.len.load(Ordering::Relaxed) + batch <= self.max_len {
+            return Ok(());
+        }
+        let key = &self.keys.queue;
+        let len: u64 = self
+            .link
+            .run(async |redis| redis.llen(key).await)
+            .await
+            .map_err(|error| PushError::Unconfirmed(error.into()))?;
+        self.len.store(len, Ordering::Relaxed);
+        if len + batch <= self.max_len {
+            Ok(())
+        } else {
+            Err(PushError::Full {
+                len,
+                max: self.max_len,
+            })
+        }
+    }
+}
+
+#[async_trait]
+impl Producer for RedisProducer {
+    async fn push(&self, batch: Vec<Event>) -> Result<(), PushError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.check_room(batch.len() as u64).await?;
+        let elements: Vec<Vec<u8>> = batch.iter().map(envelope::encode).collect();
+        let key = &self.keys.queue;
+        let len = self
+            .link
+            .run(async |redis| redis.lpush(key, &elements).await)
+            .await
+            .map_err(|error| PushError::Unconfirmed(error.into()))?;
+        self.len.store(len, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A worker's end. Each worker has its own, because waiting blocks the connection.
+pub struct RedisConsumer {
+    waiting: Link,
+    /// Shared with the other workers of the process.
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    link: Link,
+    keys: Keys,
+    scripts: Scripts,
+    lease: Duration,
+}
+
+impl RedisConsumer {
+    /// The ends for `workers` workers of this process; a claim is theirs for `lease` at a time.
+    #[must_use]
+    pub fn for_workers(address: &Address, lease: Duration, workers: usize) -> Vec<Self> {
+        let shared = Arc::new(Shared {
+            link: Link::new(address.client.clone(), ANSWER_WITHIN),
+            keys: Keys::new(&address.name),
+            scripts: Scripts::new(),
+            lease,
+        });
+        (0..workers)
+            .map(|_| Self {
+                waiting: Link::new(address.client.clone(), WAIT + ANSWER_WITHIN),
+                shared: Arc::clone(&shared),
+            })
+            .collect()
+    }
+
+    /// Asks the server.
+    ///
+    /// # Errors
+    /// [`QueueError::Redis`] if it does not answer.
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        ping(&self.shared.link).await
+    }
+
+    fn lease_millis(&self) -> u64 {
+        u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+async fn ping(link: &Link) -> Result<(), QueueError> {
+    Ok(link.run(async |redis| redis.ping::<()>().await).await?)
+}
+
+#[async_trait]
+impl Consumer for RedisConsumer {
+    async fn wait(&self) -> Result<(), QueueError> {
+        let Keys { queue, handoff, .. } = &self.shared.keys;
+        let (from, to) = (Direction::Right, Direction::Left);
+        self.waiting
+            .run(async |redis| {
+                redis
+                    .blmove::<_, _, Option<Vec<u8>>>(queue, handoff, from, to, WAIT.as_secs_f64())
+                    .await
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Claim>, QueueError> {
+        let mut script = about(&self.shared.scripts.claim, &self.shared.keys, id);
+        script
+            .arg(max)
+            .arg(MAX_CLAIM_BYTES)
+            .arg(self.lease_millis());
+        let elements: Vec<Vec<u8>> = self.shared.run(&script).await?;
+        Ok(into_claim(id, &elements))
+    }
+
+    async fn renew(&self, id: ClaimId) -> Result<bool, QueueError> {
+        let mut script = about(&self.shared.scripts.renew, &self.shared.keys, id);
+        script.arg(self.lease_millis());
+        self.shared.run(&script).await
+    }
+
+    async fn settle(&self, id: ClaimId, _verdicts: Option<&[Verdict]>) -> Result<(), QueueError> {
+        let script = about(&self.shared.scripts.settle, &self.shared.keys, id);
+        self.shared.run(&script).await
+    }
+
+    async fn release(&self, id: ClaimId) -> Result<bool, QueueError> {
+        let script = about(&self.shared.scripts.release, &self.shared.keys, id);
+        self.shared.run(&script).await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let script = self.shared.scripts.depth(&self.shared.keys);
+        let (pending, processing) = self.shared.run(&script).await?;
+        Ok(Depth {
+            pending,
+            processing,
+        })
+    }
+}
+
+impl Shared {
+    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, QueueError> {
+        let link = &self.link;
+        Ok(link
+            .run(async |redis| script.invoke_async(redis).await)
+            .await?)
+    }
+}
+
+fn into_claim(id: ClaimId, elements: &[Vec<u8>]) -> Option<Claim> {
+    if elements.is_empty() {
+        return None;
+    }
+    let mut claim = Claim {
+        id,
+        events: Vec::with_capacity(elements.len()),
+        malformed: Vec::new(),
+    };
+    for element in elements {
+        match envelope::decode(element) {
+            Ok(event) => claim.events.push(event),
+            Err(malformed) => claim.malformed.push(malformed),
+        }
+    }
+    Some(claim)
+}

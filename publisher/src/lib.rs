@@ -1,0 +1,112 @@
+//! The publisher: accepts batches of events over HTTP and puts them into the queue.
+
+mod publish;
+mod settings;
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::web::ServiceConfig;
+use async_trait::async_trait;
+use common::{
+    config::ConfigError,
+    http::{
+        health::{Dependencies, Dependency},
+        server,
+    },
+    queue::{
+        QueueError,
+        redis::{Address, RedisProducer},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+pub use publish::Publish;
+pub use settings::Settings;
+
+/// The publisher as a process of its own, over Redis.
+pub struct Application {
+    listener: TcpListener,
+    port: u16,
+    publish: Publish,
+    dependencies: Dependencies,
+    grace: Duration,
+}
+
+/// Why the publisher did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The queue's address cannot be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The system gives no socket.
+    #[error("the listening socket cannot be used: {0}; try to start again")]
+    Socket(#[from] std::io::Error),
+}
+
+impl Application {
+    /// Takes the port. Redis need not be there yet. Call it within the runtime.
+    ///
+    /// # Errors
+    /// [`BuildError`] if a setting cannot be used.
+    pub fn build(settings: &Settings) -> Result<Self, BuildError> {
+        settings.server.check_exposure(settings.bind_addr)?;
+        let address = Address::new(
+            settings.redis_url.expose(),
+            settings.queue.queue_name.clone(),
+        )?;
+        let producer = Arc::new(RedisProducer::new(
+            &address,
+            settings.publishing.queue_max_len,
+        ));
+        let listener = server::bind(settings.bind_addr)?;
+        Ok(Self {
+            port: listener.local_addr()?.port(),
+            listener,
+            publish: Publish::new(producer.clone(), settings.limits),
+            dependencies: Dependencies::new(vec![Arc::new(RedisCheck(producer))]),
+            grace: settings.server.grace(),
+        })
+    }
+
+    /// Where it listens; useful if port 0 was asked for.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until `stop` is cancelled and what was running is answered.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn run_until_stopped(self, stop: CancellationToken) -> std::io::Result<()> {
+        tracing::info!(server.port = self.port, "publisher is listening");
+        let (publish, dependencies) = (self.publish, self.dependencies);
+        let routes = move |config: &mut ServiceConfig| {
+            publish.routes(config);
+            dependencies.routes(config);
+        };
+        server::serve(self.listener, routes, stop, self.grace).await?;
+        tracing::info!("publisher has stopped");
+        Ok(())
+    }
+}
+
+/// `/ready` asks the queue.
+pub struct RedisCheck(pub Arc<RedisProducer>);
+
+#[async_trait]
+impl Dependency for RedisCheck {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0
+            .ping()
+            .await
+            .map_err(|_| "does not answer".to_owned())
+    }
+}

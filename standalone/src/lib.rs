@@ -1,0 +1,147 @@
+//! Publisher and aggregator in one process, on one port: over a queue in memory and SQLite, or over
+//! Redis, or over PostgreSQL, or over both.
+
+mod settings;
+pub mod store;
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::web::ServiceConfig;
+use aggregator::{Aggregator, RunError, StoreCheck, store::Postgres};
+use common::{
+    config::ConfigError,
+    http::{
+        health::{Dependencies, Dependency},
+        server,
+    },
+    queue::{
+        Consumer, Producer, QueueError,
+        memory::MemoryQueue,
+        redis::{Address, RedisConsumer, RedisProducer},
+    },
+    store::Store,
+};
+use publisher::Publish;
+use tokio_util::sync::CancellationToken;
+
+pub use settings::Settings;
+
+use crate::store::Sqlite;
+
+/// Publisher and aggregator, their port taken and nothing started yet.
+pub struct Application {
+    listener: TcpListener,
+    port: u16,
+    publish: Publish,
+    aggregator: Aggregator,
+    dependencies: Dependencies,
+    grace: Duration,
+}
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The queue's address cannot be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// PostgreSQL's address cannot be used.
+    #[error(transparent)]
+    Postgres(#[from] aggregator::store::UrlError),
+    /// SQLite's file cannot be used.
+    #[error(transparent)]
+    Sqlite(#[from] store::OpenError),
+    /// The system gives no socket.
+    #[error("the listening socket cannot be used: {0}; try to start again")]
+    Socket(#[from] std::io::Error),
+}
+
+impl Application {
+    /// Takes the port. Servers that it is told to use need not be there yet. Call it within the
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`BuildError`] if a setting cannot be used.
+    pub fn build(settings: &Settings) -> Result<Self, BuildError> {
+        settings.server.check_exposure(settings.bind_addr)?;
+        let listener = server::bind(settings.bind_addr)?;
+        let (store_name, store) = open_store(settings)?;
+        let mut dependencies: Vec<Arc<dyn Dependency>> = Vec::new();
+        let max_len = settings.publishing.queue_max_len;
+        let (producer, aggregator): (Arc<dyn Producer>, Aggregator) = match settings.redis_url() {
+            None => {
+                let queue = Arc::new(MemoryQueue::new(max_len));
+                let aggregator =
+                    Aggregator::in_process(queue.clone(), store, settings.workers, settings.limits);
+                (queue, aggregator)
+            }
+            Some(url) => {
+                let address = Address::new(url.expose(), settings.queue.queue_name.clone())?;
+                let producer = Arc::new(RedisProducer::new(&address, max_len));
+                dependencies.push(Arc::new(publisher::RedisCheck(producer.clone())));
+                let consumers = RedisConsumer::for_workers(
+                    &address,
+                    settings.workers.lease(),
+                    settings.workers.workers.into(),
+                );
+                let consumers = consumers
+                    .into_iter()
+                    .map(|consumer| Arc::new(consumer) as Arc<dyn Consumer>);
+                let aggregator = Aggregator::over(
+                    consumers.collect(),
+                    store,
+                    settings.workers,
+                    settings.limits,
+                );
+                (producer, aggregator)
+            }
+        };
+        dependencies.push(Arc::new(StoreCheck::new(store_name, &aggregator)));
+        Ok(Self {
+            port: listener.local_addr()?.port(),
+            listener,
+            publish: Publish::new(producer, settings.limits),
+            aggregator,
+            dependencies: Dependencies::new(dependencies),
+            grace: settings.server.grace(),
+        })
+    }
+
+    /// Where it listens; useful if port 0 was asked for.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Works and serves until `stop` is cancelled and what was running is finished.
+    ///
+    /// # Errors
+    /// [`RunError`] if it had to give up.
+    pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), RunError> {
+        tracing::info!(server.port = self.port, "event-aggregator is listening");
+        let (publish, dependencies) = (self.publish, self.dependencies);
+        let aggregator_routes = self.aggregator.routes();
+        let routes = move |config: &mut ServiceConfig| {
+            publish.routes(config);
+            aggregator_routes(config);
+            dependencies.routes(config);
+        };
+        self.aggregator
+            .serve(self.listener, routes, stop, self.grace)
+            .await?;
+        tracing::info!("event-aggregator has stopped");
+        Ok(())
+    }
+}
+
+fn open_store(settings: &Settings) -> Result<(&'static str, Arc<dyn Store>), BuildError> {
+    let url = settings.database_url.expose();
+    if url.starts_with("sqlite:") {
+        Ok(("sqlite", Arc::new(Sqlite::open(url)?)))
+    } else {
+        let store = Postgres::from_url(url, settings.workers.workers)?;
+        Ok(("postgres", Arc::new(store)))
+    }
+}

@@ -1,0 +1,87 @@
+use std::net::SocketAddr;
+
+use aggregator::WorkerArgs;
+use clap::Parser;
+use common::config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs};
+
+/// Accepts events over HTTP and stores each exactly once: all in one process.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "event-aggregator", version)]
+pub struct Settings {
+    /// Address and port to listen on
+    #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub bind_addr: SocketAddr,
+
+    /// Where events are stored.
+    #[arg(
+        long,
+        env,
+        help = "Where events are stored: sqlite://PATH, or postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE",
+        default_value = "sqlite://data/events.db",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_url: Secret,
+
+    /// Queue in this Redis server instead of in memory: redis://[USER:PASSWORD@]HOST:PORT[/DB]
+    #[arg(long, env, value_name = "URL", hide_env_values = true)]
+    pub redis_url: Option<Secret>,
+
+    /// Which queue.
+    #[command(flatten)]
+    pub queue: QueueArgs,
+
+    /// How full the queue may get.
+    #[command(flatten)]
+    pub publishing: PublishArgs,
+
+    /// How claims are made.
+    #[command(flatten)]
+    pub workers: WorkerArgs,
+
+    /// How large requests may be.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// How it listens and stops.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// What it logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+impl Settings {
+    /// An empty variable means the same as none.
+    pub(crate) fn redis_url(&self) -> Option<&Secret> {
+        self.redis_url
+            .as_ref()
+            .filter(|url| !url.expose().is_empty())
+    }
+
+    /// What it is about to do, and one line to try, for the person who started it.
+    #[must_use]
+    pub fn welcome(&self, port: u16) -> String {
+        let database = self.database_url.expose();
+        let stored = match database.strip_prefix("sqlite:") {
+            Some(path) => format!("SQLite, in {}", path.trim_start_matches("//")),
+            None => "PostgreSQL (DATABASE_URL)".to_owned(),
+        };
+        let queued = match self.redis_url() {
+            Some(_) => format!("Redis (REDIS_URL), queue {}", self.queue.queue_name),
+            None => "memory; 202 is answered after the commit".to_owned(),
+        };
+        let url = format!("http://{}:{port}", self.bind_addr.ip());
+        format!(
+            "event-aggregator {version}\n\
+             \x20 listening on   {url}\n\
+             \x20 stored in      {stored}\n\
+             \x20 queued in      {queued}\n\
+             \n\
+             Try: curl -s {url}/publish --json '{{\"topic\":\"orders\",\"event_id\":\"o-1\",\"payload\":{{\"total\":10}}}}'\n\
+             And: curl -s {url}/stats\n",
+            version = env!("CARGO_PKG_VERSION"),
+        )
+    }
+}

@@ -1,0 +1,84 @@
+//! What to do about an error of SQLite, by its [result code](https://www.sqlite.org/rescode.html).
+
+use common::store::StoreError;
+use sqlx::migrate::MigrateError;
+
+/// What a caller should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Try again later.
+    Unavailable,
+    /// Not with this data.
+    Refused,
+    /// Not with this file.
+    Schema,
+}
+
+/// Nothing was committed.
+pub(super) fn failure(error: sqlx::Error) -> StoreError {
+    let class = match &error {
+        sqlx::Error::Database(database) => database
+            .code()
+            .and_then(|code| code.parse().ok())
+            .map_or(Class::Unavailable, by_result_code),
+        sqlx::Error::Migrate(_)
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::ColumnDecode { .. } => Class::Schema,
+        // Connections, time-outs, and all that is not known: trying again loses nothing.
+        _ => Class::Unavailable,
+    };
+    let error = Box::new(error);
+    match class {
+        Class::Unavailable => StoreError::Unavailable(error),
+        Class::Refused => StoreError::Refused(error),
+        Class::Schema => StoreError::Schema(error),
+    }
+}
+
+/// The commit was sent. A failed sync, say, leaves open what is on the disk.
+pub(super) fn commit_failure(error: sqlx::Error) -> StoreError {
+    StoreError::Uncertain(Box::new(error))
+}
+
+/// A migration did not run.
+pub(super) fn migration_failure(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failure(error),
+        other => StoreError::Schema(Box::new(other)),
+    }
+}
+
+/// Extended codes carry the primary one in their low byte.
+fn by_result_code(code: u32) -> Class {
+    match code & 0xff {
+        // TOOBIG, CONSTRAINT, MISMATCH.
+        18..=20 => Class::Refused,
+        // ERROR (unknown names), CORRUPT, NOTADB.
+        1 | 11 | 26 => Class::Schema,
+        // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN and the rest.
+        _ => Class::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_code_has_its_answer() {
+        for (codes, class) in [
+            // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, IOERR_FSYNC, BUSY_SNAPSHOT
+            (
+                [5, 6, 8, 10, 13, 14, 1034, 517].as_slice(),
+                Class::Unavailable,
+            ),
+            // TOOBIG, CONSTRAINT, MISMATCH, CONSTRAINT_CHECK
+            (&[18, 19, 20, 275], Class::Refused),
+            (&[1, 11, 26], Class::Schema),
+        ] {
+            for code in codes {
+                assert_eq!(by_result_code(*code), class, "{code}");
+            }
+        }
+    }
+}

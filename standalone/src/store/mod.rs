@@ -1,0 +1,171 @@
+//! The SQLite store.
+//!
+//! - [`record`]: a claim in one transaction
+//! - [`read`]: counters, events
+//! - [`classify`]: what to do about an error
+
+mod classify;
+mod read;
+mod record;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use common::{
+    clock::{Clock, SystemClock},
+    event::{EventId, Topic},
+    queue::{Claim, WorkerId},
+    store::{EventQuery, Page, Recorded, Stats, Store, StoreError, StoredEvent},
+};
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+/// Connections for reads.
+const READ_CONNECTIONS: u32 = 4;
+/// How long a caller waits for a connection; workers take turns with the only one that writes.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(30);
+/// How long SQLite waits for another process that is using the file.
+const BUSY_WITHIN: Duration = Duration::from_secs(5);
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// The store in a SQLite file: write-ahead log, every commit synced to disk
+/// ([WAL](https://www.sqlite.org/wal.html),
+/// [`synchronous=FULL`](https://www.sqlite.org/pragma.html#pragma_synchronous)).
+///
+/// One connection writes, for SQLite has one writer at a time; others read snapshots beside it. Ids
+/// are drawn by that one writer, so they become visible in order.
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    clock: Arc<dyn Clock>,
+}
+
+/// The file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address is none. It may be a mistyped one with a password: it is not shown.
+    #[error(
+        "DATABASE_URL is neither sqlite://PATH nor postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
+    )]
+    Url,
+    /// It would be gone with its connection.
+    #[error("DATABASE_URL names a SQLite database in memory; give a file: sqlite://PATH")]
+    InMemory,
+    /// There is no place for the file.
+    #[error("DATABASE_URL: the folder {} cannot be made: {source}; make it, or choose another", .folder.display())]
+    Folder {
+        /// Where the file should lie.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Sqlite {
+    /// Makes the folder; the file is made or opened when it is first needed.
+    ///
+    /// # Errors
+    /// [`OpenError`] if `url` is no `sqlite:` address, or the folder cannot be made.
+    pub fn open(url: &str) -> Result<Self, OpenError> {
+        if !url.starts_with("sqlite:") {
+            return Err(OpenError::Url);
+        }
+        let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
+        // sqlx gives a database in memory such a name, or none.
+        let file = options.get_filename().to_owned();
+        if file.as_os_str().is_empty()
+            || file.to_string_lossy().contains(":memory:")
+            || url.contains(":memory:")
+        {
+            return Err(OpenError::InMemory);
+        }
+        make_folder(&file)?;
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_WITHIN);
+        let reading = options.clone().pragma("query_only", "on");
+        Ok(Self {
+            writer: pool(options, 1),
+            readers: pool(reading, READ_CONNECTIONS),
+            clock: Arc::new(SystemClock),
+        })
+    }
+
+    fn now_micros(&self) -> i64 {
+        self.clock.now().timestamp_micros()
+    }
+}
+
+fn make_folder(file: &Path) -> Result<(), OpenError> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            fs::create_dir_all(folder).map_err(|source| OpenError::Folder {
+                folder: folder.to_owned(),
+                source,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_WITHIN)
+        .connect_lazy_with(options)
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        MIGRATIONS
+            .run(&self.writer)
+            .await
+            .map_err(classify::migration_failure)
+    }
+
+    async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
+        record::register(&self.writer, worker, self.now_micros()).await
+    }
+
+    async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
+        record::record(&self.writer, claim, self.now_micros()).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        read::stats(&self.readers).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page, StoreError> {
+        read::events(&self.readers, query).await
+    }
+
+    async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+        read::event(&self.readers, topic, id).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1")
+            .execute(&self.readers)
+            .await
+            .map_err(classify::failure)?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        // The last one to close brings the write-ahead log into the file.
+        self.writer.close().await;
+    }
+}
