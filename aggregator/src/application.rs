@@ -18,7 +18,10 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Aggregator, RunError, Settings, StoreCheck, store::Postgres};
+use crate::{
+    Aggregator, RunError, Settings, StoreCheck,
+    store::{Postgres, UrlError},
+};
 
 /// The aggregator, its port taken and nothing started yet.
 pub struct Application {
@@ -40,7 +43,7 @@ pub enum BuildError {
     Queue(#[from] QueueError),
     /// The database's address cannot be used.
     #[error(transparent)]
-    Database(#[from] crate::store::UrlError),
+    Database(#[from] UrlError),
     /// The system gives no socket.
     #[error("the listening socket cannot be used: {0}; try to start again")]
     Socket(#[from] std::io::Error),
@@ -127,18 +130,15 @@ pub async fn migrate(settings: &Settings) -> Result<(), MigrateError> {
 pub enum MigrateError {
     /// The database's address cannot be used.
     #[error(transparent)]
-    Database(#[from] crate::store::UrlError),
+    Database(#[from] UrlError),
     /// The database is away or does not take the migrations.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-fn open(settings: &Settings) -> Result<Postgres, crate::store::UrlError> {
-    let url = settings
-        .database_url
-        .as_ref()
-        .map_or("", |url| url.expose());
-    Postgres::from_url(url, settings.workers.workers)
+fn open(settings: &Settings) -> Result<Postgres, UrlError> {
+    let url = settings.database_url.as_ref().ok_or(UrlError::Missing)?;
+    Postgres::from_url(url.expose(), settings.workers.workers)
 }
 
 /// `/ready` asks the queue.

@@ -5,20 +5,19 @@ use common::config::{LimitArgs, LogArgs, QueueArgs, Secret, ServerArgs};
 
 /// Takes events off Redis and stores each exactly once in PostgreSQL.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "aggregator", version, args_conflicts_with_subcommands = false)]
+#[command(name = "aggregator", version)]
 pub struct Settings {
     /// Address and port to listen on
     #[arg(long, env, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     pub bind_addr: SocketAddr,
 
-    /// PostgreSQL database.
+    /// PostgreSQL database. Required; optional here only because `migrate` may name it too.
     #[arg(
         long,
         help = "PostgreSQL database: postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE",
         env,
         value_name = "URL",
         hide_env_values = true,
-        required = true,
         global = true
     )]
     pub database_url: Option<Secret>,

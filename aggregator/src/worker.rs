@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use common::{
     clock::{Clock, Ids},
     lifecycle::Backoff,
-    queue::{Claim, ClaimId, Consumer, Verdict, WorkerId},
+    queue::{Claim, ClaimId, Consumer, QueueError, Verdict, WorkerId},
     store::{Recorded, Store, StoreError},
 };
 use tokio::time::{Instant, sleep};
@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 /// A lease is renewed this many times before it would run out.
 const RENEWALS_PER_LEASE: u32 = 3;
-/// Attempts to settle a committed claim. After them its lease runs out, and whoever adopts it finds
-/// it committed.
-const SETTLE_ATTEMPTS: usize = 5;
+/// Attempts to settle or release a claim. After them its lease runs out, and whoever adopts it
+/// records it, or finds it committed.
+const END_ATTEMPTS: usize = 5;
 
 pub(crate) struct Worker {
     pub(crate) consumer: Arc<dyn Consumer>,
@@ -104,14 +104,7 @@ impl Worker {
                 true
             }
             Worked::NotCommitted => {
-                match self.consumer.release(claim.id).await {
-                    Ok(released) => {
-                        tracing::info!(claim.id = %claim.id, claim.released = released, "a claim was handed back");
-                    }
-                    Err(error) => {
-                        tracing::warn!(claim.id = %claim.id, %error, "a claim could not be handed back; it is adopted after its lease");
-                    }
-                }
+                self.release(claim.id).await;
                 false
             }
             Worked::Unknown => {
@@ -172,19 +165,32 @@ impl Worker {
     }
 
     async fn settle(&self, id: ClaimId, verdicts: Option<&[Verdict]>) {
-        let mut backoff = Backoff::default();
-        for _ in 0..SETTLE_ATTEMPTS {
-            match self.consumer.settle(id, verdicts).await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(claim.id = %id, %error, "a committed claim could not be settled");
-                }
-            }
-            if !backoff.pause(&self.stop).await {
-                return;
+        end(id, "settled", || self.consumer.settle(id, verdicts)).await;
+    }
+
+    async fn release(&self, id: ClaimId) {
+        if let Some(released) = end(id, "released", || self.consumer.release(id)).await {
+            tracing::info!(claim.id = %id, claim.released = released, "a claim was handed back");
+        }
+    }
+}
+
+/// Both ways to end a claim may be repeated. `None`: it is left to its lease.
+async fn end<T, F>(id: ClaimId, how: &str, attempt: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, QueueError>>,
+{
+    let mut backoff = Backoff::default();
+    for _ in 0..END_ATTEMPTS {
+        match attempt().await {
+            Ok(done) => return Some(done),
+            Err(error) => {
+                tracing::warn!(claim.id = %id, %error, "a claim could not be {how}");
+                backoff.sleep().await;
             }
         }
     }
+    None
 }
 
 fn log_batch(claim: &Claim, verdicts: &[Verdict], duration: Duration) {

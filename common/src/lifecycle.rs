@@ -60,10 +60,15 @@ impl Default for Backoff {
 impl Backoff {
     /// Pauses. `false`: `stop` was cancelled meanwhile.
     pub async fn pause(&mut self, stop: &CancellationToken) -> bool {
-        let pause = self.0.next().unwrap_or(LONGEST_PAUSE);
         tokio::select! {
-            () = tokio::time::sleep(pause) => true,
+            () = self.sleep() => true,
             () = stop.cancelled() => false,
         }
+    }
+
+    /// Pauses whatever happens; for a bounded number of attempts.
+    pub async fn sleep(&mut self) {
+        let pause = self.0.next().unwrap_or(LONGEST_PAUSE);
+        tokio::time::sleep(pause).await;
     }
 }

@@ -45,25 +45,31 @@ pub struct Postgres {
     readers: PgPool,
 }
 
-/// `DATABASE_URL` cannot be read. It may hold a password: it is not shown.
+/// `DATABASE_URL` cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "DATABASE_URL is no address of a database; give postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
-)]
-pub struct UrlError;
+pub enum UrlError {
+    /// It is not set.
+    #[error("DATABASE_URL is missing; set it to postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE")]
+    Missing,
+    /// It cannot be read. It may hold a password: it is not shown.
+    #[error(
+        "DATABASE_URL is no address of a database; give postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
+    )]
+    Malformed,
+}
 
 impl Postgres {
     /// Contacts nobody yet. Opens connections as they are needed: up to one for each of `workers`,
     /// [`INGEST_CONNECTIONS`] and [`READ_CONNECTIONS`].
     ///
     /// # Errors
-    /// [`UrlError`] if `url` is no PostgreSQL address.
+    /// [`UrlError::Malformed`] if `url` is no PostgreSQL address.
     pub fn from_url(url: &str, workers: u16) -> Result<Self, UrlError> {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(UrlError);
+            return Err(UrlError::Malformed);
         }
         let options = PgConnectOptions::from_str(url)
-            .map_err(|_| UrlError)?
+            .map_err(|_| UrlError::Malformed)?
             .application_name("event-aggregator");
         let writing = options.clone().options([("lock_timeout", LOCK_WITHIN_MS)]);
         let reading = options.options([

@@ -4,18 +4,21 @@
 //! behind a stalled network path nothing else would end it for a quarter of an hour. It never sends
 //! a command twice.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, FromRedisValue, RedisResult, aio::MultiplexedConnection,
 };
-use tokio::sync::Mutex;
+use tokio::{runtime::Handle, sync::Mutex};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Link {
     client: Client,
     config: AsyncConnectionConfig,
+    /// Where connections live, whoever uses them: HTTP handlers run on threads that end before the
+    /// workers do.
+    runtime: Handle,
     current: Mutex<Current>,
 }
 
@@ -27,7 +30,7 @@ struct Current {
 }
 
 impl Link {
-    /// Contacts nobody yet. `answer_within` counts from sending a command.
+    /// Contacts nobody yet. Belongs to the runtime it is made in. `answer_within` counts from sending a command.
     pub(super) fn new(client: Client, answer_within: Duration) -> Self {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -35,6 +38,7 @@ impl Link {
         Self {
             client,
             config,
+            runtime: Handle::current(),
             current: Mutex::default(),
         }
     }
@@ -60,10 +64,13 @@ impl Link {
         if let Some(connection) = &current.connection {
             return Ok((current.generation, connection.clone()));
         }
-        let connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&self.config)
-            .await?;
+        let (client, config) = (self.client.clone(), self.config.clone());
+        let connecting = self.runtime.spawn(async move {
+            client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+        });
+        let connection = connecting.await.map_err(io::Error::other)??;
         current.generation += 1;
         current.connection = Some(connection.clone());
         Ok((current.generation, connection))
