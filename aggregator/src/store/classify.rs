@@ -37,10 +37,22 @@ pub(super) fn failure(error: sqlx::Error) -> StoreError {
 
 /// The commit was sent. Unless the server itself said no, it may have happened.
 pub(super) fn commit_failure(error: sqlx::Error) -> StoreError {
-    match error {
-        sqlx::Error::Database(_) => failure(error),
+    match &error {
+        sqlx::Error::Database(database)
+            if database
+                .code()
+                .is_some_and(|code| is_about_the_commit(&code)) =>
+        {
+            failure(error)
+        }
         _ => StoreError::Uncertain(Box::new(error)),
     }
+}
+
+/// Not if it is about the connection (08) or an operator's intervention (57): a pooler in between,
+/// say, tells so that it has lost the server, and not what became of the commit.
+fn is_about_the_commit(code: &str) -> bool {
+    !matches!(code.get(..2), Some("08" | "57") | None)
 }
 
 /// A migration did not run.
@@ -87,6 +99,23 @@ mod tests {
             for code in codes {
                 assert_eq!(by_sqlstate(code), class, "{code}");
             }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_connection_says_nothing_about_the_commit() {
+        for (code, told) in [
+            ("40001", true),
+            ("23514", true),
+            ("25P03", true),
+            ("53100", true),
+            ("08006", false),
+            ("08P01", false),
+            ("57P01", false),
+            ("57P02", false),
+            ("", false),
+        ] {
+            assert_eq!(is_about_the_commit(code), told, "{code}");
         }
     }
 

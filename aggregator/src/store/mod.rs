@@ -33,6 +33,9 @@ const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
 const READ_WITHIN_MS: &str = "10000";
 /// Longest wait for a lock of a writer, in milliseconds. Others hold theirs for one batch.
 const LOCK_WITHIN_MS: &str = "30000";
+/// Longest pause of a writer within its transaction, in milliseconds. Then the server rolls back, so
+/// that a process that hangs, or whose machine is gone, does not hold everyone's locks.
+const PAUSE_WITHIN_MS: &str = "30000";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
@@ -71,7 +74,10 @@ impl Postgres {
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| UrlError::Malformed)?
             .application_name("event-aggregator");
-        let writing = options.clone().options([("lock_timeout", LOCK_WITHIN_MS)]);
+        let writing = options.clone().options([
+            ("lock_timeout", LOCK_WITHIN_MS),
+            ("idle_in_transaction_session_timeout", PAUSE_WITHIN_MS),
+        ]);
         let reading = options.options([
             ("statement_timeout", READ_WITHIN_MS),
             ("default_transaction_read_only", "on"),

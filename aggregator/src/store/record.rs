@@ -177,7 +177,11 @@ async fn insert_dead_letters(
         return Ok(());
     }
     let raw: Vec<&[u8]> = malformed.iter().map(|letter| &letter.raw[..]).collect();
-    let reasons: Vec<&str> = malformed.iter().map(|letter| &letter.reason[..]).collect();
+    // A reason may quote what was in the queue, and PostgreSQL's text holds no U+0000.
+    let reasons: Vec<String> = malformed
+        .iter()
+        .map(|letter| letter.reason.replace('\0', "\u{fffd}"))
+        .collect();
     query(INSERT_DEAD_LETTERS)
         .bind(raw)
         .bind(reasons)

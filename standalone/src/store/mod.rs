@@ -2,9 +2,11 @@
 //!
 //! - [`record`]: a claim in one transaction
 //! - [`read`]: counters, events
+//! - [`migrate`]: the tables
 //! - [`classify`]: what to do about an error
 
 mod classify;
+mod migrate;
 mod read;
 mod record;
 
@@ -34,8 +36,6 @@ const READ_CONNECTIONS: u32 = 4;
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(30);
 /// How long SQLite waits for another process that is using the file.
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
-
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// The store in a SQLite file: write-ahead log, every commit synced to disk
 /// ([WAL](https://www.sqlite.org/wal.html),
@@ -129,10 +129,7 @@ fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
 #[async_trait]
 impl Store for Sqlite {
     async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATIONS
-            .run(&self.writer)
-            .await
-            .map_err(classify::migration_failure)
+        migrate::run(&self.writer).await
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {

@@ -14,7 +14,8 @@ use super::classify::{commit_failure, failure};
 /// SQLite's [32766 variables](https://www.sqlite.org/limits.html#max_variable_number).
 const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
 
-const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Takes the write lock at once: a transaction that takes it later may find that it came too late.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
 const REGISTER: &str =
     "INSERT INTO worker_claims (worker_id, updated_at) VALUES (?, ?) ON CONFLICT DO NOTHING";

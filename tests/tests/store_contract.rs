@@ -1,0 +1,1055 @@
+//! What every store promises, checked on each, and what only the one in PostgreSQL or in a SQLite
+//! file does.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use aggregator::store::Postgres;
+use chrono::{DateTime, TimeDelta, Utc};
+use common::{
+    clock::{Clock, Ids, SystemClock},
+    event::{Event, EventTime, Payload, ReceiptId},
+    queue::{
+        Claim, ClaimId, Malformed,
+        Verdict::{self, Accepted, Duplicate},
+        WorkerId, redis,
+    },
+    store::{Cursor, EventQuery, Limit, Page, Recorded, Stats, Store, StoreError, StoredEvent},
+};
+use futures_util::future::join_all;
+use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::SliceRandom};
+use serde_json::value::RawValue;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, raw_sql};
+use standalone::store::Sqlite;
+use tempfile::TempDir;
+use tests::{
+    events::{event, events},
+    eventually,
+    servers::{self, Database},
+};
+use tokio::net::TcpListener;
+
+const SOON: Duration = Duration::from_secs(10);
+/// A store that is away says so within its own bounds, and a little more for a busy machine.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(15);
+const WORKERS: u16 = 8;
+
+/// A store under test, and a way past it to its tables.
+struct Tested {
+    store: Arc<dyn Store>,
+    tables: Tables,
+}
+
+enum Tables {
+    Postgres(Database),
+    Sqlite(TempDir),
+}
+
+impl Tables {
+    async fn postgres() -> Self {
+        Self::Postgres(servers::database().await)
+    }
+
+    fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    /// A store over them, as another process would open it.
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Postgres(database) => {
+                Arc::new(Postgres::from_url(database.url(), WORKERS).unwrap())
+            }
+            Self::Sqlite(folder) => Arc::new(Sqlite::open(&file_url(folder)).unwrap()),
+        }
+    }
+
+    /// Runs SQL that does not come from the store.
+    async fn run(&self, sql: &str) {
+        match self {
+            Self::Postgres(database) => {
+                let mut connection = PgConnection::connect(database.url()).await.unwrap();
+                let sql = raw_sql(AssertSqlSafe(sql));
+                sql.execute(&mut connection).await.unwrap();
+            }
+            Self::Sqlite(folder) => {
+                let mut connection = SqliteConnection::connect(&file_url(folder)).await.unwrap();
+                let sql = raw_sql(AssertSqlSafe(sql));
+                sql.execute(&mut connection).await.unwrap();
+            }
+        }
+    }
+
+    async fn dead_letters(&self) -> Vec<(Vec<u8>, String)> {
+        const SELECT: &str = "SELECT raw, reason FROM dead_letters ORDER BY id";
+        match self {
+            Self::Postgres(database) => {
+                let mut connection = PgConnection::connect(database.url()).await.unwrap();
+                let letters = sqlx::query_as(SELECT).fetch_all(&mut connection);
+                letters.await.unwrap()
+            }
+            Self::Sqlite(folder) => {
+                let mut connection = SqliteConnection::connect(&file_url(folder)).await.unwrap();
+                let letters = sqlx::query_as(SELECT).fetch_all(&mut connection);
+                letters.await.unwrap()
+            }
+        }
+    }
+
+    /// From now on the database refuses events of the topic `refused`.
+    async fn refuse(&self) {
+        self.run(match self {
+            // Reads as jsonb what jsonb does not hold.
+            Self::Postgres(_) => {
+                r#"
+                CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                    NEW.payload := '{"a":"\u0000"}'::jsonb;
+                    RETURN NEW;
+                END $$;
+                CREATE TRIGGER refuse BEFORE INSERT ON processed_events
+                FOR EACH ROW WHEN (NEW.topic = 'refused') EXECUTE FUNCTION refuse();"#
+            }
+            Self::Sqlite(_) => {
+                "CREATE TRIGGER refuse BEFORE INSERT ON processed_events WHEN NEW.topic = 'refused'
+                 BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            }
+        })
+        .await;
+    }
+}
+
+fn file(folder: &TempDir) -> PathBuf {
+    folder.path().join("new folder/events.db")
+}
+
+fn file_url(folder: &TempDir) -> String {
+    format!("sqlite://{}", file(folder).display())
+}
+
+impl Tested {
+    async fn over(tables: Tables) -> Self {
+        let store = tables.store();
+        store.migrate().await.unwrap();
+        Self { store, tables }
+    }
+
+    /// The first claim of a worker that is registered.
+    async fn worker(&self) -> ClaimId {
+        let id = a_worker();
+        self.store.register(id.worker).await.unwrap();
+        id
+    }
+
+    async fn record(&self, id: ClaimId, events: &[Event]) -> Recorded {
+        self.store.record(&claim(id, events)).await.unwrap()
+    }
+
+    /// Records as a new worker.
+    async fn add(&self, events: &[Event]) -> Vec<Verdict> {
+        let id = self.worker().await;
+        verdicts(self.record(id, events).await)
+    }
+
+    /// Records a claim as often as it takes.
+    async fn insist(&self, claim: &Claim) -> Vec<Verdict> {
+        loop {
+            match self.store.record(claim).await {
+                Ok(recorded) => return verdicts(recorded),
+                Err(StoreError::Unavailable(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    async fn stats(&self) -> Stats {
+        let stats = self.store.stats().await.unwrap();
+        let parts = stats.unique_processed + stats.duplicate_dropped + stats.dead_lettered;
+        assert_eq!(stats.received, parts, "{stats:?}");
+        let unique: i64 = stats.topics.values().sum();
+        assert_eq!(stats.unique_processed, unique, "{stats:?}");
+        stats
+    }
+
+    /// Unique, duplicate, dead-lettered.
+    async fn counters(&self) -> (i64, i64, i64) {
+        let stats = self.stats().await;
+        (
+            stats.unique_processed,
+            stats.duplicate_dropped,
+            stats.dead_lettered,
+        )
+    }
+
+    async fn page(&self, limit: u16, after: Option<Cursor>) -> Page {
+        let limit = Limit::new(limit).unwrap();
+        let query = EventQuery {
+            limit,
+            after,
+            ..EventQuery::default()
+        };
+        self.store.events(&query).await.unwrap()
+    }
+
+    async fn all(&self) -> Vec<StoredEvent> {
+        self.page(Limit::MAX, None).await.events
+    }
+
+    async fn find(&self, event: &Event) -> Option<StoredEvent> {
+        let found = self.store.event(&event.topic, &event.event_id).await;
+        found.unwrap()
+    }
+}
+
+fn a_worker() -> ClaimId {
+    ClaimId::first(WorkerId(Ids::default().next(SystemClock.now())))
+}
+
+fn claim(id: ClaimId, events: &[Event]) -> Claim {
+    Claim {
+        id,
+        events: events.to_vec(),
+        malformed: Vec::new(),
+    }
+}
+
+fn verdicts(recorded: Recorded) -> Vec<Verdict> {
+    match recorded {
+        Recorded::Committed(verdicts) => verdicts,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn payload(text: &str) -> Payload {
+    let value: &RawValue = serde_json::from_str(text).unwrap();
+    Payload::try_from(value).unwrap()
+}
+
+fn time(text: &str) -> EventTime {
+    text.parse().unwrap()
+}
+
+fn names(stored: &[StoredEvent]) -> Vec<(&str, &str)> {
+    let names = stored.iter().map(|event| (&*event.topic, &*event.event_id));
+    names.collect()
+}
+
+fn topics<const N: usize>(topics: [(&str, i64); N]) -> BTreeMap<String, i64> {
+    topics
+        .into_iter()
+        .map(|(topic, count)| (topic.to_owned(), count))
+        .collect()
+}
+
+macro_rules! contract {
+    ($($case:ident),* $(,)?) => {
+        mod postgres {
+            use super::{Tables, Tested};
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(Tested::over(Tables::postgres().await).await).await;
+            })*
+        }
+        mod sqlite {
+            use super::{Tables, Tested};
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(Tested::over(Tables::sqlite()).await).await;
+            })*
+        }
+    };
+}
+
+contract![
+    a_fresh_store_has_counted_nothing,
+    each_identity_is_stored_once_and_every_delivery_is_counted,
+    the_first_one_stored_wins,
+    a_claim_counts_once,
+    a_claim_brought_by_two_at_once_counts_once,
+    an_unknown_worker_stores_nothing,
+    a_claim_without_events_is_a_claim_too,
+    what_is_no_event_becomes_a_dead_letter,
+    names_come_back_as_sent_and_are_told_apart_by_bytes,
+    payloads_come_back_as_sent,
+    times_come_back_as_sent,
+    what_the_database_refuses_changes_nothing,
+    concurrent_workers_with_the_same_events_count_exactly,
+    counters_add_up_in_every_snapshot_while_workers_write,
+    pages_show_each_event_once_with_every_filter_and_limit,
+    a_reader_that_follows_the_writers_misses_nothing,
+    many_may_migrate_at_once_and_again,
+    tables_of_another_version_are_told,
+    a_closed_store_is_unavailable,
+];
+
+async fn a_fresh_store_has_counted_nothing(tested: Tested) {
+    tested.store.ping().await.unwrap();
+    let stats = tested.stats().await;
+    assert_eq!(stats.received, 0);
+    assert_eq!(tested.counters().await, (0, 0, 0));
+    assert!(stats.topics.is_empty());
+    assert!((Utc::now() - stats.uptime_start).abs() < TimeDelta::minutes(1));
+    let page = tested.page(1, None).await;
+    assert!(page.events.is_empty() && page.next.is_none());
+    assert!(tested.find(&event("a", "1")).await.is_none());
+}
+
+async fn each_identity_is_stored_once_and_every_delivery_is_counted(tested: Tested) {
+    let id = tested.worker().await;
+    let batch = [
+        event("b", "1"),
+        event("a", "2"),
+        event("a", "1"),
+        event("a", "2"),
+        event("b", "1"),
+    ];
+    let recorded = tested.record(id, &batch).await;
+    let expected = [Accepted, Accepted, Accepted, Duplicate, Duplicate];
+    assert_eq!(verdicts(recorded), expected);
+    assert_eq!(tested.counters().await, (3, 2, 0));
+
+    let batch = [event("b", "1"), event("c", "1"), event("a", "1")];
+    let recorded = tested.record(id.next(), &batch).await;
+    assert_eq!(verdicts(recorded), [Duplicate, Accepted, Duplicate]);
+    let stats = tested.stats().await;
+    assert_eq!(stats.received, 8);
+    assert_eq!(tested.counters().await, (4, 4, 0));
+    assert_eq!(stats.topics, topics([("a", 2), ("b", 1), ("c", 1)]));
+    let stored: HashSet<_> = names(&tested.all().await)
+        .into_iter()
+        .map(|(topic, id)| format!("{topic}/{id}"))
+        .collect();
+    assert_eq!(
+        stored,
+        ["a/1", "a/2", "b/1", "c/1"].map(str::to_owned).into()
+    );
+}
+
+async fn the_first_one_stored_wins(tested: Tested) {
+    let version = |n: u32| Event {
+        source: format!("source {n}").try_into().unwrap(),
+        timestamp: time(&format!("2026-01-01T00:00:0{n}Z")),
+        payload: payload(&format!(r#"{{"n":{n}}}"#)),
+        ..event("a", "1")
+    };
+    assert_eq!(
+        tested.add(&[version(1), version(2)]).await,
+        [Accepted, Duplicate]
+    );
+    assert_eq!(tested.add(&[version(3)]).await, [Duplicate]);
+
+    let stored = tested.find(&version(1)).await.unwrap();
+    assert_eq!(stored.source, "source 1");
+    assert_eq!(stored.timestamp, version(1).timestamp);
+    assert_eq!(stored.payload.get().replace(' ', ""), r#"{"n":1}"#);
+}
+
+async fn a_claim_counts_once(tested: Tested) {
+    let id = tested.worker().await;
+    let second = id.next();
+    let fourth = second.next().next();
+    assert_eq!(
+        tested.record(second, &[event("a", "1")]).await,
+        Recorded::Committed(vec![Accepted])
+    );
+    for (again, what) in [(second, "the same"), (id, "a lower one")] {
+        let recorded = tested.record(again, &[event("a", what)]).await;
+        assert_eq!(recorded, Recorded::AlreadyCommitted, "{what}");
+    }
+    // Registering again does not forget what is committed.
+    tested.store.register(id.worker).await.unwrap();
+    let recorded = tested.record(second, &[event("a", "2")]).await;
+    assert_eq!(recorded, Recorded::AlreadyCommitted);
+    assert_eq!(tested.counters().await, (1, 0, 0));
+
+    let recorded = tested.record(fourth, &[event("a", "1")]).await;
+    assert_eq!(verdicts(recorded), [Duplicate]);
+    assert_eq!(tested.counters().await, (1, 1, 0));
+    assert_eq!(names(&tested.all().await), [("a", "1")]);
+}
+
+async fn a_claim_brought_by_two_at_once_counts_once(tested: Tested) {
+    let mut id = tested.worker().await;
+    for round in 1..=20 {
+        let claim = claim(id, &events(&format!("round {round}"), 10));
+        let (owner, adopter) = (tested.store.record(&claim), tested.store.record(&claim));
+        let (owner, adopter) = tokio::join!(owner, adopter);
+        let once = match (owner.unwrap(), adopter.unwrap()) {
+            (Recorded::Committed(verdicts), Recorded::AlreadyCommitted)
+            | (Recorded::AlreadyCommitted, Recorded::Committed(verdicts)) => verdicts,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(once, [Accepted; 10]);
+        assert_eq!(tested.counters().await, (10 * round, 0, 0));
+        id = id.next();
+    }
+}
+
+async fn an_unknown_worker_stores_nothing(tested: Tested) {
+    tested.worker().await;
+    let unknown = a_worker();
+    for id in [unknown, unknown.next()] {
+        let recorded = tested.record(id, &[event("a", "1")]).await;
+        assert_eq!(recorded, Recorded::UnknownWorker);
+    }
+    assert_eq!(tested.counters().await, (0, 0, 0));
+    assert!(tested.all().await.is_empty());
+
+    // A worker whose row was removed stays out, until it registers as it would anew.
+    let id = tested.worker().await;
+    tested.tables.run("DELETE FROM worker_claims").await;
+    let recorded = tested.record(id, &[event("a", "1")]).await;
+    assert_eq!(recorded, Recorded::UnknownWorker);
+    assert_eq!(tested.counters().await, (0, 0, 0));
+}
+
+async fn a_claim_without_events_is_a_claim_too(tested: Tested) {
+    let id = tested.worker().await;
+    let recorded = tested.record(id, &[]).await;
+    assert_eq!(recorded, Recorded::Committed(vec![]));
+    let recorded = tested.record(id, &[event("a", "1")]).await;
+    assert_eq!(recorded, Recorded::AlreadyCommitted);
+    assert_eq!(tested.counters().await, (0, 0, 0));
+}
+
+async fn what_is_no_event_becomes_a_dead_letter(tested: Tested) {
+    let elements: [&[u8]; 4] = [
+        b"hello",
+        b"\xff\x00",
+        b"",
+        // Its reason repeats a character that PostgreSQL's text does not hold.
+        br#"{"v":1,"receipt_id":"\u0000","topic":"t","event_id":"e","timestamp":"","source":"","payload":{}}"#,
+    ];
+    let malformed: Vec<Malformed> = elements
+        .iter()
+        .map(|element| redis::envelope::decode(element).unwrap_err())
+        .collect();
+    let reasons: Vec<String> = malformed
+        .iter()
+        .map(|letter| letter.reason.clone())
+        .collect();
+    assert!(reasons[3].contains('\0'), "{reasons:?}");
+    let claim = Claim {
+        malformed,
+        ..claim(tested.worker().await, &[event("a", "1"), event("a", "1")])
+    };
+
+    let recorded = tested.store.record(&claim).await.unwrap();
+    assert_eq!(verdicts(recorded), [Accepted, Duplicate]);
+    let again = tested.store.record(&claim).await.unwrap();
+    assert_eq!(again, Recorded::AlreadyCommitted);
+
+    assert_eq!(tested.counters().await, (1, 1, 4));
+    let letters = tested.tables.dead_letters().await;
+    assert_eq!(letters.len(), elements.len());
+    for (letter, (element, reason)) in letters.iter().zip(elements.iter().zip(&reasons)) {
+        assert_eq!(letter.0, *element);
+        let expected = match tested.tables {
+            Tables::Postgres(_) => reason.replace('\0', "\u{fffd}"),
+            Tables::Sqlite(_) => reason.clone(),
+        };
+        assert_eq!(letter.1, expected);
+    }
+}
+
+async fn names_come_back_as_sent_and_are_told_apart_by_bytes(tested: Tested) {
+    let longest = "é".repeat(127) + "x";
+    assert_eq!(longest.len(), 255);
+    let names = [
+        "logs/apache",
+        "a",
+        "A",
+        "a ",
+        " a",
+        "\u{e9}",
+        "e\u{301}",
+        "🦀 \"quoted\" 'single' \\ % _ ; -- $1 ?1 {},",
+        "NULL",
+        "\u{10ffff}",
+        "\u{200d}",
+        "ß",
+        "ss",
+        &longest,
+    ];
+    let sent: Vec<Event> = names
+        .iter()
+        .flat_map(|topic| names.iter().map(move |id| (topic, id)))
+        .map(|(topic, id)| Event {
+            source: (*topic).try_into().unwrap(),
+            ..event(topic, id)
+        })
+        .collect();
+    assert_eq!(tested.add(&sent).await, vec![Accepted; sent.len()]);
+    assert_eq!(tested.add(&sent).await, vec![Duplicate; sent.len()]);
+
+    for sent in &sent {
+        let stored = tested.find(sent).await.unwrap();
+        assert_eq!((&*stored.topic, &*stored.event_id), sent.key());
+        assert_eq!(stored.source, sent.source.as_str());
+    }
+    let expected = names.map(|topic| (topic, i64::try_from(names.len()).unwrap()));
+    assert_eq!(tested.stats().await.topics, topics(expected));
+}
+
+async fn payloads_come_back_as_sent(tested: Tested) {
+    let nested = format!("{}1{}", "[".repeat(126), "]".repeat(126));
+    let deep = format!(r#"{{"a":{nested}}}"#);
+    let deep_in_postgres = format!(r#"{{"a": {nested}}}"#);
+    let long = format!(r#"{{"a":"{}"}}"#, "🦀\\n\\\"".repeat(20_000));
+    let long_in_postgres = long.replace(':', ": ");
+    let huge = format!(r#"{{"n":1e{}}}"#, 1000);
+    let huge_in_postgres = format!(r#"{{"n": 1{}}}"#, "0".repeat(1000));
+    // What jsonb makes of each: another text of the same value. SQLite keeps the text.
+    let cases = [
+        ("{}", "{}"),
+        ("{ \"b\" : [ ] ,\n\"a\":null }", r#"{"a": null, "b": []}"#),
+        (
+            r#"{"é":"\u00e9\/\ud83e\udd80🦀 'x' \\ \t","":true}"#,
+            r#"{"": true, "é": "é/🦀🦀 'x' \\ \t"}"#,
+        ),
+        (r#"{"n":1e2}"#, r#"{"n": 100}"#),
+        (r#"{"n":1.50}"#, r#"{"n": 1.50}"#),
+        (r#"{"n":-0.0e+5}"#, r#"{"n": 0}"#),
+        (
+            r#"{"n":12345678901234567890123456789.000000001}"#,
+            r#"{"n": 12345678901234567890123456789.000000001}"#,
+        ),
+        (&huge, &huge_in_postgres),
+        (&deep, &deep_in_postgres),
+        (&long, &long_in_postgres),
+    ];
+    let sent: Vec<Event> = cases
+        .iter()
+        .enumerate()
+        .map(|(n, (text, _))| Event {
+            payload: payload(text),
+            ..event("payloads", &n.to_string())
+        })
+        .collect();
+    tested.add(&sent).await;
+
+    for (event, (as_sent, in_postgres)) in sent.iter().zip(cases) {
+        let stored = tested.find(event).await.unwrap();
+        let expected = match tested.tables {
+            Tables::Postgres(_) => in_postgres,
+            Tables::Sqlite(_) => as_sent,
+        };
+        assert_eq!(stored.payload.get(), expected);
+    }
+}
+
+async fn times_come_back_as_sent(tested: Tested) {
+    let accepted: DateTime<Utc> = "2026-03-04T05:06:07.089Z".parse().unwrap();
+    let sent = [
+        "0001-01-01T00:00:00Z",
+        "1969-12-31T23:59:59.999999Z",
+        "2026-01-31T12:30:00.000001+02:00",
+        "9999-12-31T23:59:59.999999Z",
+    ]
+    .map(|text| Event {
+        receipt_id: ReceiptId(Ids::default().next(accepted)),
+        timestamp: time(text),
+        ..event("times", text)
+    });
+    let tolerance = TimeDelta::seconds(1);
+    let earliest = EventTime::from(Utc::now() - tolerance);
+    tested.add(&sent).await;
+    let latest = EventTime::from(Utc::now() + tolerance);
+
+    for event in &sent {
+        let stored = tested.find(event).await.unwrap();
+        assert_eq!(stored.timestamp, event.timestamp);
+        assert_eq!(stored.received_at, EventTime::from(accepted));
+        assert!((earliest..=latest).contains(&stored.processed_at));
+    }
+}
+
+async fn what_the_database_refuses_changes_nothing(tested: Tested) {
+    tested.tables.refuse().await;
+    let id = tested.worker().await;
+    let batch = [
+        event("good", "1"),
+        event("refused", "1"),
+        event("good", "2"),
+    ];
+    let claimed = Claim {
+        malformed: vec![redis::envelope::decode(b"hello").unwrap_err()],
+        ..claim(id, &batch)
+    };
+    for _ in 0..2 {
+        let refused = tested.store.record(&claimed).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Refused(_)), "{refused:?}");
+    }
+    assert_eq!(tested.counters().await, (0, 0, 0));
+    assert!(tested.all().await.is_empty());
+    assert!(tested.tables.dead_letters().await.is_empty());
+
+    // The claim was not used up.
+    let recorded = tested.record(id, &[event("good", "1")]).await;
+    assert_eq!(verdicts(recorded), [Accepted]);
+}
+
+const ROUNDS: usize = 25;
+const BATCH: usize = 40;
+const UNIVERSE: usize = 300;
+
+/// What one worker will record: batches of events that others record too.
+fn overlapping(seed: u64) -> Vec<Vec<Event>> {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let mut batch = || {
+        let mut batch: Vec<Event> = (0..BATCH)
+            .map(|_| rng.random_range(0..UNIVERSE))
+            .map(|n| event(&format!("topic {}", n % 7), &n.to_string()))
+            .collect();
+        batch.shuffle(&mut rng);
+        batch
+    };
+    (0..ROUNDS).map(|_| batch()).collect()
+}
+
+/// Records the batches one after the other; tells what was accepted.
+async fn work(tested: &Tested, batches: Vec<Vec<Event>>) -> Vec<(String, String)> {
+    let mut accepted = Vec::new();
+    let mut id = tested.worker().await;
+    for batch in batches {
+        let verdicts = tested.insist(&claim(id, &batch)).await;
+        let new = batch.iter().zip(verdicts);
+        let new = new.filter(|(_, verdict)| *verdict == Accepted);
+        accepted
+            .extend(new.map(|(event, _)| (event.topic.to_string(), event.event_id.to_string())));
+        id = id.next();
+    }
+    accepted
+}
+
+async fn concurrent_workers_with_the_same_events_count_exactly(tested: Tested) {
+    let workers: Vec<_> = (0..u64::from(WORKERS)).map(overlapping).collect();
+    let sent: usize = workers.iter().flatten().map(Vec::len).sum();
+    let different: HashSet<(String, String)> = workers
+        .iter()
+        .flatten()
+        .flatten()
+        .map(|event| (event.topic.to_string(), event.event_id.to_string()))
+        .collect();
+
+    let working = workers.into_iter().map(|batches| work(&tested, batches));
+    let accepted: Vec<_> = join_all(working).await.into_iter().flatten().collect();
+
+    assert_eq!(accepted.len(), different.len(), "none accepted twice");
+    assert_eq!(accepted.into_iter().collect::<HashSet<_>>(), different);
+    let unique = i64::try_from(different.len()).unwrap();
+    let sent = i64::try_from(sent).unwrap();
+    assert_eq!(tested.counters().await, (unique, sent - unique, 0));
+    let stored = tested.all().await;
+    let stored: HashSet<_> = stored
+        .into_iter()
+        .map(|event| (event.topic, event.event_id))
+        .collect();
+    assert_eq!(stored, different);
+}
+
+async fn counters_add_up_in_every_snapshot_while_workers_write(tested: Tested) {
+    let done = AtomicBool::new(false);
+    let writing = async {
+        let working = (0..4).map(|seed| work(&tested, overlapping(seed)));
+        join_all(working).await;
+        done.store(true, Ordering::SeqCst);
+    };
+    let reading = async {
+        let mut seen = Vec::new();
+        while !done.load(Ordering::SeqCst) {
+            // Checks that they add up.
+            seen.push(tested.stats().await.received);
+        }
+        seen
+    };
+    let ((), mut seen) = tokio::join!(writing, reading);
+    assert!(seen.is_sorted());
+    seen.dedup();
+    assert!(seen.len() > 2, "it was read while they wrote: {seen:?}");
+    let sent = i64::try_from(4 * ROUNDS * BATCH).unwrap();
+    assert_eq!(tested.stats().await.received, sent);
+}
+
+async fn pages_show_each_event_once_with_every_filter_and_limit(tested: Tested) {
+    let sent: Vec<Event> = (0..30)
+        .map(|n| Event {
+            source: ["s", "t"][n % 2].try_into().unwrap(),
+            // Not in the order in which they are stored.
+            timestamp: time(&format!("2026-01-01T00:00:{:02}Z", n * 7 % 30)),
+            ..event(["a", "b", "c"][n % 3], &n.to_string())
+        })
+        .collect();
+    for batch in sent.chunks(8) {
+        tested.add(batch).await;
+    }
+    let all = tested.all().await;
+    assert_eq!(all.len(), sent.len());
+    assert!(all.is_sorted_by(|one, next| one.id < next.id));
+
+    let topics = [None, Some("a"), Some("none")];
+    let sources = [None, Some("t")];
+    let times = [
+        None,
+        Some("2026-01-01T00:00:07Z"),
+        Some("2026-01-01T00:00:20Z"),
+    ];
+    let mut queries = Vec::new();
+    for topic in topics {
+        for source in sources {
+            for since in times {
+                for until in times {
+                    queries.push(EventQuery {
+                        topic: topic.map(|topic| topic.try_into().unwrap()),
+                        source: source.map(|source| source.try_into().unwrap()),
+                        since: since.map(time),
+                        until: until.map(time),
+                        ..EventQuery::default()
+                    });
+                }
+            }
+        }
+    }
+    for query in queries {
+        let expected: Vec<i64> = all
+            .iter()
+            .filter(|event| {
+                query
+                    .topic
+                    .as_ref()
+                    .is_none_or(|topic| topic.as_str() == event.topic)
+                    && query
+                        .source
+                        .as_ref()
+                        .is_none_or(|source| source.as_str() == event.source)
+                    && query.since.is_none_or(|since| event.timestamp >= since)
+                    && query.until.is_none_or(|until| event.timestamp < until)
+            })
+            .map(|event| event.id)
+            .collect();
+        for limit in [1, 2, 7, 10, 30, Limit::MAX] {
+            let pages = walk(&tested, &query, limit).await;
+            assert_eq!(pages.concat(), expected, "{query:?} by {limit}");
+            let full = expected.len().div_ceil(limit.into()).max(1);
+            assert_eq!(
+                pages.len(),
+                full,
+                "no page that is empty: {query:?} by {limit}"
+            );
+        }
+    }
+}
+
+/// The ids on each page to the end.
+async fn walk(tested: &Tested, query: &EventQuery, limit: u16) -> Vec<Vec<i64>> {
+    let mut query = EventQuery {
+        limit: Limit::new(limit).unwrap(),
+        ..query.clone()
+    };
+    let mut pages = Vec::new();
+    loop {
+        let page = tested.store.events(&query).await.unwrap();
+        assert!(page.events.len() <= usize::from(limit));
+        pages.push(page.events.iter().map(|event| event.id).collect());
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return pages,
+        }
+    }
+}
+
+async fn a_reader_that_follows_the_writers_misses_nothing(tested: Tested) {
+    let done = AtomicBool::new(false);
+    let writer = |n: usize| {
+        let batches = (0..ROUNDS).map(|round| {
+            // Of different sizes, so that they take differently long.
+            events(
+                &format!("writer {n} round {round}"),
+                1 + (n * 31 + round * 7) % 60,
+            )
+        });
+        batches.collect::<Vec<_>>()
+    };
+    let writers: Vec<_> = (0..6).map(writer).collect();
+    let sent: HashSet<_> = writers
+        .iter()
+        .flatten()
+        .flatten()
+        .map(|event| (event.topic.to_string(), event.event_id.to_string()))
+        .collect();
+    let writing = async {
+        join_all(writers.into_iter().map(|batches| work(&tested, batches))).await;
+        done.store(true, Ordering::SeqCst);
+    };
+    let reading = async {
+        let (mut seen, mut after, mut looks) = (Vec::new(), None, 0);
+        loop {
+            let last = done.load(Ordering::SeqCst);
+            let page = tested.page(50, after).await;
+            let at_the_end = page.next.is_none();
+            after = page
+                .events
+                .last()
+                .map(|event| Cursor { id: event.id })
+                .or(after);
+            seen.extend(page.events);
+            looks += 1;
+            if last && at_the_end {
+                return (seen, looks);
+            }
+        }
+    };
+    let ((), (seen, looks)) = tokio::join!(writing, reading);
+    assert!(looks > seen.len() / 50 + 1, "it followed while they wrote");
+    assert!(seen.is_sorted_by(|one, next| one.id < next.id));
+    let seen_at_all: HashSet<_> = seen
+        .iter()
+        .map(|event| (event.topic.clone(), event.event_id.clone()))
+        .collect();
+    assert_eq!(seen.len(), sent.len());
+    assert_eq!(seen_at_all, sent);
+}
+
+async fn many_may_migrate_at_once_and_again(tested: Tested) {
+    for round in 0..5 {
+        let tables = match tested.tables {
+            Tables::Postgres(_) => Tables::postgres().await,
+            Tables::Sqlite(_) => Tables::sqlite(),
+        };
+        let stores: Vec<_> = (0..4).map(|_| tables.store()).collect();
+        let migrated = join_all(stores.iter().map(|store| store.migrate())).await;
+        for migrated in migrated {
+            migrated.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+        }
+        let again = Tested::over(tables).await;
+        assert_eq!(again.add(&[event("a", "1")]).await, [Accepted]);
+        again.store.migrate().await.unwrap();
+        assert_eq!(again.counters().await, (1, 0, 0));
+    }
+}
+
+async fn tables_of_another_version_are_told(tested: Tested) {
+    tested
+        .tables
+        .run(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'of the future', true, '', 0)",
+        )
+        .await;
+    let error = tested.store.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+
+    tested.tables.run("DROP TABLE agg_stats").await;
+    let error = tested.store.stats().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+    let claim = claim(tested.worker().await, &[event("a", "1")]);
+    let error = tested.store.record(&claim).await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+    assert!(tested.all().await.is_empty());
+}
+
+async fn a_closed_store_is_unavailable(tested: Tested) {
+    tested.add(&[event("a", "1")]).await;
+    tested.store.close().await;
+    all_is_unavailable(&*tested.store).await;
+    let again = Tested::over(tested.tables).await;
+    assert_eq!(again.counters().await, (1, 0, 0));
+}
+
+async fn all_is_unavailable(store: &dyn Store) {
+    let started = Instant::now();
+    let event = event("a", "1");
+    let (claim, query) = (
+        claim(a_worker(), std::slice::from_ref(&event)),
+        EventQuery::default(),
+    );
+    let failed = tokio::join!(
+        async { store.migrate().await.err() },
+        async { store.register(claim.id.worker).await.err() },
+        async { store.record(&claim).await.err() },
+        async { store.stats().await.err() },
+        async { store.events(&query).await.err() },
+        async { store.event(&event.topic, &event.event_id).await.err() },
+        async { store.ping().await.err() },
+    );
+    let failed = [
+        failed.0, failed.1, failed.2, failed.3, failed.4, failed.5, failed.6,
+    ];
+    for failed in failed {
+        assert!(
+            matches!(failed, Some(StoreError::Unavailable(_))),
+            "{failed:?}"
+        );
+        let shown = format!("{failed:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+    assert!(started.elapsed() < GIVEN_UP_WITHIN);
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_away_or_silent_is_unavailable() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let away = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ports = [&silent, &away].map(|listener| listener.local_addr().unwrap().port());
+    drop(away);
+    let [silent, away] = ports.map(|port| async move {
+        let url = format!("postgres://user:s3cret@127.0.0.1:{port}/database");
+        let store = Postgres::from_url(&url, WORKERS).unwrap();
+        all_is_unavailable(&store).await;
+    });
+    tokio::join!(silent, away);
+}
+
+#[test]
+fn an_address_that_is_none_is_not_repeated() {
+    for url in [
+        "",
+        "s3cret",
+        "mysql://user:s3cret@host/database",
+        "postgres://user:s3cret@host:port/database",
+        "postgres:user:s3cret@host",
+    ] {
+        let error = Postgres::from_url(url, WORKERS).err().expect(url);
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+        let error = Sqlite::open(url).err().expect(url);
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_postgres_waits_for_ids_that_are_drawn_but_not_committed() {
+    let Tables::Postgres(database) = Tables::postgres().await else {
+        unreachable!()
+    };
+    let mut blocker = PgConnection::connect(database.url()).await.unwrap();
+    let tested = Tested::over(Tables::Postgres(database)).await;
+    let early = event("slow", "0");
+    tested.add(std::slice::from_ref(&early)).await;
+
+    // Counting the topic comes after the ids are drawn: there the slow transaction is held.
+    let mut held = blocker.begin().await.unwrap();
+    raw_sql("SELECT FROM topic_stats WHERE topic = 'slow' FOR UPDATE")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let (slow, fast) = (events("slow", 3), events("fast", 3));
+    let slow_claim = claim(tested.worker().await, &slow);
+    let store = tested.store.clone();
+    let recording = tokio::spawn(async move { store.record(&slow_claim).await });
+    eventually("the slow transaction waits", SOON, async || {
+        let waiting = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+                       WHERE NOT granted AND datname = current_database())";
+        let waiting = sqlx::query_scalar(waiting).fetch_one(&mut *held);
+        waiting.await.unwrap()
+    })
+    .await;
+    tested.add(&fast).await;
+    assert!(tested.find(&fast[0]).await.is_some());
+
+    let before = tested.page(10, None).await;
+    assert_eq!(names(&before.events), [early.key()], "its ids are lower");
+    held.rollback().await.unwrap();
+    assert_eq!(verdicts(recording.await.unwrap().unwrap()), [Accepted; 3]);
+
+    let last = before.events.last().map(|event| Cursor { id: event.id });
+    let after = tested.page(10, last).await;
+    let expected: Vec<_> = slow.iter().chain(&fast).map(Event::key).collect();
+    assert_eq!(names(&after.events), expected);
+    assert!(after.next.is_none());
+}
+
+#[tokio::test]
+async fn an_error_of_postgres_at_the_commit_is_told_from_a_lost_answer() {
+    let tested = Tested::over(Tables::postgres().await).await;
+    tested
+        .tables
+        .run(
+            "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.topic = 'end' THEN
+                     PERFORM pg_terminate_backend(pg_backend_pid());
+                 ELSE
+                     RAISE EXCEPTION USING ERRCODE = NEW.topic;
+                 END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON processed_events
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_commit();",
+        )
+        .await;
+    let id = tested.worker().await;
+    let failure = async |topic| {
+        let claim = claim(id, &[event(topic, "1")]);
+        tested.store.record(&claim).await.unwrap_err()
+    };
+    let lost = failure("end").await;
+    assert!(matches!(lost, StoreError::Uncertain(_)), "{lost:?}");
+    let conflict = failure("40001").await;
+    assert!(
+        matches!(conflict, StoreError::Unavailable(_)),
+        "{conflict:?}"
+    );
+    let refused = failure("23514").await;
+    assert!(matches!(refused, StoreError::Refused(_)), "{refused:?}");
+
+    tested
+        .tables
+        .run("DROP TRIGGER at_commit ON processed_events")
+        .await;
+    let recorded = tested.record(id, &[event("end", "1")]).await;
+    assert_eq!(verdicts(recorded), [Accepted]);
+    assert_eq!(tested.counters().await, (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_sqlite_file_that_another_process_writes_to_is_unavailable_until_it_is_done() {
+    let tables = Tables::sqlite();
+    let Tables::Sqlite(folder) = &tables else {
+        unreachable!()
+    };
+    let mut other = SqliteConnection::connect_with(
+        &sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(folder.path().join("unused.db"))
+            .create_if_missing(true),
+    )
+    .await
+    .unwrap();
+    let file = file(folder).display().to_string();
+    let tested = Tested::over(tables).await;
+    tested.add(&[event("a", "1")]).await;
+    let claim = claim(tested.worker().await, &[event("a", "2")]);
+    for sql in [
+        format!("ATTACH '{file}' AS shared"),
+        "BEGIN; UPDATE shared.agg_stats SET id = 1".to_owned(),
+    ] {
+        let sql = raw_sql(AssertSqlSafe(sql));
+        sql.execute(&mut other).await.unwrap();
+    }
+
+    let locked = tested.store.record(&claim).await.unwrap_err();
+    assert!(matches!(locked, StoreError::Unavailable(_)), "{locked:?}");
+    assert_eq!(tested.counters().await, (1, 0, 0), "reading goes on");
+
+    raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    let recorded = tested.store.record(&claim).await.unwrap();
+    assert_eq!(verdicts(recorded), [Accepted]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_sqlite_database_is_told_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    let text = "These are not tables.\n".repeat(100);
+    std::fs::write(&path, &text).unwrap();
+    let store = Sqlite::open(&format!("sqlite://{}", path.display())).unwrap();
+    let error = store.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
