@@ -14,7 +14,7 @@ use common::{
         Consumer, QueueError,
         redis::{Address, RedisConsumer},
     },
-    store::{Store, StoreError},
+    store::{Audit, Store, StoreError},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -121,17 +121,25 @@ impl Application {
 ///
 /// # Errors
 /// If the database is away or does not take the migrations.
-pub async fn migrate(settings: &Settings) -> Result<(), MigrateError> {
+pub async fn migrate(settings: &Settings) -> Result<(), CommandError> {
     Ok(open(settings)?.migrate().await?)
 }
 
-/// Why `aggregator migrate` failed.
+/// Compares the counters with the rows, in one snapshot, beside a running system.
+///
+/// # Errors
+/// If the database is away or has no tables.
+pub async fn verify(settings: &Settings) -> Result<Audit, CommandError> {
+    Ok(open(settings)?.audit().await?)
+}
+
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
+pub enum CommandError {
     /// The database's address cannot be used.
     #[error(transparent)]
     Database(#[from] UrlError),
-    /// The database is away or does not take the migrations.
+    /// The database is away, or its tables do not fit.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -141,8 +149,8 @@ fn open(settings: &Settings) -> Result<Postgres, UrlError> {
     Postgres::from_url(url.expose(), settings.workers.workers)
 }
 
-/// `/ready` asks the queue.
-pub struct RedisCheck(pub Arc<RedisConsumer>);
+/// `/ready` asks the queue, all of whose keys must be as they should.
+struct RedisCheck(Arc<RedisConsumer>);
 
 #[async_trait]
 impl Dependency for RedisCheck {
@@ -151,9 +159,9 @@ impl Dependency for RedisCheck {
     }
 
     async fn check(&self) -> Result<(), String> {
-        self.0
-            .ping()
-            .await
-            .map_err(|_| "does not answer".to_owned())
+        match self.0.depth().await {
+            Ok(_) => Ok(()),
+            Err(_) => Err("does not answer as it should".to_owned()),
+        }
     }
 }

@@ -6,12 +6,14 @@
 //! - [`Application`]: the aggregator as a process of its own, over Redis and PostgreSQL
 
 mod application;
+mod claims;
+mod recovery;
 mod routes;
 mod service;
 mod settings;
 pub mod store;
 mod worker;
 
-pub use application::{Application, BuildError, RedisCheck, migrate};
+pub use application::{Application, BuildError, CommandError, migrate, verify};
 pub use service::{Aggregator, RunError, StoreCheck};
 pub use settings::{Command, Settings, WorkerArgs};

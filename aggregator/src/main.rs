@@ -1,17 +1,26 @@
 //! The `aggregator` program.
 
+use std::process::ExitCode;
+
 use aggregator::{Application, Command, Settings};
 use clap::Parser;
 use common::{lifecycle, telemetry};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let settings = Settings::parse();
     telemetry::init(&settings.log)?;
     match settings.command {
         Some(Command::Migrate) => {
             aggregator::migrate(&settings).await?;
             println!("The tables are up to date.");
+        }
+        Some(Command::Verify) => {
+            let audit = aggregator::verify(&settings).await?;
+            println!("{audit}");
+            if !audit.is_exact() {
+                return Ok(ExitCode::FAILURE);
+            }
         }
         None => {
             let stop = lifecycle::stop_on_signal()?;
@@ -20,5 +29,5 @@ async fn main() -> anyhow::Result<()> {
                 .await?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{WorkerArgs, routes::Api, worker::Worker};
+use crate::{WorkerArgs, claims::Claims, recovery::Recovery, routes::Api, worker::Worker};
 
 /// Workers for `/ingest` where the queue is Redis: one commits while the next batch gathers.
 const INGEST_WORKERS: usize = 2;
@@ -107,13 +107,9 @@ impl Aggregator {
 
     /// Adds its paths to a server.
     pub fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-        let queue: Arc<dyn Consumer> = match self.shared.first() {
-            Some(consumer) => consumer.clone(),
-            None => self.local.clone(),
-        };
         let api = Api {
             store: self.store.clone(),
-            queue,
+            queue: self.queue(),
             ingest: self.local.clone(),
             limits: self.limits,
             clock: self.clock.clone(),
@@ -177,12 +173,12 @@ impl Aggregator {
         }
         let mut workers = JoinSet::new();
         for consumer in &self.shared {
-            workers.spawn(self.worker(consumer.clone(), stop.clone()).run());
+            workers.spawn(self.worker(consumer.clone(), &stop).run());
         }
         for _ in 0..self.local_workers {
-            let consumer: Arc<dyn Consumer> = self.local.clone();
-            workers.spawn(self.worker(consumer, answered.clone()).run());
+            workers.spawn(self.worker(self.local.clone(), &answered).run());
         }
+        workers.spawn(self.recovery(&stop).run());
         while let Some(ended) = workers.join_next().await {
             ended?;
         }
@@ -207,15 +203,37 @@ impl Aggregator {
         }
     }
 
-    fn worker(&self, consumer: Arc<dyn Consumer>, stop: CancellationToken) -> Worker {
+    fn worker(&self, consumer: Arc<dyn Consumer>, stop: &CancellationToken) -> Worker {
         Worker {
-            consumer,
-            store: self.store.clone(),
+            claims: self.claims(consumer, stop),
+            batch_size: self.workers.batch_size.into(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
-            batch_size: self.workers.batch_size.into(),
+        }
+    }
+
+    fn recovery(&self, stop: &CancellationToken) -> Recovery {
+        Recovery {
+            claims: self.claims(self.queue(), stop),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+        }
+    }
+
+    fn claims(&self, consumer: Arc<dyn Consumer>, stop: &CancellationToken) -> Claims {
+        Claims {
+            consumer,
+            store: self.store.clone(),
             lease: self.workers.lease(),
-            stop,
+            stop: stop.clone(),
+        }
+    }
+
+    /// The queue that `/publish` feeds.
+    fn queue(&self) -> Arc<dyn Consumer> {
+        match self.shared.first() {
+            Some(consumer) => consumer.clone(),
+            None => self.local.clone(),
         }
     }
 }

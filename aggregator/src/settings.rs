@@ -22,9 +22,10 @@ pub struct Settings {
     )]
     pub database_url: Option<Secret>,
 
-    /// Redis server: redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS
+    /// Redis server.
     #[arg(
         long,
+        help = "Redis server: redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS",
         env,
         default_value = "redis://127.0.0.1:6379",
         value_name = "URL",
@@ -62,6 +63,8 @@ pub struct Settings {
 pub enum Command {
     /// Bring the tables up to date, and end
     Migrate,
+    /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
+    Verify,
 }
 
 /// How claims are made.

@@ -3,7 +3,9 @@
 
 pub mod clock;
 pub mod config;
+pub mod envelope;
 pub mod event;
+pub mod faults;
 pub mod http;
 pub mod lifecycle;
 pub mod queue;

@@ -11,9 +11,10 @@ pub struct Settings {
     #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub bind_addr: SocketAddr,
 
-    /// Redis server: redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS
+    /// Redis server.
     #[arg(
         long,
+        help = "Redis server: redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS",
         env,
         default_value = "redis://127.0.0.1:6379",
         value_name = "URL",

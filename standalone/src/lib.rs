@@ -19,12 +19,12 @@ use common::{
         memory::MemoryQueue,
         redis::{Address, RedisConsumer, RedisProducer},
     },
-    store::Store,
+    store::{Audit, Store},
 };
 use publisher::Publish;
 use tokio_util::sync::CancellationToken;
 
-pub use settings::Settings;
+pub use settings::{Command, Settings};
 
 use crate::store::Sqlite;
 
@@ -134,6 +134,15 @@ impl Application {
         tracing::info!("event-aggregator has stopped");
         Ok(())
     }
+}
+
+/// Compares the counters with the rows, in one snapshot, beside a running system.
+///
+/// # Errors
+/// If the database cannot be used or has no tables.
+pub async fn verify(settings: &Settings) -> anyhow::Result<Audit> {
+    let (_, store) = open_store(settings)?;
+    Ok(store.audit().await?)
 }
 
 fn open_store(settings: &Settings) -> Result<(&'static str, Arc<dyn Store>), BuildError> {

@@ -1,16 +1,24 @@
 //! The `event-aggregator` program.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use common::{lifecycle, telemetry};
-use standalone::{Application, Settings};
+use standalone::{Application, Command, Settings};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let settings = Settings::parse();
     telemetry::init(&settings.log)?;
+    if let Some(Command::Verify) = settings.command {
+        let audit = standalone::verify(&settings).await?;
+        println!("{audit}");
+        let code = u8::from(!audit.is_exact());
+        return Ok(ExitCode::from(code));
+    }
     let stop = lifecycle::stop_on_signal()?;
     let application = Application::build(&settings)?;
     println!("{}", settings.welcome(application.port()));
     application.run_until_stopped(stop).await?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use aggregator::WorkerArgs;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use common::config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs};
 
 /// Accepts events over HTTP and stores each exactly once: all in one process.
@@ -23,8 +23,14 @@ pub struct Settings {
     )]
     pub database_url: Secret,
 
-    /// Queue in this Redis server instead of in memory: redis://[USER:PASSWORD@]HOST:PORT[/DB]
-    #[arg(long, env, value_name = "URL", hide_env_values = true)]
+    /// Queue in this Redis server instead of in memory.
+    #[arg(
+        long,
+        help = "Queue in this Redis server instead of in memory: redis://[USER:PASSWORD@]HOST:PORT[/DB]",
+        env,
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub redis_url: Option<Secret>,
 
     /// Which queue.
@@ -50,6 +56,17 @@ pub struct Settings {
     /// What it logs.
     #[command(flatten)]
     pub log: LogArgs,
+
+    /// Instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
+    Verify,
 }
 
 impl Settings {

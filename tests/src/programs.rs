@@ -1,8 +1,11 @@
 //! The workspace's programs as processes.
 
 use std::{
+    env,
+    fmt::Display,
     fs::{self, File},
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
+    ops::Range,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -12,34 +15,48 @@ use tempfile::TempDir;
 
 use crate::eventually;
 
-/// A port that was free a moment ago.
+/// Where free ports are looked for: below those that systems give to outgoing connections, so that
+/// a server that was taken away still finds its port free when it comes back.
+const PORTS: Range<u16> = 15_000..32_000;
+/// How many ports are tried.
+const PORT_TRIES: usize = 1000;
+
+/// What a program sees of this process's environment besides its settings: a developer's
+/// `DATABASE_URL` must not get into a test.
+const PASSED_ON: [&str; 4] = ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE"];
+
+/// What a program prints, in its folder.
+const OUTPUT: &str = "output";
+
+/// A port of 127.0.0.1 that was free a moment ago.
 ///
 /// # Panics
 /// If there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(|| rand::random_range(PORTS))
+        .take(PORT_TRIES)
+        .find(free)
+        .unwrap_or_else(|| panic!("no free port on 127.0.0.1 in {PORTS:?}: stop what holds them"))
 }
 
-/// Where cargo put a program of the workspace.
+/// Where cargo put a program of the workspace, in the profile of this test.
 ///
 /// # Panics
 /// If it was not built.
 #[must_use]
 pub fn path(program: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    let path = profile.join(program);
-    assert!(
-        path.exists(),
-        "{} is missing: run cargo build --workspace --bins first",
-        path.display()
-    );
-    path
+    let own = env::current_exe().expect("this program's own path");
+    // A program is in target/PROFILE, a test in target/PROFILE/deps.
+    let folders = own.ancestors().skip(1).take(2);
+    let paths: Vec<PathBuf> = folders.map(|folder| folder.join(program)).collect();
+    let path = paths.iter().find(|path| path.is_file());
+    path.cloned()
+        .unwrap_or_else(|| panic!("none of {paths:?} exists: run cargo build --workspace first"))
 }
 
-/// A running program, ended with this value; what it said is shown if the test fails.
+/// A running program, killed when this is dropped; what it printed is shown if its test fails.
 pub struct Running {
     name: String,
     child: Child,
@@ -47,59 +64,61 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a program with no settings of its environment but these, in a folder of its own.
+    /// Starts a program of the workspace with these arguments and no other settings in its
+    /// environment than these, in a temporary folder.
     ///
     /// # Panics
-    /// If it cannot be started.
+    /// If it was not built or cannot be started.
     #[must_use]
     pub fn start(program: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(path(program));
+        command.args(arguments);
+        Self::spawn(program, command, settings)
+    }
+
+    fn spawn(name: &str, mut command: Command, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let said = File::create(folder.path().join("output")).expect("a file for its output");
-        let child = Command::new(path(program))
-            .args(arguments)
+        let output = File::create(folder.path().join(OUTPUT)).expect("a file for its output");
+        let inherited = PASSED_ON.into_iter();
+        let inherited = inherited.filter_map(|name| Some((name, env::var_os(name)?)));
+        command
             .env_clear()
+            .envs(inherited)
             .envs(settings.iter().copied())
             .current_dir(&folder)
             .stdin(Stdio::null())
-            .stdout(said.try_clone().expect("the same file"))
-            .stderr(said)
-            .spawn()
-            .expect("it starts");
+            .stdout(output.try_clone().expect("the same file"))
+            .stderr(output);
         Self {
-            name: program.to_owned(),
-            child,
+            name: name.to_owned(),
+            child: command.spawn().expect("it starts"),
             folder,
         }
     }
 
-    /// Sends a signal, such as `TERM`.
+    /// Sends it a signal, such as `TERM`.
     ///
     /// # Panics
     /// If it cannot be sent.
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -s {name}");
+        signal(self.child.id(), name);
     }
 
-    /// Waits for its end; `None` if a signal ended it.
+    /// Waits for its end and returns its exit code; `None` if a signal ended it.
     ///
     /// # Panics
     /// If it has not ended in time.
     pub async fn wait_exit(&mut self, within: Duration) -> Option<i32> {
-        let mut status = None;
-        eventually(&format!("{} has ended", self.name), within, async || {
-            status = self.child.try_wait().expect("its status");
-            status.is_some()
-        })
-        .await;
-        status.and_then(|status| status.code())
+        let what = format!("{} has ended", self.name);
+        let child = &mut self.child;
+        let ended = async || child.try_wait().expect("its status");
+        eventually(&what, within, ended).await.code()
     }
 
-    /// All it has said so far.
+    /// All it has printed so far, on standard output and standard error.
     #[must_use]
     pub fn output(&self) -> String {
-        let bytes = fs::read(self.folder.path().join("output")).unwrap_or_default();
+        let bytes = fs::read(self.folder.path().join(OUTPUT)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
@@ -110,7 +129,87 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- {} said:\n{}---", self.name, self.output());
+            eprintln!("--- {} printed:\n{}---", self.name, self.output());
         }
+    }
+}
+
+/// Sends a signal to a process.
+///
+/// # Panics
+/// If it cannot be sent.
+pub fn signal(process: impl Display, name: &str) {
+    // The standard library cannot, and this workspace has no unsafe code.
+    let sent = Command::new("kill")
+        .args(["-s", name, &process.to_string()])
+        .status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "kill -s {name} {process}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn shell(script: &str, settings: &[(&str, &str)]) -> Running {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Running::spawn("sh", command, settings)
+    }
+
+    #[tokio::test]
+    async fn a_program_has_its_settings_an_output_and_an_exit_code() {
+        let script = "echo $GREETING; echo to you >&2; exit 7";
+        let mut program = shell(script, &[("GREETING", "hello")]);
+        assert_eq!(program.wait_exit(SOON).await, Some(7));
+        assert_eq!(program.output(), "hello\nto you\n");
+    }
+
+    #[tokio::test]
+    async fn a_program_has_no_settings_but_its_own() {
+        assert!(env::var_os("CARGO_MANIFEST_DIR").is_some(), "cargo sets it");
+        let mut program = shell("test -z \"$CARGO_MANIFEST_DIR\"", &[]);
+        assert_eq!(program.wait_exit(SOON).await, Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_program_can_be_sent_signals() {
+        let script = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done";
+        let mut program = shell(script, &[]);
+        let ready = async || program.output() == "ready\n";
+        eventually("it is ready", SOON, ready).await;
+        program.signal("TERM");
+        assert_eq!(program.wait_exit(SOON).await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_a_signal_ended_has_no_exit_code() {
+        let mut program = shell("exec sleep 600", &[]);
+        program.signal("KILL");
+        assert_eq!(program.wait_exit(SOON).await, None);
+    }
+
+    #[test]
+    fn a_program_ends_with_its_owner() {
+        let program = shell("exec sleep 600", &[]);
+        let process = format!("/proc/{}", program.child.id());
+        let folder = program.folder.path().to_owned();
+        drop(program);
+        assert!(!fs::exists(process).unwrap() && !folder.exists());
+    }
+
+    #[test]
+    #[should_panic(expected = "run cargo build --workspace first")]
+    fn a_missing_program_is_reported_with_what_to_do() {
+        let _ = path("no-such-program");
+    }
+
+    #[test]
+    fn a_free_port_can_be_listened_on() {
+        assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).is_ok());
     }
 }

@@ -8,7 +8,7 @@ use common::{
     clock::{Clock, Ids, SystemClock},
     event::Event,
     queue::{
-        Claim, ClaimId, Consumer, Depth, Producer, PushError, Verdict, WorkerId,
+        Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, Verdict, WorkerId,
         memory::MemoryQueue,
         redis::{Address, RedisConsumer, RedisProducer},
     },
@@ -145,7 +145,7 @@ async fn an_empty_queue_gives_no_claim(queue: Queue) {
     assert!(queue.claim(id, 10).await.is_none());
     assert_eq!(queue.depth().await, depth(0, 0));
     assert!(!queue.consumers[0].renew(id).await.unwrap());
-    assert!(!queue.consumers[0].release(id).await.unwrap());
+    assert!(!queue.consumers[0].release(id, Holder::Owner).await.unwrap());
 }
 
 async fn a_settled_claim_is_gone_and_settling_twice_does_nothing(queue: Queue) {
@@ -165,9 +165,19 @@ async fn a_released_claim_goes_back_in_its_place(queue: Queue) {
     let batch = events("a", 5);
     let _pushing = queue.push(batch.clone()).await;
     let claim = queue.claim(a_worker(), 3).await.unwrap();
-    assert!(queue.consumers[0].release(claim.id).await.unwrap());
+    assert!(
+        queue.consumers[0]
+            .release(claim.id, Holder::Owner)
+            .await
+            .unwrap()
+    );
     assert_eq!(queue.depth().await, depth(5, 0));
-    assert!(!queue.consumers[0].release(claim.id).await.unwrap());
+    assert!(
+        !queue.consumers[0]
+            .release(claim.id, Holder::Owner)
+            .await
+            .unwrap()
+    );
     let again = queue.claim(a_worker(), 5).await.unwrap();
     assert_eq!(again.events, batch);
 }
@@ -292,7 +302,10 @@ async fn a_drained_queue_leaves_no_key_in_redis() {
     let queue = Queue::at(&url, &name);
     queue.push(events("a", 10)).await.await.unwrap().unwrap();
     let released = queue.claim(a_worker(), 4).await.unwrap();
-    queue.consumers[0].release(released.id).await.unwrap();
+    queue.consumers[0]
+        .release(released.id, Holder::Owner)
+        .await
+        .unwrap();
     let claim = queue.claim(a_worker(), 10).await.unwrap();
     assert_eq!(keys(&url, &name).await.len(), 2, "the claim and its lease");
     queue.settle(&claim).await;
@@ -310,7 +323,12 @@ async fn an_adopted_claim_is_not_handed_back_by_its_former_owner() {
         .sadd(format!("{{{name}}}:adopted"), claim.id.to_string())
         .await
         .unwrap();
-    assert!(!queue.consumers[0].release(claim.id).await.unwrap());
+    assert!(
+        !queue.consumers[0]
+            .release(claim.id, Holder::Owner)
+            .await
+            .unwrap()
+    );
     assert_eq!(queue.depth().await, depth(0, 3));
 }
 

@@ -34,7 +34,7 @@ const LIMITS: Limits = Limits {
 
 /// Text without control characters, 1 to 255 bytes.
 fn name() -> impl Strategy<Value = String> {
-    let text = prop_oneof![r#"[ -~]{1,40}"#, r"\PC{1,60}", "[🦀é\"'\\\\/%+ ]{1,30}"];
+    let text = prop_oneof![r"[ -~]{1,40}", r"\PC{1,60}", "[🦀é\"'\\\\/%+ ]{1,30}"];
     text.prop_filter("a valid name", |text| {
         text.len() <= 255 && !text.chars().any(char::is_control)
     })

@@ -17,13 +17,17 @@ use aggregator::store::Postgres;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{
     clock::{Clock, Ids, SystemClock},
+    envelope,
     event::{Event, EventTime, Payload, ReceiptId},
     queue::{
         Claim, ClaimId, Malformed,
-        Verdict::{self, Accepted, Duplicate},
-        WorkerId, redis,
+        Verdict::{self, Accepted, DeadLettered, Duplicate},
+        WorkerId,
     },
-    store::{Cursor, EventQuery, Limit, Page, Recorded, Stats, Store, StoreError, StoredEvent},
+    store::{
+        Cursor, DeadLetter, EventQuery, Limit, Page, Recorded, Selection, Stats, Store, StoreError,
+        StoredEvent,
+    },
 };
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::SliceRandom};
@@ -125,6 +129,29 @@ impl Tables {
         })
         .await;
     }
+
+    /// Takes back [`Tables::refuse`].
+    async fn refuse_no_more(&self) {
+        self.run(match self {
+            Self::Postgres(_) => "DROP TRIGGER refuse ON processed_events",
+            Self::Sqlite(_) => "DROP TRIGGER refuse",
+        })
+        .await;
+    }
+
+    /// From now on the database refuses events of this source.
+    async fn refuse_source(&self, source: &str) {
+        self.run(&match self {
+            Self::Postgres(_) => format!(
+                "ALTER TABLE processed_events ADD CONSTRAINT refuse CHECK (source <> '{source}')"
+            ),
+            Self::Sqlite(_) => format!(
+                "CREATE TRIGGER refuse BEFORE INSERT ON processed_events WHEN NEW.source = '{source}'
+                 BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            ),
+        })
+        .await;
+    }
 }
 
 fn file(folder: &TempDir) -> PathBuf {
@@ -189,7 +216,7 @@ impl Tested {
         )
     }
 
-    async fn page(&self, limit: u16, after: Option<Cursor>) -> Page {
+    async fn page(&self, limit: u16, after: Option<Cursor>) -> Page<StoredEvent> {
         let limit = Limit::new(limit).unwrap();
         let query = EventQuery {
             limit,
@@ -199,8 +226,13 @@ impl Tested {
         self.store.events(&query).await.unwrap()
     }
 
+    async fn letters(&self) -> Vec<DeadLetter> {
+        let page = self.store.dead_letters(None, Limit::default()).await;
+        page.unwrap().items
+    }
+
     async fn all(&self) -> Vec<StoredEvent> {
-        self.page(Limit::MAX, None).await.events
+        self.page(Limit::MAX, None).await.items
     }
 
     async fn find(&self, event: &Event) -> Option<StoredEvent> {
@@ -280,7 +312,13 @@ contract![
     names_come_back_as_sent_and_are_told_apart_by_bytes,
     payloads_come_back_as_sent,
     times_come_back_as_sent,
-    what_the_database_refuses_changes_nothing,
+    what_the_database_refuses_is_put_aside_and_the_rest_is_stored,
+    if_the_first_delivery_is_refused_a_later_one_counts,
+    replayed_letters_move_from_one_counter_to_the_other_once,
+    a_dry_run_of_a_replay_changes_nothing,
+    a_discarded_letter_stays_counted,
+    an_audit_sees_drift,
+    a_forgotten_worker_can_commit_no_more,
     concurrent_workers_with_the_same_events_count_exactly,
     counters_add_up_in_every_snapshot_while_workers_write,
     pages_show_each_event_once_with_every_filter_and_limit,
@@ -298,7 +336,7 @@ async fn a_fresh_store_has_counted_nothing(tested: Tested) {
     assert!(stats.topics.is_empty());
     assert!((Utc::now() - stats.uptime_start).abs() < TimeDelta::minutes(1));
     let page = tested.page(1, None).await;
-    assert!(page.events.is_empty() && page.next.is_none());
+    assert!(page.items.is_empty() && page.next.is_none());
     assert!(tested.find(&event("a", "1")).await.is_none());
 }
 
@@ -430,7 +468,7 @@ async fn what_is_no_event_becomes_a_dead_letter(tested: Tested) {
     ];
     let malformed: Vec<Malformed> = elements
         .iter()
-        .map(|element| redis::envelope::decode(element).unwrap_err())
+        .map(|element| envelope::decode(element).unwrap_err())
         .collect();
     let reasons: Vec<String> = malformed
         .iter()
@@ -572,29 +610,168 @@ async fn times_come_back_as_sent(tested: Tested) {
     }
 }
 
-async fn what_the_database_refuses_changes_nothing(tested: Tested) {
+async fn what_the_database_refuses_is_put_aside_and_the_rest_is_stored(tested: Tested) {
     tested.tables.refuse().await;
     let id = tested.worker().await;
-    let batch = [
-        event("good", "1"),
-        event("refused", "1"),
-        event("good", "2"),
-    ];
+    let mut batch = events("good", 20);
+    batch.insert(7, event("refused", "1"));
+    batch.push(event("refused", "2"));
     let claimed = Claim {
-        malformed: vec![redis::envelope::decode(b"hello").unwrap_err()],
+        malformed: vec![envelope::decode(b"hello").unwrap_err()],
         ..claim(id, &batch)
     };
-    for _ in 0..2 {
-        let refused = tested.store.record(&claimed).await.unwrap_err();
-        assert!(matches!(refused, StoreError::Refused(_)), "{refused:?}");
-    }
-    assert_eq!(tested.counters().await, (0, 0, 0));
-    assert!(tested.all().await.is_empty());
-    assert!(tested.tables.dead_letters().await.is_empty());
+    let recorded = verdicts(tested.store.record(&claimed).await.unwrap());
+    let expected = |event: &Event| match event.topic.as_str() {
+        "refused" => DeadLettered,
+        _ => Accepted,
+    };
+    assert_eq!(recorded, batch.iter().map(expected).collect::<Vec<_>>());
+    assert_eq!(tested.counters().await, (20, 0, 3));
+    assert_eq!(tested.all().await.len(), 20);
 
-    // The claim was not used up.
-    let recorded = tested.record(id, &[event("good", "1")]).await;
-    assert_eq!(verdicts(recorded), [Accepted]);
+    let letters = tested.letters().await;
+    assert_eq!(letters.len(), 3);
+    assert_eq!(envelope::decode(&letters[0].raw).unwrap(), batch[7]);
+    assert_eq!(letters[0].receipt_id, Some(batch[7].receipt_id.0));
+    assert!(letters[0].reason.contains("code") || letters[0].reason.contains("SQLSTATE 22"));
+    assert_eq!(letters[2].raw, b"hello");
+    assert!(tested.store.audit().await.unwrap().is_exact());
+    let again = tested.store.record(&claimed).await.unwrap();
+    assert_eq!(again, Recorded::AlreadyCommitted);
+}
+
+async fn if_the_first_delivery_is_refused_a_later_one_counts(tested: Tested) {
+    tested.tables.refuse_source("bad").await;
+    let id = tested.worker().await;
+    let mut bad = event("t", "1");
+    bad.source = "bad".try_into().unwrap();
+    let batch = [bad, event("t", "1"), event("t", "1")];
+    let recorded = verdicts(tested.store.record(&claim(id, &batch)).await.unwrap());
+    assert_eq!(recorded, [DeadLettered, Accepted, Duplicate]);
+    assert_eq!(tested.counters().await, (1, 1, 1));
+    assert!(tested.store.audit().await.unwrap().is_exact());
+}
+
+/// A store with two dead letters that can be stored now, one of them a duplicate, and one that
+/// never can.
+async fn with_letters(tested: &Tested) -> Vec<i64> {
+    tested.tables.refuse().await;
+    let id = tested.worker().await;
+    let claimed = Claim {
+        malformed: vec![envelope::decode(b"hello").unwrap_err()],
+        ..claim(
+            id,
+            &[
+                event("refused", "1"),
+                event("refused", "2"),
+                event("a", "1"),
+            ],
+        )
+    };
+    tested.store.record(&claimed).await.unwrap();
+    tested.tables.refuse_no_more().await;
+    tested.record(id.next(), &[event("refused", "2")]).await;
+    assert_eq!(tested.counters().await, (2, 0, 3));
+    tested
+        .letters()
+        .await
+        .iter()
+        .map(|letter| letter.id)
+        .collect()
+}
+
+async fn replayed_letters_move_from_one_counter_to_the_other_once(tested: Tested) {
+    let ids = with_letters(&tested).await;
+    let replayed = tested
+        .store
+        .replay(&Selection::After(None), false)
+        .await
+        .unwrap();
+    assert_eq!((replayed.accepted, replayed.duplicates), (1, 1));
+    assert_eq!(replayed.refused.len(), 1);
+    assert_eq!(replayed.refused[0].0, ids[2]);
+    assert_eq!(tested.counters().await, (3, 1, 1));
+    assert!(tested.store.audit().await.unwrap().is_exact());
+
+    let again = tested
+        .store
+        .replay(&Selection::Ids(ids), false)
+        .await
+        .unwrap();
+    assert_eq!(
+        (again.accepted, again.duplicates, again.refused.len()),
+        (0, 0, 1)
+    );
+    assert_eq!(tested.counters().await, (3, 1, 1));
+}
+
+async fn a_dry_run_of_a_replay_changes_nothing(tested: Tested) {
+    let ids = with_letters(&tested).await;
+    let dry = tested
+        .store
+        .replay(&Selection::Ids(ids.clone()), true)
+        .await
+        .unwrap();
+    assert_eq!((dry.accepted, dry.duplicates, dry.refused.len()), (1, 1, 1));
+    assert_eq!(tested.counters().await, (2, 0, 3));
+    assert_eq!(tested.letters().await.len(), ids.len());
+}
+
+async fn a_discarded_letter_stays_counted(tested: Tested) {
+    let ids = with_letters(&tested).await;
+    assert!(tested.store.discard(ids[0]).await.unwrap());
+    assert!(!tested.store.discard(ids[0]).await.unwrap());
+    assert!(!tested.store.discard(i64::MAX).await.unwrap());
+    assert_eq!(tested.letters().await.len(), ids.len() - 1);
+    assert_eq!(tested.counters().await, (2, 0, 3));
+    assert!(tested.store.audit().await.unwrap().is_exact());
+    let replayed = tested
+        .store
+        .replay(&Selection::Ids(ids), false)
+        .await
+        .unwrap();
+    assert_eq!(replayed.accepted, 0, "it cannot be replayed any more");
+}
+
+async fn an_audit_sees_drift(tested: Tested) {
+    let id = tested.worker().await;
+    tested
+        .record(id, &[event("a", "1"), event("a", "1"), event("b", "1")])
+        .await;
+    assert!(tested.store.audit().await.unwrap().is_exact());
+    tested
+        .tables
+        .run("DELETE FROM processed_events WHERE topic = 'b'")
+        .await;
+    let audit = tested.store.audit().await.unwrap();
+    let drifted: Vec<_> = audit
+        .lines
+        .iter()
+        .filter(|line| line.counter != line.rows)
+        .collect();
+    assert_eq!(drifted.len(), 2, "the total and the topic: {audit}");
+}
+
+async fn a_forgotten_worker_can_commit_no_more(tested: Tested) {
+    let (gone, active) = (tested.worker().await, tested.worker().await);
+    tested.record(gone, &[event("a", "1")]).await;
+    // SQLite's store tells times in milliseconds.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let idle = tested.store.idle_workers(Duration::ZERO).await.unwrap();
+    assert_eq!(idle.len(), 2);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    // One commits after it was seen idle.
+    tested.record(active, &[event("a", "2")]).await;
+    assert_eq!(tested.store.forget_workers(&idle).await.unwrap(), 1);
+    let late = tested
+        .store
+        .record(&claim(gone.next(), &[event("a", "3")]))
+        .await;
+    assert_eq!(late.unwrap(), Recorded::UnknownWorker);
+    tested.record(active.next(), &[event("a", "3")]).await;
+    assert_eq!(tested.counters().await, (3, 0, 0));
+    let long_idle = tested.store.idle_workers(Duration::from_hours(1)).await;
+    assert!(long_idle.unwrap().is_empty());
 }
 
 const ROUNDS: usize = 25;
@@ -656,25 +833,45 @@ async fn concurrent_workers_with_the_same_events_count_exactly(tested: Tested) {
     assert_eq!(stored, different);
 }
 
+/// How far those who write are, and whether the one who reads has seen some of it.
+#[derive(Default)]
+struct Progress {
+    seen: AtomicBool,
+    done: AtomicBool,
+}
+
+/// Writes, one worker for each list of batches. Halfway it waits until something was seen, so that it
+/// is certain that one reads while others write.
+async fn write(tested: &Tested, workers: Vec<Vec<Vec<Event>>>, progress: &Progress) {
+    let halves = workers.into_iter().map(|mut batches| {
+        let second = batches.split_off(batches.len() / 2);
+        (batches, second)
+    });
+    let (first, second): (Vec<_>, Vec<_>) = halves.unzip();
+    join_all(first.into_iter().map(|batches| work(tested, batches))).await;
+    eventually("the reader has caught up", SOON, async || {
+        progress.seen.load(Ordering::SeqCst)
+    })
+    .await;
+    join_all(second.into_iter().map(|batches| work(tested, batches))).await;
+    progress.done.store(true, Ordering::SeqCst);
+}
+
 async fn counters_add_up_in_every_snapshot_while_workers_write(tested: Tested) {
-    let done = AtomicBool::new(false);
-    let writing = async {
-        let working = (0..4).map(|seed| work(&tested, overlapping(seed)));
-        join_all(working).await;
-        done.store(true, Ordering::SeqCst);
-    };
+    let progress = Progress::default();
+    let workers: Vec<_> = (0..4).map(overlapping).collect();
     let reading = async {
         let mut seen = Vec::new();
-        while !done.load(Ordering::SeqCst) {
+        while !progress.done.load(Ordering::SeqCst) {
             // Checks that they add up.
-            seen.push(tested.stats().await.received);
+            let received = tested.stats().await.received;
+            progress.seen.fetch_or(received > 0, Ordering::SeqCst);
+            seen.push(received);
         }
         seen
     };
-    let ((), mut seen) = tokio::join!(writing, reading);
+    let ((), seen) = tokio::join!(write(&tested, workers, &progress), reading);
     assert!(seen.is_sorted());
-    seen.dedup();
-    assert!(seen.len() > 2, "it was read while they wrote: {seen:?}");
     let sent = i64::try_from(4 * ROUNDS * BATCH).unwrap();
     assert_eq!(tested.stats().await.received, sent);
 }
@@ -748,6 +945,9 @@ async fn pages_show_each_event_once_with_every_filter_and_limit(tested: Tested) 
     }
 }
 
+/// More than any walk here takes.
+const MOST_PAGES: usize = 100;
+
 /// The ids on each page to the end.
 async fn walk(tested: &Tested, query: &EventQuery, limit: u16) -> Vec<Vec<i64>> {
     let mut query = EventQuery {
@@ -757,8 +957,9 @@ async fn walk(tested: &Tested, query: &EventQuery, limit: u16) -> Vec<Vec<i64>> 
     let mut pages = Vec::new();
     loop {
         let page = tested.store.events(&query).await.unwrap();
-        assert!(page.events.len() <= usize::from(limit));
-        pages.push(page.events.iter().map(|event| event.id).collect());
+        assert!(page.items.len() <= usize::from(limit));
+        assert!(pages.len() < MOST_PAGES, "it comes to an end");
+        pages.push(page.items.iter().map(|event| event.id).collect());
         match page.next {
             Some(next) => query.after = Some(next),
             None => return pages,
@@ -767,16 +968,12 @@ async fn walk(tested: &Tested, query: &EventQuery, limit: u16) -> Vec<Vec<i64>> 
 }
 
 async fn a_reader_that_follows_the_writers_misses_nothing(tested: Tested) {
-    let done = AtomicBool::new(false);
+    let progress = Progress::default();
     let writer = |n: usize| {
-        let batches = (0..ROUNDS).map(|round| {
-            // Of different sizes, so that they take differently long.
-            events(
-                &format!("writer {n} round {round}"),
-                1 + (n * 31 + round * 7) % 60,
-            )
-        });
-        batches.collect::<Vec<_>>()
+        // Of different sizes, so that they take differently long.
+        let size = |round: usize| 1 + (n * 31 + round * 7) % 60;
+        let batch = |round| events(&format!("writer {n} round {round}"), size(round));
+        (0..ROUNDS).map(batch).collect::<Vec<_>>()
     };
     let writers: Vec<_> = (0..6).map(writer).collect();
     let sent: HashSet<_> = writers
@@ -785,37 +982,31 @@ async fn a_reader_that_follows_the_writers_misses_nothing(tested: Tested) {
         .flatten()
         .map(|event| (event.topic.to_string(), event.event_id.to_string()))
         .collect();
-    let writing = async {
-        join_all(writers.into_iter().map(|batches| work(&tested, batches))).await;
-        done.store(true, Ordering::SeqCst);
-    };
     let reading = async {
-        let (mut seen, mut after, mut looks) = (Vec::new(), None, 0);
+        let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let last = done.load(Ordering::SeqCst);
+            let last_look = progress.done.load(Ordering::SeqCst);
             let page = tested.page(50, after).await;
-            let at_the_end = page.next.is_none();
-            after = page
-                .events
-                .last()
-                .map(|event| Cursor { id: event.id })
-                .or(after);
-            seen.extend(page.events);
-            looks += 1;
-            if last && at_the_end {
-                return (seen, looks);
+            let last_page = page.next.is_none();
+            let last = page.items.last();
+            after = last.map(|event| Cursor { id: event.id }).or(after);
+            seen.extend(page.items);
+            let caught_up = last_page && !seen.is_empty();
+            progress.seen.fetch_or(caught_up, Ordering::SeqCst);
+            if last_look && last_page {
+                return seen;
             }
+            assert!(seen.len() <= sent.len(), "nothing twice");
         }
     };
-    let ((), (seen, looks)) = tokio::join!(writing, reading);
-    assert!(looks > seen.len() / 50 + 1, "it followed while they wrote");
+    let ((), seen) = tokio::join!(write(&tested, writers, &progress), reading);
     assert!(seen.is_sorted_by(|one, next| one.id < next.id));
-    let seen_at_all: HashSet<_> = seen
-        .iter()
-        .map(|event| (event.topic.clone(), event.event_id.clone()))
-        .collect();
     assert_eq!(seen.len(), sent.len());
-    assert_eq!(seen_at_all, sent);
+    let seen: HashSet<_> = seen
+        .into_iter()
+        .map(|event| (event.topic, event.event_id))
+        .collect();
+    assert_eq!(seen, sent);
 }
 
 async fn many_may_migrate_at_once_and_again(tested: Tested) {
@@ -825,14 +1016,25 @@ async fn many_may_migrate_at_once_and_again(tested: Tested) {
             Tables::Sqlite(_) => Tables::sqlite(),
         };
         let stores: Vec<_> = (0..4).map(|_| tables.store()).collect();
-        let migrated = join_all(stores.iter().map(|store| store.migrate())).await;
-        for migrated in migrated {
+        let migrating = stores.iter().map(|store| insist_on_tables(&**store));
+        for migrated in join_all(migrating).await {
             migrated.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
         }
         let again = Tested::over(tables).await;
         assert_eq!(again.add(&[event("a", "1")]).await, [Accepted]);
         again.store.migrate().await.unwrap();
         assert_eq!(again.counters().await, (1, 0, 0));
+    }
+}
+
+/// SQLite may say at once that a new file is in use: whoever migrates has to try again.
+async fn insist_on_tables(store: &dyn Store) -> Result<(), StoreError> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        match store.migrate().await {
+            Err(StoreError::Unavailable(_)) if Instant::now() < deadline => {}
+            migrated => return migrated,
+        }
     }
 }
 
@@ -947,7 +1149,7 @@ async fn a_page_of_postgres_waits_for_ids_that_are_drawn_but_not_committed() {
     eventually("the slow transaction waits", SOON, async || {
         let waiting = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
                        WHERE NOT granted AND datname = current_database())";
-        let waiting = sqlx::query_scalar(waiting).fetch_one(&mut *held);
+        let waiting = sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut *held);
         waiting.await.unwrap()
     })
     .await;
@@ -955,14 +1157,14 @@ async fn a_page_of_postgres_waits_for_ids_that_are_drawn_but_not_committed() {
     assert!(tested.find(&fast[0]).await.is_some());
 
     let before = tested.page(10, None).await;
-    assert_eq!(names(&before.events), [early.key()], "its ids are lower");
+    assert_eq!(names(&before.items), [early.key()], "its ids are lower");
     held.rollback().await.unwrap();
     assert_eq!(verdicts(recording.await.unwrap().unwrap()), [Accepted; 3]);
 
-    let last = before.events.last().map(|event| Cursor { id: event.id });
+    let last = before.items.last().map(|event| Cursor { id: event.id });
     let after = tested.page(10, last).await;
     let expected: Vec<_> = slow.iter().chain(&fast).map(Event::key).collect();
-    assert_eq!(names(&after.events), expected);
+    assert_eq!(names(&after.items), expected);
     assert!(after.next.is_none());
 }
 

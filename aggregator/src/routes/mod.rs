@@ -1,7 +1,9 @@
 //! The aggregator's HTTP routes.
 
+mod dead_letters;
 mod events;
 mod ingest;
+mod parameters;
 mod stats;
 
 use std::{sync::Arc, time::Instant};
@@ -10,7 +12,7 @@ use actix_web::web::{Data, ServiceConfig};
 use common::{
     clock::{Clock, Ids},
     config::LimitArgs,
-    http::server::{get, post},
+    http::server::{delete, get, post},
     queue::{Consumer, memory::MemoryQueue},
     store::Store,
 };
@@ -35,6 +37,9 @@ impl Api {
             .service(post("/ingest", ingest::ingest))
             .service(get("/stats", stats::stats))
             .service(get("/events", events::list))
-            .service(get("/events/{topic}/{event_id}", events::one));
+            .service(get("/events/{topic}/{event_id}", events::one))
+            .service(get("/dead-letters", dead_letters::list))
+            .service(post("/dead-letters/replay", dead_letters::replay))
+            .service(delete("/dead-letters/{id}", dead_letters::discard));
     }
 }

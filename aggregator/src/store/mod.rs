@@ -1,14 +1,18 @@
 //! The PostgreSQL store.
 //!
-//! - [`record`]: a claim in one transaction
-//! - [`read`]: counters, events
-//! - [`horizon`]: a cursor that misses nothing
-//! - [`classify`]: what to do about an error
+//! - `record`: a claim in one transaction; `insert`: its events; `workers`: that it counts once
+//! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
+//! - `horizon`: a cursor that misses nothing
+//! - `classify`: what to do about an error
 
+mod audit;
 mod classify;
 mod horizon;
+mod insert;
+mod letters;
 mod read;
 mod record;
+mod workers;
 
 use std::{str::FromStr, time::Duration};
 
@@ -16,7 +20,10 @@ use async_trait::async_trait;
 use common::{
     event::{EventId, Topic},
     queue::{Claim, WorkerId},
-    store::{EventQuery, Page, Recorded, Stats, Store, StoreError, StoredEvent},
+    store::{
+        Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed,
+        Selection, Stats, Store, StoreError, StoredEvent,
+    },
 };
 use sqlx::{
     PgPool,
@@ -106,7 +113,9 @@ impl Store for Postgres {
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
-        record::register(&self.writers, worker).await
+        workers::register(&self.writers, worker)
+            .await
+            .map_err(classify::failure)
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
@@ -117,12 +126,44 @@ impl Store for Postgres {
         read::stats(&self.readers).await
     }
 
-    async fn events(&self, query: &EventQuery) -> Result<Page, StoreError> {
+    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
         read::events(&self.readers, query).await
     }
 
     async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
         read::event(&self.readers, topic, id).await
+    }
+
+    async fn dead_letters(
+        &self,
+        after: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        letters::page(&self.readers, after, limit).await
+    }
+
+    async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError> {
+        letters::replay(&self.writers, which, dry_run).await
+    }
+
+    async fn discard(&self, id: i64) -> Result<bool, StoreError> {
+        letters::discard(&self.writers, id).await
+    }
+
+    async fn audit(&self) -> Result<Audit, StoreError> {
+        audit::audit(&self.readers).await
+    }
+
+    async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError> {
+        workers::idle(&self.writers, idle_for)
+            .await
+            .map_err(classify::failure)
+    }
+
+    async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
+        workers::forget(&self.writers, workers)
+            .await
+            .map_err(classify::failure)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -50,7 +50,10 @@ pub(super) async fn stats(pool: &PgPool) -> Result<Stats, StoreError> {
     read().map_err(failure)
 }
 
-pub(super) async fn events(pool: &PgPool, filter: &EventQuery) -> Result<Page, StoreError> {
+pub(super) async fn events(
+    pool: &PgPool,
+    filter: &EventQuery,
+) -> Result<Page<StoredEvent>, StoreError> {
     let mut connection = pool.acquire().await.map_err(failure)?;
     let horizon = horizon::read(&mut connection).await.map_err(failure)?;
     let rows: Vec<EventRow> = query_as(EVENTS)

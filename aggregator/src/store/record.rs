@@ -2,42 +2,22 @@
 //!
 //! Locks are taken in one order by everyone: the claim's worker, events by key, topics by name, and
 //! last, for as short as can be, the one row of counters. See
-//! [READ COMMITTED](https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED)
-//! and [INSERT … ON CONFLICT](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT).
+//! [READ COMMITTED](https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED).
 
-use chrono::{DateTime, Utc};
 use common::{
-    queue::{Claim, ClaimId, Malformed, WorkerId},
-    store::{Outcome, Plan, Recorded, StoreError, TopicDelta},
+    faults::{Point, crash_at},
+    queue::Claim,
+    store::{Letter, Outcome, Plan, Recorded, StoreError, TopicDelta},
 };
-use sqlx::{PgConnection, PgPool, query, query_as, query_scalar};
+use sqlx::{PgConnection, PgPool, query};
 use uuid::Uuid;
 
 use super::{
     classify::{commit_failure, failure},
-    horizon,
+    horizon, insert, workers,
 };
 
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-
-const REGISTER: &str = "INSERT INTO worker_claims (worker_id) VALUES ($1) ON CONFLICT DO NOTHING";
-
-/// Never inserts: a worker whose row was removed must stay out.
-const ADVANCE: &str = "
-    UPDATE worker_claims SET last_claim = $2, updated_at = now()
-    WHERE worker_id = $1 AND last_claim < $2";
-
-const KNOWN: &str = "SELECT EXISTS (SELECT FROM worker_claims WHERE worker_id = $1)";
-
-const INSERT_EVENTS: &str = "
-    INSERT INTO processed_events
-        (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
-    SELECT topic, event_id, source, payload::jsonb, event_timestamp, received_at, receipt_id
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
-                $6::timestamptz[], $7::uuid[])
-        AS batch (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
-    ON CONFLICT (topic, event_id) DO NOTHING
-    RETURNING topic, event_id";
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 const COUNT_TOPICS: &str = "
     INSERT INTO topic_stats AS t (topic, unique_processed, duplicate_dropped, last_processed_at)
@@ -49,9 +29,10 @@ const COUNT_TOPICS: &str = "
         duplicate_dropped = t.duplicate_dropped + excluded.duplicate_dropped,
         last_processed_at = excluded.last_processed_at";
 
-const INSERT_DEAD_LETTERS: &str = "
-    INSERT INTO dead_letters (raw, reason)
-    SELECT raw, reason FROM unnest($1::bytea[], $2::text[]) AS batch (raw, reason)";
+const INSERT_LETTERS: &str = "
+    INSERT INTO dead_letters (raw, reason, receipt_id)
+    SELECT raw, reason, receipt_id
+    FROM unnest($1::bytea[], $2::text[], $3::uuid[]) AS batch (raw, reason, receipt_id)";
 
 const COUNT: &str = "
     UPDATE agg_stats SET
@@ -61,102 +42,80 @@ const COUNT: &str = "
         dead_lettered = dead_lettered + $3
     WHERE id = 1";
 
-pub(super) async fn register(pool: &PgPool, worker: WorkerId) -> Result<(), StoreError> {
-    let register = query(REGISTER).bind(worker.0).execute(pool);
-    register.await.map_err(failure)?;
-    Ok(())
+/// Whether the database is expected to take every event.
+#[derive(Clone, Copy)]
+enum Insert {
+    All,
+    AroundRefused,
 }
 
+/// The second attempt finds out which events the database refuses.
 pub(super) async fn record(pool: &PgPool, claim: &Claim) -> Result<Recorded, StoreError> {
-    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
-    if !advance(&mut transaction, claim.id).await.map_err(failure)? {
-        return unrecorded(&mut transaction, claim.id)
-            .await
-            .map_err(failure);
+    match attempt(pool, claim, Insert::All).await {
+        Err(StoreError::Refused(_)) => attempt(pool, claim, Insert::AroundRefused).await,
+        done => done,
     }
+}
+
+async fn attempt(pool: &PgPool, claim: &Claim, how: Insert) -> Result<Recorded, StoreError> {
+    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
+    crash_at(Point::AfterBegin);
+    let recorded = apply(&mut transaction, claim, how).await.map_err(failure)?;
+    if let Recorded::Committed(_) = recorded {
+        crash_at(Point::BeforeCommit);
+        transaction.commit().await.map_err(commit_failure)?;
+    }
+    Ok(recorded)
+}
+
+async fn apply(
+    transaction: &mut PgConnection,
+    claim: &Claim,
+    how: Insert,
+) -> sqlx::Result<Recorded> {
+    if let Some(nothing_to_record) = workers::advance(transaction, claim.id).await? {
+        return Ok(nothing_to_record);
+    }
+    crash_at(Point::AfterAdvance);
+    horizon::enter(transaction).await?;
     let plan = Plan::new(&claim.events);
-    let outcome = apply(&mut transaction, &plan, &claim.malformed)
-        .await
-        .map_err(failure)?;
-    transaction.commit().await.map_err(commit_failure)?;
+    let mut outcome = match how {
+        Insert::All => insert::all(transaction, &plan).await?,
+        Insert::AroundRefused => insert::around_refused(transaction, &plan).await?,
+    };
+    outcome
+        .letters
+        .extend(claim.malformed.iter().map(Letter::from));
+    crash_at(Point::AfterInsert);
+    count_topics(transaction, &outcome.topics).await?;
+    crash_at(Point::AfterTopics);
+    insert_letters(transaction, &outcome.letters).await?;
+    count(transaction, &outcome, outcome.dead_lettered()).await?;
     Ok(Recorded::Committed(outcome.verdicts))
 }
 
-/// `false`: this claim may not be recorded (any more).
-async fn advance(transaction: &mut PgConnection, id: ClaimId) -> sqlx::Result<bool> {
-    let advanced = query(ADVANCE)
-        .bind(id.worker.0)
-        .bind(id.number)
-        .execute(transaction)
-        .await?;
-    Ok(advanced.rows_affected() == 1)
-}
-
-async fn unrecorded(transaction: &mut PgConnection, id: ClaimId) -> sqlx::Result<Recorded> {
-    let known = query_scalar(KNOWN).bind(id.worker.0).fetch_one(transaction);
-    Ok(if known.await? {
-        Recorded::AlreadyCommitted
-    } else {
-        Recorded::UnknownWorker
-    })
-}
-
-async fn apply<'a>(
+/// Adds a batch to the row of counters; the very last statement of a transaction.
+pub(super) async fn count(
     transaction: &mut PgConnection,
-    plan: &Plan<'a>,
-    malformed: &[Malformed],
-) -> sqlx::Result<Outcome<'a>> {
-    horizon::enter(transaction).await?;
-    let inserted = insert_events(transaction, plan).await?;
-    let outcome = plan.outcome(&inserted);
-    count_topics(transaction, &outcome.topics).await?;
-    insert_dead_letters(transaction, malformed).await?;
+    outcome: &Outcome<'_>,
+    dead_lettered: i64,
+) -> sqlx::Result<()> {
     query(COUNT)
         .bind(outcome.unique())
         .bind(outcome.duplicate())
-        .bind(i64::try_from(malformed.len()).unwrap_or(i64::MAX))
+        .bind(dead_lettered)
         .execute(transaction)
         .await?;
-    Ok(outcome)
+    Ok(())
 }
 
-async fn insert_events(
-    transaction: &mut PgConnection,
-    plan: &Plan<'_>,
-) -> sqlx::Result<Vec<(String, String)>> {
-    let rows = plan.rows();
-    if rows.len() == 0 {
-        return Ok(Vec::new());
-    }
-    let topics: Vec<&str> = rows.clone().map(|row| row.topic.as_str()).collect();
-    let ids: Vec<&str> = rows.clone().map(|row| row.event_id.as_str()).collect();
-    let sources: Vec<&str> = rows.clone().map(|row| row.source.as_str()).collect();
-    let payloads: Vec<&str> = rows.clone().map(|row| row.payload.as_str()).collect();
-    let timestamps: Vec<DateTime<Utc>> = rows
-        .clone()
-        .map(|row| row.timestamp.as_datetime())
-        .collect();
-    let received: Vec<DateTime<Utc>> = rows
-        .clone()
-        .map(|row| row.receipt_id.received_at())
-        .collect();
-    let receipts: Vec<Uuid> = rows.map(|row| row.receipt_id.0).collect();
-    query_as(INSERT_EVENTS)
-        .bind(topics)
-        .bind(ids)
-        .bind(sources)
-        .bind(payloads)
-        .bind(timestamps)
-        .bind(received)
-        .bind(receipts)
-        .fetch_all(transaction)
-        .await
-}
-
-async fn count_topics(
+pub(super) async fn count_topics(
     transaction: &mut PgConnection,
     topics: &[TopicDelta<'_>],
 ) -> sqlx::Result<()> {
+    if topics.is_empty() {
+        return Ok(());
+    }
     let names: Vec<&str> = topics.iter().map(|delta| delta.topic).collect();
     let unique: Vec<i64> = topics.iter().map(|delta| delta.unique).collect();
     let duplicate: Vec<i64> = topics.iter().map(|delta| delta.duplicate).collect();
@@ -169,22 +128,21 @@ async fn count_topics(
     Ok(())
 }
 
-async fn insert_dead_letters(
-    transaction: &mut PgConnection,
-    malformed: &[Malformed],
-) -> sqlx::Result<()> {
-    if malformed.is_empty() {
+async fn insert_letters(transaction: &mut PgConnection, letters: &[Letter]) -> sqlx::Result<()> {
+    if letters.is_empty() {
         return Ok(());
     }
-    let raw: Vec<&[u8]> = malformed.iter().map(|letter| &letter.raw[..]).collect();
+    let raw: Vec<&[u8]> = letters.iter().map(|letter| &letter.raw[..]).collect();
     // A reason may quote what was in the queue, and PostgreSQL's text holds no U+0000.
-    let reasons: Vec<String> = malformed
+    let reasons: Vec<String> = letters
         .iter()
         .map(|letter| letter.reason.replace('\0', "\u{fffd}"))
         .collect();
-    query(INSERT_DEAD_LETTERS)
+    let receipts: Vec<Option<Uuid>> = letters.iter().map(|letter| letter.receipt_id).collect();
+    query(INSERT_LETTERS)
         .bind(raw)
         .bind(reasons)
+        .bind(receipts)
         .execute(transaction)
         .await?;
     Ok(())

@@ -36,8 +36,7 @@ pub async fn read(
     clock: &dyn Clock,
     ids: &Ids,
 ) -> Result<Batch, Problem> {
-    check_media_type(request)?;
-    let body = read_body(request, payload, limits.max_body_bytes as usize).await?;
+    let body = read_json(request, payload, limits.max_body_bytes as usize).await?;
     let parsed = parse::parse(&body, &limits.parser_limits(), &Receipts::new(clock, ids))?;
     let mut events = Vec::with_capacity(parsed.events.len());
     let mut errors = Vec::new();
@@ -55,6 +54,19 @@ pub async fn read(
     } else {
         Err(refuse(errors))
     }
+}
+
+/// Reads a body that says it is JSON.
+///
+/// # Errors
+/// The problem to answer: the media type, or more than `limit` bytes.
+pub async fn read_json(
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    check_media_type(request)?;
+    read_body(request, payload, limit).await
 }
 
 fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {

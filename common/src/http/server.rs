@@ -80,6 +80,16 @@ where
     resource(path, guard::Post(), handler, "POST")
 }
 
+/// A path that answers `DELETE`.
+pub fn delete<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    resource(path, guard::Delete(), handler, "DELETE")
+}
+
 fn resource<F, Args>(
     path: &str,
     guard: impl Guard + 'static,

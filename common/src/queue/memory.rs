@@ -3,7 +3,7 @@
 //! together: this is also how `POST /ingest` commits concurrent requests as a group.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,7 +14,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Claim, ClaimId, Consumer, Depth, Producer, PushError, QueueError, Verdict};
+use super::{
+    Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, QueueError, Verdict, WorkerId,
+};
 use crate::event::Event;
 
 /// How long a push waits for its commit. After that the client is told to try again.
@@ -201,7 +203,7 @@ impl Consumer for MemoryQueue {
         Ok(())
     }
 
-    async fn release(&self, id: ClaimId) -> Result<bool, QueueError> {
+    async fn release(&self, id: ClaimId, _holder: Holder) -> Result<bool, QueueError> {
         let mut state = self.lock();
         let Some(entries) = state.claims.remove(&id) else {
             return Ok(false);
@@ -211,6 +213,15 @@ impl Consumer for MemoryQueue {
         }
         self.arrived.notify_one();
         Ok(true)
+    }
+
+    /// Claims in memory end with their process.
+    async fn adopt(&self) -> Result<Option<Claim>, QueueError> {
+        Ok(None)
+    }
+
+    async fn holders(&self) -> Result<HashSet<WorkerId>, QueueError> {
+        Ok(self.lock().claims.keys().map(|id| id.worker).collect())
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {

@@ -7,7 +7,7 @@
 pub mod memory;
 pub mod redis;
 
-use std::fmt;
+use std::{collections::HashSet, fmt, str::FromStr};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -55,6 +55,23 @@ impl ClaimId {
 impl fmt::Display for ClaimId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.worker, self.number)
+    }
+}
+
+/// A text that no [`ClaimId`] prints.
+#[derive(Debug, thiserror::Error)]
+#[error("is no claim id")]
+pub struct ClaimIdError;
+
+impl FromStr for ClaimId {
+    type Err = ClaimIdError;
+
+    fn from_str(text: &str) -> Result<Self, ClaimIdError> {
+        let (worker, number) = text.split_once(':').ok_or(ClaimIdError)?;
+        Ok(Self {
+            worker: WorkerId(worker.parse().map_err(|_| ClaimIdError)?),
+            number: number.parse().map_err(|_| ClaimIdError)?,
+        })
     }
 }
 
@@ -113,6 +130,16 @@ pub struct Depth {
     pub processing: u64,
 }
 
+/// In which right a claim is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The worker that made it, which will not commit it any more. Nothing is done where somebody has
+    /// adopted it: that one may be committing it now.
+    Owner,
+    /// Anyone, after the store has said that it does not know the worker: nobody can commit it.
+    Anyone,
+}
+
 /// Why a batch was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
@@ -144,6 +171,9 @@ pub enum QueueError {
         "REDIS_URL is no address of a Redis server; give redis://HOST:PORT or rediss://HOST:PORT"
     )]
     Address,
+    /// Something under the queue's keys is not ours.
+    #[error("{0:?} stands among the leases and is no claim; remove it")]
+    Foreign(String),
     /// It took longer than the named limit.
     #[error("no answer within {} ms", .0.as_millis())]
     TimedOut(std::time::Duration),
@@ -178,9 +208,15 @@ pub trait Consumer: Send + Sync {
     async fn settle(&self, id: ClaimId, verdicts: Option<&[Verdict]>) -> Result<(), QueueError>;
 
     /// Puts the events of a claim back where they came from, in their order. Only for a claim that
-    /// certainly was not committed, and only by its owner: where somebody has adopted it, nothing
-    /// is done. `false`: nothing was done.
-    async fn release(&self, id: ClaimId) -> Result<bool, QueueError>;
+    /// certainly was not committed and, as `holder` says, never will be. `false`: nothing was done.
+    async fn release(&self, id: ClaimId, holder: Holder) -> Result<bool, QueueError>;
+
+    /// Takes over one claim whose lease has run out, under its own identity and with a new lease.
+    /// `None`: there is none.
+    async fn adopt(&self) -> Result<Option<Claim>, QueueError>;
+
+    /// The workers that have a claim.
+    async fn holders(&self) -> Result<HashSet<WorkerId>, QueueError>;
 
     /// How much waits and how much is claimed, in one snapshot.
     async fn depth(&self) -> Result<Depth, QueueError>;

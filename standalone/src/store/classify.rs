@@ -16,7 +16,33 @@ enum Class {
 
 /// Nothing was committed.
 pub(super) fn failure(error: sqlx::Error) -> StoreError {
-    let class = match &error {
+    let class = class(&error);
+    let error = Box::new(error);
+    match class {
+        Class::Unavailable => StoreError::Unavailable(error),
+        Class::Refused => StoreError::Refused(error),
+        Class::Schema => StoreError::Schema(error),
+    }
+}
+
+/// The data is at fault: without it, the rest may go through.
+pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
+    class(error) == Class::Refused
+}
+
+/// Why the data was refused, for whoever reads the dead letter.
+pub(super) fn reason(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(database) => {
+            let code = database.code().unwrap_or_default();
+            format!("SQLite result code {code}: {}", database.message())
+        }
+        None => error.to_string(),
+    }
+}
+
+fn class(error: &sqlx::Error) -> Class {
+    match error {
         sqlx::Error::Database(database) => database
             .code()
             .and_then(|code| code.parse().ok())
@@ -26,12 +52,6 @@ pub(super) fn failure(error: sqlx::Error) -> StoreError {
         | sqlx::Error::ColumnDecode { .. } => Class::Schema,
         // Connections, time-outs, and all that is not known: trying again loses nothing.
         _ => Class::Unavailable,
-    };
-    let error = Box::new(error);
-    match class {
-        Class::Unavailable => StoreError::Unavailable(error),
-        Class::Refused => StoreError::Refused(error),
-        Class::Schema => StoreError::Schema(error),
     }
 }
 

@@ -1,14 +1,18 @@
 //! The SQLite store.
 //!
-//! - [`record`]: a claim in one transaction
-//! - [`read`]: counters, events
-//! - [`migrate`]: the tables
-//! - [`classify`]: what to do about an error
+//! - `record`: a claim in one transaction; `insert`: its events; `workers`: that it counts once
+//! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
+//! - `migrate`: the tables
+//! - `classify`: what to do about an error
 
+mod audit;
 mod classify;
+mod insert;
+mod letters;
 mod migrate;
 mod read;
 mod record;
+mod workers;
 
 use std::{
     fs,
@@ -23,7 +27,10 @@ use common::{
     clock::{Clock, SystemClock},
     event::{EventId, Topic},
     queue::{Claim, WorkerId},
-    store::{EventQuery, Page, Recorded, Stats, Store, StoreError, StoredEvent},
+    store::{
+        Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed,
+        Selection, Stats, Store, StoreError, StoredEvent,
+    },
 };
 use sqlx::{
     SqlitePool,
@@ -133,7 +140,9 @@ impl Store for Sqlite {
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
-        record::register(&self.writer, worker, self.now_micros()).await
+        workers::register(&self.writer, worker, self.now_micros())
+            .await
+            .map_err(classify::failure)
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
@@ -144,12 +153,54 @@ impl Store for Sqlite {
         read::stats(&self.readers).await
     }
 
-    async fn events(&self, query: &EventQuery) -> Result<Page, StoreError> {
+    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
         read::events(&self.readers, query).await
     }
 
     async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
         read::event(&self.readers, topic, id).await
+    }
+
+    async fn dead_letters(
+        &self,
+        after: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        letters::page(&self.readers, after, limit).await
+    }
+
+    async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError> {
+        letters::replay(&self.writer, which, dry_run, self.now_micros()).await
+    }
+
+    async fn discard(&self, id: i64) -> Result<bool, StoreError> {
+        letters::discard(&self.writer, id, self.now_micros()).await
+    }
+
+    async fn audit(&self) -> Result<Audit, StoreError> {
+        audit::audit(&self.readers).await
+    }
+
+    async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError> {
+        workers::idle(&self.readers, idle_for, self.now_micros())
+            .await
+            .map_err(classify::failure)
+    }
+
+    async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
+        let mut transaction = self
+            .writer
+            .begin_with(record::BEGIN)
+            .await
+            .map_err(classify::failure)?;
+        let forgotten = workers::forget(&mut transaction, workers)
+            .await
+            .map_err(classify::failure)?;
+        transaction
+            .commit()
+            .await
+            .map_err(classify::commit_failure)?;
+        Ok(forgotten)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

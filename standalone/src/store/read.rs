@@ -55,7 +55,10 @@ pub(super) async fn stats(pool: &SqlitePool) -> Result<Stats, StoreError> {
     })
 }
 
-pub(super) async fn events(pool: &SqlitePool, filter: &EventQuery) -> Result<Page, StoreError> {
+pub(super) async fn events(
+    pool: &SqlitePool,
+    filter: &EventQuery,
+) -> Result<Page<StoredEvent>, StoreError> {
     let micros = |time: EventTime| time.as_datetime().timestamp_micros();
     let rows: Vec<EventRow> = query_as(EVENTS)
         .bind(filter.after.map_or(0, |cursor| cursor.id))

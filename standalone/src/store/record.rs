@@ -2,34 +2,20 @@
 //! ([BEGIN IMMEDIATE](https://www.sqlite.org/lang_transaction.html)).
 
 use common::{
-    event::Event,
-    queue::{Claim, ClaimId, Malformed, WorkerId},
-    store::{Outcome, Plan, Recorded, StoreError, TopicDelta},
+    faults::{Point, crash_at},
+    queue::Claim,
+    store::{Letter, Outcome, Plan, Recorded, StoreError, TopicDelta},
 };
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool, query, query_scalar};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool, query};
 
-use super::classify::{commit_failure, failure};
-
-/// Rows in one INSERT. A few fixed sizes keep the prepared statements few; the largest stays below
-/// SQLite's [32766 variables](https://www.sqlite.org/limits.html#max_variable_number).
-const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+use super::{
+    classify::{commit_failure, failure},
+    insert::{self, chunks},
+    workers,
+};
 
 /// Takes the write lock at once: a transaction that takes it later may find that it came too late.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
-
-const REGISTER: &str =
-    "INSERT INTO worker_claims (worker_id, updated_at) VALUES (?, ?) ON CONFLICT DO NOTHING";
-
-/// Never inserts: a worker whose row was removed must stay out.
-const ADVANCE: &str = "
-    UPDATE worker_claims SET last_claim = ?2, updated_at = ?3
-    WHERE worker_id = ?1 AND last_claim < ?2";
-
-const KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM worker_claims WHERE worker_id = ?)";
-
-const INSERT_EVENTS: &str = "
-    INSERT INTO processed_events
-        (topic, event_id, source, payload, event_timestamp, received_at, processed_at, receipt_id) ";
 
 const COUNT_TOPICS: &str = "
     INSERT INTO topic_stats (topic, unique_processed, duplicate_dropped, last_processed_at) ";
@@ -40,7 +26,7 @@ const ADD_TO_TOPICS: &str = "
         duplicate_dropped = duplicate_dropped + excluded.duplicate_dropped,
         last_processed_at = excluded.last_processed_at";
 
-const INSERT_DEAD_LETTERS: &str = "INSERT INTO dead_letters (raw, reason, failed_at) ";
+const INSERT_LETTERS: &str = "INSERT INTO dead_letters (raw, reason, receipt_id, failed_at) ";
 
 const COUNT: &str = "
     UPDATE agg_stats SET
@@ -50,108 +36,85 @@ const COUNT: &str = "
         dead_lettered = dead_lettered + ?3
     WHERE id = 1";
 
-pub(super) async fn register(
-    pool: &SqlitePool,
-    worker: WorkerId,
-    now: i64,
-) -> Result<(), StoreError> {
-    let register = query(REGISTER).bind(worker.0).bind(now).execute(pool);
-    register.await.map_err(failure)?;
-    Ok(())
+/// Whether the database is expected to take every event.
+#[derive(Clone, Copy)]
+enum Insert {
+    All,
+    AroundRefused,
 }
 
+/// The second attempt finds out which events the database refuses.
 pub(super) async fn record(
     pool: &SqlitePool,
     claim: &Claim,
     now: i64,
 ) -> Result<Recorded, StoreError> {
-    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
-    if !advance(&mut transaction, claim.id, now)
-        .await
-        .map_err(failure)?
-    {
-        return unrecorded(&mut transaction, claim.id)
-            .await
-            .map_err(failure);
+    match attempt(pool, claim, Insert::All, now).await {
+        Err(StoreError::Refused(_)) => attempt(pool, claim, Insert::AroundRefused, now).await,
+        done => done,
     }
-    let plan = Plan::new(&claim.events);
-    let outcome = apply(&mut transaction, &plan, &claim.malformed, now)
+}
+
+async fn attempt(
+    pool: &SqlitePool,
+    claim: &Claim,
+    how: Insert,
+    now: i64,
+) -> Result<Recorded, StoreError> {
+    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
+    crash_at(Point::AfterBegin);
+    let recorded = apply(&mut transaction, claim, how, now)
         .await
         .map_err(failure)?;
-    transaction.commit().await.map_err(commit_failure)?;
+    if let Recorded::Committed(_) = recorded {
+        crash_at(Point::BeforeCommit);
+        transaction.commit().await.map_err(commit_failure)?;
+    }
+    Ok(recorded)
+}
+
+async fn apply(
+    transaction: &mut SqliteConnection,
+    claim: &Claim,
+    how: Insert,
+    now: i64,
+) -> sqlx::Result<Recorded> {
+    if let Some(nothing_to_record) = workers::advance(transaction, claim.id, now).await? {
+        return Ok(nothing_to_record);
+    }
+    crash_at(Point::AfterAdvance);
+    let plan = Plan::new(&claim.events);
+    let mut outcome = match how {
+        Insert::All => insert::all(transaction, &plan, now).await?,
+        Insert::AroundRefused => insert::around_refused(transaction, &plan, now).await?,
+    };
+    outcome
+        .letters
+        .extend(claim.malformed.iter().map(Letter::from));
+    crash_at(Point::AfterInsert);
+    count_topics(transaction, &outcome.topics, now).await?;
+    crash_at(Point::AfterTopics);
+    insert_letters(transaction, &outcome.letters, now).await?;
+    count(transaction, &outcome, outcome.dead_lettered()).await?;
     Ok(Recorded::Committed(outcome.verdicts))
 }
 
-/// `false`: this claim may not be recorded (any more).
-async fn advance(transaction: &mut SqliteConnection, id: ClaimId, now: i64) -> sqlx::Result<bool> {
-    let advanced = query(ADVANCE)
-        .bind(id.worker.0)
-        .bind(id.number)
-        .bind(now)
-        .execute(transaction)
-        .await?;
-    Ok(advanced.rows_affected() == 1)
-}
-
-async fn unrecorded(transaction: &mut SqliteConnection, id: ClaimId) -> sqlx::Result<Recorded> {
-    let known = query_scalar(KNOWN).bind(id.worker.0).fetch_one(transaction);
-    Ok(if known.await? {
-        Recorded::AlreadyCommitted
-    } else {
-        Recorded::UnknownWorker
-    })
-}
-
-async fn apply<'a>(
+/// Adds a batch to the row of counters.
+pub(super) async fn count(
     transaction: &mut SqliteConnection,
-    plan: &Plan<'a>,
-    malformed: &[Malformed],
-    now: i64,
-) -> sqlx::Result<Outcome<'a>> {
-    let inserted = insert_events(transaction, plan, now).await?;
-    let outcome = plan.outcome(&inserted);
-    count_topics(transaction, &outcome.topics, now).await?;
-    insert_dead_letters(transaction, malformed, now).await?;
+    outcome: &Outcome<'_>,
+    dead_lettered: i64,
+) -> sqlx::Result<()> {
     query(COUNT)
         .bind(outcome.unique())
         .bind(outcome.duplicate())
-        .bind(i64::try_from(malformed.len()).unwrap_or(i64::MAX))
+        .bind(dead_lettered)
         .execute(transaction)
         .await?;
-    Ok(outcome)
+    Ok(())
 }
 
-async fn insert_events(
-    transaction: &mut SqliteConnection,
-    plan: &Plan<'_>,
-    now: i64,
-) -> sqlx::Result<Vec<(String, String)>> {
-    let rows: Vec<&Event> = plan.rows().collect();
-    let mut inserted = Vec::with_capacity(rows.len());
-    for chunk in chunks(&rows) {
-        let mut insert = QueryBuilder::<Sqlite>::new(INSERT_EVENTS);
-        insert.push_values(chunk, |mut row, event| {
-            row.push_bind(event.topic.as_str())
-                .push_bind(event.event_id.as_str())
-                .push_bind(event.source.as_str())
-                .push_bind(event.payload.as_str())
-                .push_bind(event.timestamp.as_datetime().timestamp_micros())
-                .push_bind(event.receipt_id.received_at().timestamp_micros())
-                .push_bind(now)
-                .push_bind(event.receipt_id.0);
-        });
-        insert.push(" ON CONFLICT (topic, event_id) DO NOTHING RETURNING topic, event_id");
-        inserted.extend(
-            insert
-                .build_query_as::<(String, String)>()
-                .fetch_all(&mut *transaction)
-                .await?,
-        );
-    }
-    Ok(inserted)
-}
-
-async fn count_topics(
+pub(super) async fn count_topics(
     transaction: &mut SqliteConnection,
     topics: &[TopicDelta<'_>],
     now: i64,
@@ -170,44 +133,20 @@ async fn count_topics(
     Ok(())
 }
 
-async fn insert_dead_letters(
+async fn insert_letters(
     transaction: &mut SqliteConnection,
-    malformed: &[Malformed],
+    letters: &[Letter],
     now: i64,
 ) -> sqlx::Result<()> {
-    for chunk in chunks(malformed) {
-        let mut insert = QueryBuilder::<Sqlite>::new(INSERT_DEAD_LETTERS);
+    for chunk in chunks(letters) {
+        let mut insert = QueryBuilder::<Sqlite>::new(INSERT_LETTERS);
         insert.push_values(chunk, |mut row, letter| {
             row.push_bind(&letter.raw[..])
                 .push_bind(&letter.reason[..])
+                .push_bind(letter.receipt_id)
                 .push_bind(now);
         });
         insert.build().execute(&mut *transaction).await?;
     }
     Ok(())
-}
-
-/// Cuts rows into pieces of [`CHUNKS`], largest first.
-fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let size = CHUNKS.into_iter().find(|&size| size <= rows.len())?;
-        let (chunk, rest) = rows.split_at(size);
-        rows = rest;
-        Some(chunk)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_are_cut_into_pieces_of_few_sizes_without_losing_any() {
-        for count in [0, 1, 3, 5, 255, 256, 1000, 1023] {
-            let rows: Vec<usize> = (0..count).collect();
-            let pieces: Vec<&[usize]> = chunks(&rows).collect();
-            assert_eq!(pieces.concat(), rows);
-            assert!(pieces.iter().all(|piece| CHUNKS.contains(&piece.len())));
-        }
-    }
 }

@@ -1,101 +1,237 @@
-//! Ends what was started when the process that started it ends, even by `SIGKILL`.
+//! Ends what a test started when the test's process ends, in whatever way.
 //!
-//! A shell reads from a pipe whose other end this process holds. When the pipe closes, in whichever
-//! way, the shell cleans up. Nothing else is sure: statics are never dropped.
+//! Destructors do not run for statics, nor in a process that is killed. So what is started is put
+//! in the care of a small shell process that waits at a pipe: the writing end is held by the test's
+//! process alone, and closes with it.
 
 use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use anyhow::Context;
+use anyhow::{Context, Result, ensure};
 
-/// Runs `$3…`; at the end sends it the signal `$1`, and removes the folder `$2` if there is one.
-const RUN: &str = r#"
-signal=$1 folder=$2; shift 2
-"$@" </dev/null & pid=$!
-trap '' INT TERM
-cat >/dev/null
-kill -s "$signal" "$pid"
-wait "$pid"
-[ -z "$folder" ] || rm -rf "$folder"
+use super::local::Account;
+
+/// Runs a server and obeys `start` and `stop`, one a line, with `done` for an answer. Arguments: the
+/// signal that ends the server at once, its folder, its command.
+const SERVER: &str = r#"
+signal=$1 folder=$2
+shift 2
+start() { "$@" >>"$folder/log" 2>&1 & pid=$!; }
+stop() {
+    [ -n "$pid" ] || return
+    kill -s "$signal" "$pid"
+    # A server that is only just starting may have missed the signal.
+    [ "$signal" = KILL ] || (sleep 10; kill -s KILL "$pid") >/dev/null & late=$!
+    wait "$pid"
+    kill "$late"
+    pid=
+}
+start "$@"
+while read -r order; do
+    case $order in
+        start) start "$@" ;;
+        stop) stop ;;
+    esac
+    echo done
+done
+stop
+cd / && rm -rf -- "$folder"
 "#;
 
-/// Runs `$@` at the end.
-const RUN_AFTERWARDS: &str = r#"
-trap '' INT TERM
-cat >/dev/null
-"$@" >/dev/null 2>&1
-"#;
+/// Removes a container at the end. Argument: its name.
+const CONTAINER: &str = r#"cat; docker rm --force --volumes "$1""#;
 
-/// What it stands for ends with it.
-#[derive(Debug)]
-pub(super) struct Guard(Child);
+/// The keeper of one server. When it is dropped, or this process ends, the server ends too, and what
+/// it stored is removed.
+pub(super) struct Guard {
+    shell: Child,
+    // Always there until the drop, which closes it.
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
 
 impl Guard {
-    /// Runs a program until then, and ends it with `signal`. Its output goes to `log`.
-    pub(super) fn run(
-        program: &[&str],
+    /// Starts a server, which prints to the file `log` in its folder. The folder must be the
+    /// account's, and is removed at the end.
+    pub(super) fn server(
+        command: &[String],
+        folder: &Path,
         signal: &str,
-        log: &Path,
-        remove: Option<&Path>,
-    ) -> anyhow::Result<Self> {
-        let log = std::fs::File::create(log)?;
-        let folder = remove.map(Path::as_os_str).unwrap_or_default();
-        let child = Command::new("sh")
-            .args(["-c", RUN, "guard", signal])
+        account: Option<Account>,
+    ) -> Result<Self> {
+        let mut shell = shell(SERVER);
+        shell
+            .arg(signal)
             .arg(folder)
-            .args(program)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("a shell is needed")?;
-        Ok(Self(child))
+            .args(command)
+            .current_dir(folder);
+        if let Some(account) = account {
+            shell.uid(account.user).gid(account.group);
+        }
+        Self::spawn(shell)
     }
 
-    /// Runs a command then.
-    pub(super) fn run_afterwards(command: &[&str]) -> anyhow::Result<Self> {
-        let child = Command::new("sh")
-            .args(["-c", RUN_AFTERWARDS, "guard"])
-            .args(command)
-            .stdin(Stdio::piped())
-            .spawn()
-            .context("a shell is needed")?;
-        Ok(Self(child))
+    /// Sees to it that the container of this name is removed.
+    pub(super) fn container(name: &str) -> Result<Self> {
+        let mut shell = shell(CONTAINER);
+        shell.arg(name);
+        Self::spawn(shell)
     }
+
+    fn spawn(mut shell: Command) -> Result<Self> {
+        let mut shell = shell
+            // Away from the group that a terminal or a test runner sends its signals to.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("sh cannot be started")?;
+        let (orders, answers) = (shell.stdin.take(), shell.stdout.take());
+        let answers = BufReader::new(answers.context("sh has an output")?);
+        Ok(Self {
+            shell,
+            orders,
+            answers,
+        })
+    }
+
+    /// Starts the server again after [`Guard::stop`].
+    pub(super) fn start(&mut self) -> Result<()> {
+        self.order("start")
+    }
+
+    /// Ends the server at once; returns when it has ended. That takes a moment, or the few seconds that
+    /// the script gives it.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        self.order("stop")
+    }
+
+    fn order(&mut self, order: &str) -> Result<()> {
+        let mut answer = String::new();
+        writeln!(
+            self.orders.as_ref().context("its guard has ended")?,
+            "{order}"
+        )?;
+        self.answers.read_line(&mut answer)?;
+        ensure!(answer == "done\n", "its guard has ended");
+        Ok(())
+    }
+}
+
+fn shell(script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]);
+    shell
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
+        self.orders = None;
+        // There is nothing left to do if it fails.
+        let _ = self.shell.wait();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{env, fs, path::PathBuf, time::Duration};
 
     use super::*;
+    use crate::eventually;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn sleeper(folder: &Path) -> Guard {
+        let script = ["sh", "-c", "echo $$ >pid; exec sleep 600"].map(str::to_owned);
+        Guard::server(&script, folder, "KILL", None).unwrap()
+    }
+
+    async fn running_sleeper() -> (Guard, PathBuf, String) {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let guard = sleeper(&folder);
+        let pid = pid_in(&folder).await;
+        (guard, folder, pid)
+    }
+
+    async fn pid_in(folder: &Path) -> String {
+        let file = folder.join("pid");
+        eventually("the server runs", SOON, async || {
+            fs::read_to_string(&file)
+                .ok()
+                .filter(|pid| pid.ends_with('\n'))
+        })
+        .await
+        .trim()
+        .to_owned()
+    }
+
+    fn runs(pid: &str) -> bool {
+        fs::exists(format!("/proc/{pid}")).unwrap()
+    }
 
     #[tokio::test]
-    async fn a_dropped_guard_ends_its_program_and_removes_its_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let (log, gone) = (folder.path().join("log"), folder.path().join("data"));
-        std::fs::create_dir(&gone).unwrap();
-        let program = ["sh", "-c", "echo $$; exec sleep 60"];
-        let guard = Guard::run(&program, "KILL", &log, Some(&gone)).unwrap();
-        let mut pid = String::new();
-        crate::eventually("it runs", Duration::from_secs(10), async || {
-            pid = std::fs::read_to_string(&log).unwrap();
-            pid.ends_with('\n')
-        })
-        .await;
-        let process = Path::new("/proc").join(pid.trim());
-        assert!(process.exists());
+    async fn the_server_ends_with_its_guard_and_its_folder_is_removed() {
+        let (guard, folder, pid) = running_sleeper().await;
+        assert!(runs(&pid));
+
         drop(guard);
-        assert!(!process.exists());
-        assert!(!gone.exists());
+
+        assert!(!runs(&pid) && !folder.exists());
+    }
+
+    #[tokio::test]
+    async fn a_server_can_be_stopped_and_started_again() {
+        let (mut guard, folder, first) = running_sleeper().await;
+        guard.stop().unwrap();
+        assert!(!runs(&first) && folder.exists());
+
+        fs::remove_file(folder.join("pid")).unwrap();
+        guard.start().unwrap();
+        assert_ne!(pid_in(&folder).await, first);
+    }
+
+    #[tokio::test]
+    async fn a_stopped_servers_folder_is_removed_too() {
+        let (mut guard, folder, _) = running_sleeper().await;
+        guard.stop().unwrap();
+        drop(guard);
+        assert!(!folder.exists());
+    }
+
+    /// Nothing is dropped in a process that is killed, but the pipe closes.
+    #[tokio::test]
+    async fn the_server_ends_when_the_process_that_started_it_is_killed() {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let mut owner = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "--include-ignored", OWNER])
+            .env(OWNERS_FOLDER, &folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = pid_in(&folder).await;
+        assert!(runs(&pid));
+
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+
+        let ended = async || !runs(&pid) && !folder.exists();
+        eventually("the server has ended", SOON, ended).await;
+    }
+
+    const OWNER: &str = "servers::guard::tests::an_owner_that_waits_to_be_killed";
+    const OWNERS_FOLDER: &str = "TESTS_OWNERS_FOLDER";
+
+    #[tokio::test]
+    #[ignore = "the test above runs it, in a process of its own"]
+    async fn an_owner_that_waits_to_be_killed() {
+        if let Some(folder) = env::var_os(OWNERS_FOLDER) {
+            let _guard = sleeper(Path::new(&folder));
+            tokio::time::sleep(10 * SOON).await;
+        }
     }
 }

@@ -1,209 +1,278 @@
-//! Servers from the programs on this machine, on free ports, in temporary folders.
+//! Servers that are programs of this machine: on a free port of 127.0.0.1, in a temporary folder.
 
 use std::{
     fs,
+    marker::PhantomData,
+    os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, Result, bail};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{ANSWERS_WITHIN, Guard, Server};
-use crate::{eventually, programs::free_port};
+use super::{guard::Guard, kind::Kind, postgres::Postgres, programs, redis::Redis};
+use crate::programs::free_port;
 
-/// Where Debian puts the programs of each version of PostgreSQL.
-const DEBIAN_POSTGRES: &str = "/usr/lib/postgresql";
-/// PostgreSQL does not run as root; then one of these runs it.
-const POSTGRES_USERS: [&str; 2] = ["postgres", "nobody"];
+/// How long a server may take to answer after its start.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+/// How long one attempt to reach it may take.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// Pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How many ports are tried: another process may take one just before the server does.
+const PORT_TRIES: usize = 3;
+/// How much of the log of a server that does not start is shown.
+const LOG_LINES: usize = 20;
 
-pub(super) async fn redis() -> anyhow::Result<Server> {
-    let folder = tempfile::tempdir()?.keep();
-    let port = free_port();
-    let guard = start_redis(port, &folder, true)?;
-    let url = redis_url(port);
-    redis_answers(&url).await;
-    let version = first_line(Command::new("redis-server").arg("--version"))?;
-    eprintln!("tests: Redis from a program on this machine ({version})");
-    Ok(Server {
-        url,
-        _guard: Some(guard),
-    })
+/// A Redis of a test's own.
+pub type OwnRedis = Own<Redis>;
+/// A PostgreSQL of a test's own.
+pub type OwnPostgres = Own<Postgres>;
+
+/// A server of a test's own, which it can take away and bring back. It ends when this is dropped, or
+/// with the test's process.
+pub struct Own<K> {
+    guard: Guard,
+    folder: PathBuf,
+    port: u16,
+    origin: String,
+    kind: PhantomData<K>,
 }
 
-pub(super) async fn postgres() -> anyhow::Result<Server> {
-    let folder = tempfile::tempdir()?.keep();
-    let port = free_port();
-    make_postgres(&folder)?;
-    let guard = start_postgres(port, &folder, true)?;
-    let url = postgres_url(port);
-    postgres_answers(&url).await;
-    let version = first_line(Command::new(postgres_program("postgres")?).arg("--version"))?;
-    eprintln!("tests: PostgreSQL from a program on this machine ({version})");
-    Ok(Server {
-        url,
-        _guard: Some(guard),
-    })
-}
+impl<K: Kind> Own<K> {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// If its program is not installed or does not start.
+    pub async fn start() -> Self {
+        let server = Self::try_start().await;
+        server.unwrap_or_else(|e| panic!("no {} of this test's own: {e:#}", K::NAME))
+    }
 
-pub(super) fn redis_url(port: u16) -> String {
-    format!("redis://127.0.0.1:{port}")
-}
+    pub(super) async fn try_start() -> Result<Self> {
+        let program = K::program()?;
+        for _ in 0..PORT_TRIES {
+            let server = Self::launch(&program, free_port())?;
+            if server.answers().await? {
+                return Ok(server);
+            }
+        }
+        bail!(
+            "other programs take every port before {} does: try again",
+            program.display()
+        )
+    }
 
-pub(super) fn postgres_url(port: u16) -> String {
-    format!("postgres://postgres@127.0.0.1:{port}/postgres")
-}
+    fn launch(program: &Path, port: u16) -> Result<Self> {
+        let prefix = format!("tests-{}-", K::NAME);
+        let folder = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempdir()
+            .context("a temporary folder")?;
+        let account = if K::REFUSES_ROOT {
+            Account::instead_of_root(folder.path())?
+        } else {
+            None
+        };
+        let command = K::command(program, port)?;
+        let path = folder.path().canonicalize()?;
+        let guard = Guard::server(&command, &path, K::KILL, account)?;
+        // From here on the guard removes it.
+        let _ = folder.keep();
+        let name = program.file_name().unwrap_or_default().display();
+        Ok(Self {
+            guard,
+            folder: path,
+            port,
+            origin: format!("{name} {} on port {port}", programs::version(program)),
+            kind: PhantomData,
+        })
+    }
 
-/// Acknowledged means on disk, as in production.
-pub(super) fn start_redis(port: u16, folder: &Path, remove: bool) -> anyhow::Result<Guard> {
-    first_line(Command::new("redis-server").arg("--version"))?;
-    let (port, dir) = (port.to_string(), folder.display().to_string());
-    let program = [
-        "redis-server",
-        "--port",
-        &port,
-        "--bind",
-        "127.0.0.1",
-        "--dir",
-        &dir,
-        "--appendonly",
-        "yes",
-        "--appendfsync",
-        "always",
-        "--save",
-        "",
-    ];
-    let log = folder.join("redis.log");
-    Guard::run(&program, "KILL", &log, remove.then_some(folder))
-}
+    /// Its address; of PostgreSQL, that of a database whose user may do everything.
+    #[must_use]
+    pub fn url(&self) -> String {
+        K::url(&format!("127.0.0.1:{}", self.port))
+    }
 
-/// Makes an empty database server in a folder.
-pub(super) fn make_postgres(folder: &Path) -> anyhow::Result<()> {
-    let user = postgres_user()?;
-    if let Some(user) = user {
-        let given = Command::new("chown").arg(user).arg(folder).status()?;
-        anyhow::ensure!(
-            given.success(),
-            "{user} cannot be given {}",
-            folder.display()
+    /// What it is, for people.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Ends it at once, as a crash would; returns when it has ended.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn stop(&mut self) {
+        self.order(Guard::stop);
+    }
+
+    /// Starts it again, with the same data and at the same address, and first ends it if it still
+    /// runs; returns when it answers.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn restart(&mut self) {
+        self.order(Guard::stop);
+        self.order(Guard::start);
+        let own = self.answers().await.unwrap_or_else(|e| panic!("{e:#}"));
+        assert!(
+            own,
+            "another program has taken port {} from {}: try again",
+            self.port,
+            K::NAME
         );
     }
-    let data = folder.join("data").display().to_string();
-    let initdb = postgres_program("initdb")?.display().to_string();
-    let arguments = [
-        "--auth=trust",
-        "--username=postgres",
-        "--encoding=UTF8",
-        "--locale=C",
-        "--no-sync",
-    ];
-    let command = as_user(
-        user,
-        &[&[initdb.as_str(), "-D", &data], arguments.as_slice()].concat(),
-    );
-    let made = Command::new(&command[0]).args(&command[1..]).output()?;
-    anyhow::ensure!(
-        made.status.success(),
-        "initdb failed: {}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-    Ok(())
-}
 
-/// Without `fsync`: tests kill processes, they do not cut the power.
-pub(super) fn start_postgres(port: u16, folder: &Path, remove: bool) -> anyhow::Result<Guard> {
-    let program = postgres_program("postgres")?.display().to_string();
-    let data = folder.join("data").display().to_string();
-    let port = format!("port={port}");
-    let mut arguments = vec![program.as_str(), "-D", &data];
-    for setting in [
-        &port,
-        "listen_addresses=127.0.0.1",
-        "unix_socket_directories=",
-        "max_connections=300",
-        "shared_buffers=64MB",
-        "fsync=off",
-    ] {
-        arguments.extend(["-c", setting]);
+    fn order(&mut self, order: fn(&mut Guard) -> Result<()>) {
+        order(&mut self.guard).unwrap_or_else(|e| panic!("{}: {e:#}", K::NAME));
     }
-    let command = as_user(postgres_user()?, &arguments);
-    let command: Vec<&str> = command.iter().map(String::as_str).collect();
-    let log = folder.join("postgres.log");
-    // QUIT: stop at once, like a crash, but without leaving processes behind.
-    Guard::run(&command, "QUIT", &log, remove.then_some(folder))
+
+    /// Waits until a server answers at its address, and tells whether that is this one.
+    async fn answers(&self) -> Result<bool> {
+        let (url, deadline) = (self.url(), Instant::now() + ANSWERS_WITHIN);
+        loop {
+            if let Ok(Ok(folder)) = timeout(ATTEMPT, K::folder(&url)).await {
+                return Ok(folder == self.folder);
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "{} does not answer within {ANSWERS_WITHIN:?}; it says:\n{}",
+                    self.origin,
+                    self.log()
+                )
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The end of what it has printed.
+    fn log(&self) -> String {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
 }
 
-pub(super) async fn redis_answers(url: &str) {
-    let address = url.trim_start_matches("redis://");
-    eventually("Redis answers", ANSWERS_WITHIN, async || {
-        tokio::net::TcpStream::connect(address).await.is_ok()
-    })
-    .await;
+/// Whom a server runs as.
+#[derive(Clone, Copy)]
+pub(super) struct Account {
+    pub(super) user: u32,
+    pub(super) group: u32,
 }
 
-pub(super) async fn postgres_answers(url: &str) {
-    eventually("PostgreSQL answers", ANSWERS_WITHIN, async || {
-        super::execute(url, "SELECT 1".to_owned()).await.is_ok()
-    })
-    .await;
-}
-
-/// From the search path, else the newest of Debian's.
-fn postgres_program(name: &str) -> anyhow::Result<PathBuf> {
-    let debian = || -> Option<PathBuf> {
-        let versions = fs::read_dir(DEBIAN_POSTGRES).ok()?;
-        versions
-            .filter_map(|version| {
-                let version = version.ok()?;
-                let number: u32 = version.file_name().to_str()?.parse().ok()?;
-                let program = version.path().join("bin").join(name);
-                program.exists().then_some((number, program))
+impl Account {
+    /// For a server that refuses to run as root: if this is root, another account, which is given the
+    /// new folder.
+    fn instead_of_root(folder: &Path) -> Result<Option<Self>> {
+        // Whoever makes a folder owns it.
+        if fs::metadata(folder)?.uid() != 0 {
+            return Ok(None);
+        }
+        let account = ["postgres", "nobody"].into_iter().find_map(|name| {
+            Some(Self {
+                user: id("-u", name)?,
+                group: id("-g", name)?,
             })
-            .max()
-            .map(|(_, program)| program)
-    };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|program| program.exists());
-    debian()
-        .or(on_path)
-        .with_context(|| format!("{name} is not installed"))
-}
-
-/// `None`: the one who runs this.
-fn postgres_user() -> anyhow::Result<Option<&'static str>> {
-    if first_line(Command::new("id").arg("-u"))? != "0" {
-        return Ok(None);
-    }
-    let exists = |user: &&str| first_line(Command::new("id").args(["-u", user])).is_ok();
-    match POSTGRES_USERS.into_iter().find(|user| exists(user)) {
-        Some(user) => Ok(Some(user)),
-        None => bail!("PostgreSQL does not run as root, and there is no user postgres"),
+        });
+        let account = account
+            .context("there is no account postgres or nobody: do not run the tests as root")?;
+        chown(folder, Some(account.user), Some(account.group))?;
+        Ok(Some(account))
     }
 }
 
-fn as_user(user: Option<&str>, command: &[&str]) -> Vec<String> {
-    let prefix: Vec<String> = match user {
-        Some(user) => vec![
-            "setpriv".to_owned(),
-            format!("--reuid={user}"),
-            format!("--regid={user}"),
-            "--clear-groups".to_owned(),
-        ],
-        None => Vec::new(),
-    };
-    prefix
-        .into_iter()
-        .chain(command.iter().map(|word| (*word).to_owned()))
-        .collect()
+fn id(which: &str, name: &str) -> Option<u32> {
+    let output = Command::new("id").args([which, name]).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-fn first_line(command: &mut Command) -> anyhow::Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .with_context(|| format!("{name} is not installed"))?;
-    anyhow::ensure!(output.status.success(), "{name} failed");
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+#[cfg(test)]
+mod tests {
+    use redis::AsyncCommands;
+    use sqlx::{Connection, PgConnection};
+
+    use super::*;
+
+    async fn connect(redis: &OwnRedis) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+        redis::Client::open(redis.url())?
+            .get_multiplexed_async_connection()
+            .await
+    }
+
+    #[tokio::test]
+    async fn redis_can_be_taken_away_and_comes_back_with_its_data() {
+        let mut server = OwnRedis::start().await;
+        let before = server.url();
+        let _: () = connect(&server)
+            .await
+            .unwrap()
+            .lpush("list", "kept")
+            .await
+            .unwrap();
+
+        server.stop();
+        assert!(connect(&server).await.is_err());
+
+        server.restart().await;
+        let kept: Vec<String> = connect(&server)
+            .await
+            .unwrap()
+            .lrange("list", 0, -1)
+            .await
+            .unwrap();
+        assert_eq!(kept, ["kept"]);
+        assert_eq!(server.url(), before);
+    }
+
+    #[tokio::test]
+    async fn postgres_can_be_taken_away_and_comes_back_with_its_data() {
+        let mut server = OwnPostgres::start().await;
+        let mut connection = PgConnection::connect(&server.url()).await.unwrap();
+        for statement in ["CREATE TABLE t (id int)", "INSERT INTO t VALUES (7)"] {
+            sqlx::query(statement)
+                .execute(&mut connection)
+                .await
+                .unwrap();
+        }
+
+        server.stop();
+        assert!(
+            sqlx::query("SELECT 1")
+                .execute(&mut connection)
+                .await
+                .is_err()
+        );
+        assert!(PgConnection::connect(&server.url()).await.is_err());
+
+        server.restart().await;
+        let mut connection = PgConnection::connect(&server.url()).await.unwrap();
+        let kept: i32 = sqlx::query_scalar("SELECT id FROM t")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(kept, 7);
+    }
+
+    #[tokio::test]
+    async fn a_server_can_be_restarted_without_a_stop_and_stopped_twice() {
+        let mut server = OwnRedis::start().await;
+        server.restart().await;
+        server.stop();
+        server.stop();
+        assert!(connect(&server).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn servers_leave_nothing_behind() {
+        let (redis, postgres) = tokio::join!(OwnRedis::start(), OwnPostgres::start());
+        let folders = [redis.folder.clone(), postgres.folder.clone()];
+        assert!(folders.iter().all(|folder| folder.exists()));
+        drop((redis, postgres));
+        assert!(folders.iter().all(|folder| !folder.exists()));
+    }
 }

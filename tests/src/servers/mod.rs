@@ -1,155 +1,216 @@
-//! The Redis and PostgreSQL that tests run against.
+//! Redis and PostgreSQL for tests: found or started, shared, and never left behind.
 //!
-//! Found in this order, each on its own: `TEST_REDIS_URL` and `TEST_DATABASE_URL`; containers, where an
-//! engine answers and has or can pull the images; the servers' programs on this machine. Whatever
-//! is started here ends with the process that started it, however that ends.
+//! Each is looked for on its own, in this order:
+//!
+//! 1. `TEST_REDIS_URL`, `TEST_DATABASE_URL`;
+//! 2. a container, where a Docker engine answers and has or can pull the image;
+//! 3. the server's program on this machine, on a free port, in a temporary folder.
+//!
+//! What a test starts ends with the test's process, however that ends.
 
-mod container;
+mod containers;
+mod database;
 mod guard;
+mod kind;
 mod local;
-mod own;
+mod postgres;
+mod programs;
+mod redis;
 
-use std::time::Duration;
+use std::{any::Any, env, time::Duration};
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tokio::sync::OnceCell;
-use uuid::Uuid;
+use anyhow::{Context, Result, anyhow};
+use reqwest::Url;
+use tokio::{sync::OnceCell, time::timeout};
 
-pub use own::{OwnPostgres, OwnRedis};
+pub use database::Database;
+pub use kind::Kind;
+pub use local::{Own, OwnPostgres, OwnRedis};
+pub use postgres::Postgres;
+pub use redis::Redis;
 
-use guard::Guard;
+/// How long a server that is there may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a server may take to answer after its start.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
-/// How long dropping a test's database may take.
-const DROPPED_WITHIN: Duration = Duration::from_secs(5);
+static REDIS: OnceCell<Server> = OnceCell::const_new();
+static POSTGRES: OnceCell<Server> = OnceCell::const_new();
 
-/// A server that all tests share.
-#[derive(Debug)]
-pub struct Server {
-    /// Its address; for PostgreSQL that of a database whose user may create others.
-    pub url: String,
-    _guard: Option<Guard>,
-}
-
-impl Server {
-    /// The Redis for all tests, found or started.
-    ///
-    /// # Panics
-    /// With instructions, if there is none to be had.
-    pub async fn redis() -> Self {
-        if let Ok(url) = std::env::var("TEST_REDIS_URL") {
-            return Self { url, _guard: None };
-        }
-        match container::redis().await {
-            Ok(server) => return server,
-            Err(error) => eprintln!("tests: no Redis in a container: {error:#}"),
-        }
-        match local::redis().await {
-            Ok(server) => server,
-            Err(error) => panic!(
-                "tests need Redis 7 or later, and there is none: {error:#}\n\
-                 Run scripts/test, which installs it; or install redis-server; or start Docker; \
-                 or set TEST_REDIS_URL=redis://HOST:PORT"
-            ),
-        }
-    }
-
-    /// The PostgreSQL for all tests, found or started.
-    ///
-    /// # Panics
-    /// With instructions, if there is none to be had.
-    pub async fn postgres() -> Self {
-        if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
-            return Self { url, _guard: None };
-        }
-        match container::postgres().await {
-            Ok(server) => return server,
-            Err(error) => eprintln!("tests: no PostgreSQL in a container: {error:#}"),
-        }
-        match local::postgres().await {
-            Ok(server) => server,
-            Err(error) => panic!(
-                "tests need PostgreSQL 13 or later, and there is none: {error:#}\n\
-                 Run scripts/test, which installs it; or install postgresql; or start Docker; \
-                 or set TEST_DATABASE_URL=postgres://USER@HOST/DATABASE"
-            ),
-        }
-    }
-}
-
-/// The shared Redis. Use a [`queue_name`] of your own in it.
+/// The address of the Redis that the tests share; take a [`queue_name`] of your own there.
 ///
 /// # Panics
 /// If there is none.
 pub async fn redis_url() -> String {
-    static REDIS: OnceCell<Server> = OnceCell::const_new();
-    REDIS.get_or_init(Server::redis).await.url.clone()
+    REDIS.get_or_init(Server::find::<Redis>).await.url.clone()
 }
 
-/// A name that no other test uses.
+/// A queue name that no other test uses.
 #[must_use]
 pub fn queue_name() -> String {
-    format!("test-{}", Uuid::new_v4().simple())
+    unique("queue")
 }
 
-/// A database of the calling test's own, empty, dropped with this value.
-pub struct Database {
-    admin_url: String,
-    name: String,
-    url: String,
-}
-
-/// Makes a database in the shared PostgreSQL.
+/// A new, empty database of the caller's own on the PostgreSQL that the tests share.
 ///
 /// # Panics
-/// If it cannot be made.
+/// If there is no PostgreSQL, or it does not let this user create databases.
 pub async fn database() -> Database {
-    static POSTGRES: OnceCell<Server> = OnceCell::const_new();
-    let admin_url = POSTGRES.get_or_init(Server::postgres).await.url.clone();
-    let name = format!("test_{}", Uuid::new_v4().simple());
-    let create = format!("CREATE DATABASE {name}");
-    execute(&admin_url, create).await.expect("a new database");
-    let server = admin_url.rsplit_once('/').expect("…/DATABASE").0;
-    Database {
-        url: format!("{server}/{name}"),
-        name,
-        admin_url,
-    }
+    let server = POSTGRES.get_or_init(Server::find::<Postgres>).await;
+    Database::create(&server.url)
+        .await
+        .unwrap_or_else(|e| panic!("{e:#}"))
 }
 
-impl Database {
-    /// Its address.
+fn unique(what: &str) -> String {
+    format!("test_{what}_{:032x}", rand::random::<u128>())
+}
+
+/// A server for many tests. If it was started for them, it ends when this is dropped, or with the
+/// process.
+pub struct Server {
+    url: String,
+    // What keeps it alive, until dropped.
+    _started: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Server {
+    /// Finds or starts a server, and says on standard error which.
+    ///
+    /// # Panics
+    /// With what to do, if there is none.
+    pub async fn find<K: Kind + Send + Sync + 'static>() -> Self {
+        let found = Self::try_find::<K>().await;
+        found.unwrap_or_else(|e| panic!("no {} for the tests: {e:#}", K::NAME))
+    }
+
+    async fn try_find<K: Kind + Send + Sync + 'static>() -> Result<Self> {
+        if let Some(url) = address_in(K::VARIABLE)? {
+            let answer = timeout(ANSWERS_WITHIN, K::ping(url.as_str())).await;
+            answer
+                .context("it does not answer")
+                .flatten()
+                .with_context(|| {
+                    format!(
+                        "it is not at the address in {0}: start it there, or unset {0}",
+                        K::VARIABLE
+                    )
+                })?;
+            say::<K>(&format!("{}, {}", K::VARIABLE, without_secrets(&url)));
+            return Ok(Self {
+                url: url.into(),
+                _started: None,
+            });
+        }
+        let no_container = match K::container().await {
+            Ok(container) => {
+                say::<K>(&container.origin);
+                return Ok(Self {
+                    url: container.url.clone(),
+                    _started: Some(Box::new(container)),
+                });
+            }
+            Err(reason) => reason,
+        };
+        let server = Own::<K>::try_start().await.map_err(|no_program| {
+            anyhow!(
+                "{} is not set; in containers: {no_container:#}; on this machine: {no_program:#}. \
+                 scripts/test installs what is missing",
+                K::VARIABLE
+            )
+        })?;
+        say::<K>(&format!(
+            "{} (not in a container: {no_container:#})",
+            server.origin()
+        ));
+        Ok(Self {
+            url: server.url(),
+            _started: Some(Box::new(server)),
+        })
+    }
+
+    /// Its address; of PostgreSQL, that of a database whose user may create others.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 }
 
-impl Drop for Database {
-    fn drop(&mut self) {
-        let (url, drop) = (
-            self.admin_url.clone(),
-            format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
-        );
-        // A destructor may run inside a runtime, where nothing may block: hence the thread. If it
-        // fails, a database is left behind in a server that is about to end anyway.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            let limited = async { tokio::time::timeout(DROPPED_WITHIN, execute(&url, drop)).await };
-            anyhow::Ok(runtime.block_on(limited)??)
-        });
-        let _ = dropping.join();
-    }
+/// The address in an environment variable; an empty one counts as unset.
+fn address_in(variable: &str) -> Result<Option<Url>> {
+    let value = env::var(variable).ok().filter(|value| !value.is_empty());
+    let url = value.map(|value| value.parse()).transpose();
+    url.with_context(|| format!("{variable} is no address such as scheme://127.0.0.1:1234"))
 }
 
-async fn execute(url: &str, statement: String) -> sqlx::Result<()> {
-    let mut connection = PgConnection::connect(url).await?;
-    // The statement is made of constants and names made here.
-    sqlx::query(AssertSqlSafe(statement))
-        .execute(&mut connection)
-        .await?;
-    connection.close().await
+fn without_secrets(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn say<K: Kind>(origin: &str) {
+    eprintln!("tests: {} from {origin}", K::NAME);
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, PgConnection};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_database_is_empty_and_the_callers_own() {
+        let (one, other) = (database().await, database().await);
+        let mut in_one = PgConnection::connect(one.url()).await.unwrap();
+        let mut in_other = PgConnection::connect(other.url()).await.unwrap();
+        let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+        for connection in [&mut in_one, &mut in_other] {
+            let count: i64 = sqlx::query_scalar(tables)
+                .fetch_one(connection)
+                .await
+                .unwrap();
+            assert_eq!(count, 0);
+        }
+
+        sqlx::query("CREATE TABLE mine (id int)")
+            .execute(&mut in_one)
+            .await
+            .unwrap();
+
+        let seen: i64 = sqlx::query_scalar(tables)
+            .fetch_one(&mut in_other)
+            .await
+            .unwrap();
+        assert_eq!(seen, 0, "a table made in one is not in the other");
+    }
+
+    #[tokio::test]
+    async fn a_database_is_gone_with_its_owner_even_while_in_use() {
+        let kept = database().await;
+        let dropped = database().await;
+        let url = dropped.url().to_owned();
+        let _in_use = PgConnection::connect(&url).await.unwrap();
+
+        drop(dropped);
+
+        assert!(PgConnection::connect(&url).await.is_err());
+        assert!(PgConnection::connect(kept.url()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_shared_redis_answers() {
+        Redis::ping(&redis_url().await).await.unwrap();
+    }
+
+    #[test]
+    fn addresses_are_shown_without_secrets() {
+        let url = "postgres://u:s3cret@db:5433/x?password=s3cret"
+            .parse()
+            .unwrap();
+        assert_eq!(without_secrets(&url), "db:5433");
+    }
+
+    #[test]
+    fn queue_names_differ() {
+        assert_ne!(queue_name(), queue_name());
+    }
 }

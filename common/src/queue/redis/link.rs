@@ -7,7 +7,8 @@
 use std::{io, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, RedisResult, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, RedisResult,
+    ServerErrorKind, aio::MultiplexedConnection,
 };
 use tokio::{runtime::Handle, sync::Mutex};
 
@@ -51,7 +52,7 @@ impl Link {
         let (generation, mut connection) = self.connected().await?;
         let result = command(&mut connection).await;
         if let Err(error) = &result
-            && (error.is_io_error() || error.is_unrecoverable_error())
+            && is_about_the_connection(error)
         {
             self.drop_connection(generation).await;
         }
@@ -82,4 +83,14 @@ impl Link {
             current.connection = None;
         }
     }
+}
+
+/// Whether another connection may do better: the server may be another one by then, as after a
+/// failover that left this one a read-only replica.
+fn is_about_the_connection(error: &RedisError) -> bool {
+    let replica = matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+    );
+    replica || error.is_io_error() || error.is_unrecoverable_error()
 }

@@ -6,17 +6,18 @@
 //!   arrives ([pattern: reliable queue](https://redis.io/docs/latest/commands/lmove/)).
 //! - Claim: one script registers the lease and moves a batch from `handoff` and `queue` into a list
 //!   of the claim's own. There is never a claim without a lease, so none can be overlooked.
-//! - Settle, release, renew: one script each.
+//! - Settle, release, renew, adopt: one script each.
 //!
 //! Answers can be lost, so each step is one that may happen unnoticed. How the store makes the whole
 //! exact is in `ARCHITECTURE.md`.
 
-pub mod envelope;
 mod keys;
 mod link;
 mod scripts;
 
 use std::{
+    collections::HashSet,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -36,8 +37,14 @@ use self::{
     link::Link,
     scripts::{Scripts, about},
 };
-use super::{Claim, ClaimId, Consumer, Depth, Producer, PushError, QueueError, Verdict};
-use crate::event::Event;
+use super::{
+    Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, QueueError, Verdict, WorkerId,
+};
+use crate::{
+    envelope,
+    event::Event,
+    faults::{Mutant, Point, crash_at, is_mutant},
+};
 
 /// How long the server may take to answer a command that does not wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -128,12 +135,14 @@ impl Producer for RedisProducer {
         }
         self.check_room(batch.len() as u64).await?;
         let elements: Vec<Vec<u8>> = batch.iter().map(envelope::encode).collect();
+        crash_at(Point::BeforePush);
         let key = &self.keys.queue;
         let len = self
             .link
             .run(async |redis| redis.lpush(key, &elements).await)
             .await
             .map_err(|error| PushError::Unconfirmed(error.into()))?;
+        crash_at(Point::AfterPush);
         self.len.store(len, Ordering::Relaxed);
         Ok(())
     }
@@ -209,8 +218,12 @@ impl Consumer for RedisConsumer {
             .arg(max)
             .arg(MAX_CLAIM_BYTES)
             .arg(self.lease_millis());
-        let elements: Vec<Vec<u8>> = self.shared.run(&script).await?;
-        Ok(into_claim(id, &elements))
+        let elements: Vec<Vec<u8>> = if is_mutant(Mutant::PlainRpop) {
+            self.shared.plain_rpop(max).await?
+        } else {
+            self.shared.run(&script).await?
+        };
+        Ok((!elements.is_empty()).then(|| into_claim(id, &elements)))
     }
 
     async fn renew(&self, id: ClaimId) -> Result<bool, QueueError> {
@@ -224,9 +237,34 @@ impl Consumer for RedisConsumer {
         self.shared.run(&script).await
     }
 
-    async fn release(&self, id: ClaimId) -> Result<bool, QueueError> {
-        let script = about(&self.shared.scripts.release, &self.shared.keys, id);
+    async fn release(&self, id: ClaimId, holder: Holder) -> Result<bool, QueueError> {
+        let mut script = about(&self.shared.scripts.release, &self.shared.keys, id);
+        script.arg(u8::from(holder == Holder::Anyone));
         self.shared.run(&script).await
+    }
+
+    async fn adopt(&self) -> Result<Option<Claim>, QueueError> {
+        let script = self
+            .shared
+            .scripts
+            .adopt(&self.shared.keys, self.lease_millis());
+        let mut found: Vec<Vec<u8>> = self.shared.run(&script).await?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let elements = found.split_off(1);
+        let id = parse_id(&String::from_utf8_lossy(&found[0]))?;
+        Ok(Some(into_claim(id, &elements)))
+    }
+
+    async fn holders(&self) -> Result<HashSet<WorkerId>, QueueError> {
+        let leases = &self.shared.keys.leases;
+        let ids: Vec<String> = self
+            .shared
+            .link
+            .run(async |redis| redis.zrange(leases, 0, -1).await)
+            .await?;
+        ids.iter().map(|id| Ok(parse_id(id)?.worker)).collect()
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
@@ -240,6 +278,22 @@ impl Consumer for RedisConsumer {
 }
 
 impl Shared {
+    /// Only [`Mutant::PlainRpop`] does this.
+    async fn plain_rpop(&self, max: usize) -> Result<Vec<Vec<u8>>, QueueError> {
+        let mut elements = Vec::new();
+        for key in [&self.keys.handoff, &self.keys.queue] {
+            let Some(room) = NonZeroUsize::new(max - elements.len()) else {
+                break;
+            };
+            let popped: Vec<Vec<u8>> = self
+                .link
+                .run(async |redis| redis.rpop(key, Some(room)).await)
+                .await?;
+            elements.extend(popped);
+        }
+        Ok(elements)
+    }
+
     async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, QueueError> {
         let link = &self.link;
         Ok(link
@@ -248,10 +302,12 @@ impl Shared {
     }
 }
 
-fn into_claim(id: ClaimId, elements: &[Vec<u8>]) -> Option<Claim> {
-    if elements.is_empty() {
-        return None;
-    }
+fn parse_id(text: &str) -> Result<ClaimId, QueueError> {
+    text.parse()
+        .map_err(|_| QueueError::Foreign(text.to_owned()))
+}
+
+fn into_claim(id: ClaimId, elements: &[Vec<u8>]) -> Claim {
     let mut claim = Claim {
         id,
         events: Vec::with_capacity(elements.len()),
@@ -263,5 +319,5 @@ fn into_claim(id: ClaimId, elements: &[Vec<u8>]) -> Option<Claim> {
             Err(malformed) => claim.malformed.push(malformed),
         }
     }
-    Some(claim)
+    claim
 }

@@ -18,13 +18,16 @@ pub(super) struct Scripts {
     pub(super) renew: Script,
     /// No further ARGV.
     pub(super) settle: Script,
-    /// No further ARGV. Returns whether it was done.
+    /// ARGV 1 to release it although it was adopted, else 0. Returns whether it was done.
     pub(super) release: Script,
+    /// KEYS leases, adopted; ARGV lease in ms, prefix of the claims' keys. Returns nothing, or a
+    /// claim's id and its elements, oldest first.
+    adopt: Script,
     /// Returns pending, processing.
     depth: Script,
 }
 
-/// All but `depth` get the same keys and, first, the claim's id.
+/// All but `adopt` and `depth` get the same keys and, first, the claim's id.
 const NAMES: &str = r"
 local queue, handoff, leases, adopted, claim = unpack(KEYS)
 local id = ARGV[1]
@@ -70,12 +73,29 @@ redis.call('SREM', adopted, id)
 ";
 
 const RELEASE: &str = r"
-if not redis.call('ZSCORE', leases, id) or redis.call('SISMEMBER', adopted, id) == 1 then
+if not redis.call('ZSCORE', leases, id) or (ARGV[2] == '0' and redis.call('SISMEMBER', adopted, id) == 1) then
   return 0
 end
 while redis.call('LMOVE', claim, queue, 'LEFT', 'RIGHT') do end
 redis.call('ZREM', leases, id)
+redis.call('SREM', adopted, id)
 return 1
+";
+
+const ADOPT: &str = r"
+local leases, adopted, lease, prefix = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local id = redis.call('ZRANGE', leases, '-inf', deadline(0), 'BYSCORE', 'LIMIT', 0, 1)[1]
+if not id then
+  return {}
+end
+redis.call('SADD', adopted, id)
+redis.call('ZADD', leases, 'XX', deadline(lease), id)
+local elements = redis.call('LRANGE', prefix .. id, 0, -1)
+local found = {id}
+for at = #elements, 1, -1 do
+  found[#found + 1] = elements[at]
+end
+return found
 ";
 
 const DEPTH: &str = r"
@@ -95,8 +115,19 @@ impl Scripts {
             renew: write(RENEW),
             settle: write(SETTLE),
             release: write(RELEASE),
+            adopt: Script::new(&format!("#!lua flags=allow-oom\n{DEADLINE}{ADOPT}")),
             depth: Script::new(&format!("#!lua flags=no-writes\n{DEPTH}")),
         }
+    }
+
+    pub(super) fn adopt(&self, keys: &Keys, lease_millis: u64) -> ScriptInvocation<'_> {
+        let mut invocation = self.adopt.prepare_invoke();
+        invocation
+            .key(&keys.leases)
+            .key(&keys.adopted)
+            .arg(lease_millis)
+            .arg(&keys.claim_prefix);
+        invocation
     }
 
     pub(super) fn depth(&self, keys: &Keys) -> ScriptInvocation<'_> {

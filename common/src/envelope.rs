@@ -1,4 +1,4 @@
-//! What one element of the Redis list looks like.
+//! What one element of the Redis list looks like. Dead letters keep the same form.
 //!
 //! ```json
 //! {"v":1,"receipt_id":"0197…","topic":"orders","event_id":"o-1",

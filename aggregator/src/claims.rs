@@ -1,0 +1,218 @@
+//! Working on a claim: record it under its lease, then settle it or hand it back. The same for its
+//! owner and for whoever adopts it.
+
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    faults::{Mutant, Point, crash_at, is_mutant},
+    lifecycle::Backoff,
+    queue::{Claim, ClaimId, Consumer, Holder, QueueError, Verdict},
+    store::{Recorded, Store, StoreError},
+};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// A lease is renewed this many times before it would run out.
+const RENEWALS_PER_LEASE: u32 = 3;
+/// How long one attempt to record may take, well over what the database itself allows a lock to
+/// take. Beyond, the connection counts as dead, and what became of the attempt as unknown.
+const RECORD_WITHIN: Duration = Duration::from_mins(1);
+/// Attempts to settle or release a claim. After them its lease runs out, and whoever adopts it
+/// records it, or finds it committed.
+const END_ATTEMPTS: usize = 5;
+
+/// What working on claims takes.
+#[derive(Clone)]
+pub(crate) struct Claims {
+    pub(crate) consumer: Arc<dyn Consumer>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) lease: Duration,
+    pub(crate) stop: CancellationToken,
+}
+
+/// How working on a claim ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Worked {
+    /// Committed, by this attempt or an earlier one, and settled.
+    Done,
+    /// Not committed as far as is known, and not to be tried again under this identity by its owner.
+    GivenUp,
+}
+
+/// What the store made of a claim.
+enum Outcome {
+    Committed(Option<Vec<Verdict>>),
+    /// Certainly not committed by this process; somebody who adopted it may still do so.
+    NotCommitted,
+    /// Never committed, and by nobody any more.
+    Disowned,
+    /// It may have been committed: only its identity can tell, later.
+    Unknown,
+}
+
+impl Claims {
+    /// Works on a claim of one's own.
+    pub(crate) async fn work_on_own(&self, claim: &Claim) -> Worked {
+        if is_mutant(Mutant::SettleFirst) {
+            self.settle(claim.id, None).await;
+        }
+        match self.record_under_lease(claim).await {
+            Outcome::Committed(verdicts) => {
+                crash_at(Point::AfterCommit);
+                self.settle(claim.id, verdicts.as_deref()).await;
+                Worked::Done
+            }
+            Outcome::NotCommitted => {
+                self.release(claim.id, Holder::Owner).await;
+                Worked::GivenUp
+            }
+            Outcome::Disowned => {
+                self.release(claim.id, Holder::Anyone).await;
+                Worked::GivenUp
+            }
+            Outcome::Unknown => {
+                tracing::warn!(claim.id = %claim.id, "a claim with an unknown outcome is left to be adopted");
+                Worked::GivenUp
+            }
+        }
+    }
+
+    /// Works on an adopted claim. Unless it is disowned it is never handed back: its former owner may
+    /// be committing it at this moment.
+    pub(crate) async fn work_on_adopted(&self, claim: &Claim) -> Worked {
+        match self.record_under_lease(claim).await {
+            Outcome::Committed(_) => {
+                crash_at(Point::AfterAdoptedCommit);
+                self.settle(claim.id, None).await;
+                Worked::Done
+            }
+            Outcome::Disowned => {
+                self.release(claim.id, Holder::Anyone).await;
+                Worked::GivenUp
+            }
+            Outcome::NotCommitted | Outcome::Unknown => Worked::GivenUp,
+        }
+    }
+
+    async fn record_under_lease(&self, claim: &Claim) -> Outcome {
+        tokio::select! {
+            outcome = self.record(claim) => outcome,
+            () = self.keep_lease(claim.id) => unreachable!("a lease is kept for as long as it is needed"),
+        }
+    }
+
+    /// Tries until the store has given an answer, or until told to stop.
+    async fn record(&self, claim: &Claim) -> Outcome {
+        let started = Instant::now();
+        let mut backoff = Backoff::default();
+        let mut certain = true;
+        loop {
+            let attempt = timeout(RECORD_WITHIN, self.store.record(claim));
+            let recorded = attempt
+                .await
+                .unwrap_or_else(|late| Err(StoreError::Uncertain(late.into())));
+            match recorded {
+                Ok(Recorded::Committed(verdicts)) => {
+                    log_batch(claim, &verdicts, started.elapsed());
+                    return Outcome::Committed(Some(verdicts));
+                }
+                Ok(Recorded::AlreadyCommitted) => {
+                    tracing::info!(claim.id = %claim.id, "a claim was committed before");
+                    return Outcome::Committed(None);
+                }
+                Ok(Recorded::UnknownWorker) => {
+                    tracing::warn!(claim.id = %claim.id, "the store does not know a claim's worker any more");
+                    // Unless an attempt of ours was the one before it was forgotten.
+                    return if certain {
+                        Outcome::Disowned
+                    } else {
+                        Outcome::Unknown
+                    };
+                }
+                Err(error) => {
+                    certain &= !matches!(error, StoreError::Uncertain(_));
+                    tracing::warn!(claim.id = %claim.id, %error, "a claim could not be recorded");
+                }
+            }
+            if !backoff.pause(&self.stop).await {
+                return if certain {
+                    Outcome::NotCommitted
+                } else {
+                    Outcome::Unknown
+                };
+            }
+        }
+    }
+
+    /// Never returns.
+    async fn keep_lease(&self, id: ClaimId) {
+        loop {
+            sleep(self.lease / RENEWALS_PER_LEASE).await;
+            crash_at(Point::BeforeRenew);
+            match self.consumer.renew(id).await {
+                Ok(true) => crash_at(Point::AfterRenew),
+                Ok(false) => {
+                    tracing::warn!(claim.id = %id, "a claim was adopted and settled by another process");
+                }
+                Err(error) => {
+                    tracing::warn!(claim.id = %id, %error, "a lease could not be renewed");
+                }
+            }
+        }
+    }
+
+    async fn settle(&self, id: ClaimId, verdicts: Option<&[Verdict]>) {
+        end(id, "settled", || self.consumer.settle(id, verdicts)).await;
+        crash_at(Point::AfterSettle);
+    }
+
+    async fn release(&self, id: ClaimId, holder: Holder) {
+        crash_at(Point::BeforeRelease);
+        if let Some(released) = end(id, "released", || self.consumer.release(id, holder)).await {
+            crash_at(Point::AfterRelease);
+            tracing::info!(claim.id = %id, claim.released = released, "a claim was handed back");
+        }
+    }
+}
+
+/// Both ways to end a claim may be repeated. `None`: it is left to its lease.
+async fn end<T, F>(id: ClaimId, how: &str, attempt: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, QueueError>>,
+{
+    let mut backoff = Backoff::default();
+    for _ in 0..END_ATTEMPTS {
+        match attempt().await {
+            Ok(done) => return Some(done),
+            Err(error) => {
+                tracing::warn!(claim.id = %id, %error, "a claim could not be {how}");
+                backoff.sleep().await;
+            }
+        }
+    }
+    None
+}
+
+fn log_batch(claim: &Claim, verdicts: &[Verdict], duration: Duration) {
+    let count = |wanted| {
+        verdicts
+            .iter()
+            .filter(|&&verdict| verdict == wanted)
+            .count()
+    };
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let judged = claim.events.iter().zip(verdicts);
+        for (event, _) in judged.filter(|(_, verdict)| **verdict == Verdict::Duplicate) {
+            tracing::debug!(event.topic = %event.topic, event.id = %event.event_id, "dropped a duplicate");
+        }
+    }
+    tracing::info!(
+        claim.id = %claim.id,
+        batch.events = claim.len(),
+        batch.unique = count(Verdict::Accepted),
+        batch.duplicates = count(Verdict::Duplicate),
+        batch.dead_lettered = count(Verdict::DeadLettered) + claim.malformed.len(),
+        batch.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        "committed a batch"
+    );
+}

@@ -1,0 +1,109 @@
+//! Recovery: adopts claims whose lease has run out, under their own identity, and forgets workers that
+//! are long gone.
+//!
+//! A lease can run out although the owner is only slow. Both then record the same claim; the store
+//! lets the first one count, and both settle. Nothing here needs to know which it is.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use common::{
+    clock::{Clock, Ids},
+    faults::{Mutant, Point, crash_at, is_mutant},
+    queue::{Claim, ClaimId, WorkerId},
+    store::IdleWorker,
+};
+use tokio::time::{Instant, timeout};
+
+use crate::claims::Claims;
+
+/// Leases are looked at this often within the length of one.
+const LOOKS_PER_LEASE: u32 = 2;
+/// A worker that has committed nothing for so long is forgotten, unless it has a claim.
+const FORGET_AFTER: Duration = Duration::from_hours(24);
+/// How often to look for such workers.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+
+pub(crate) struct Recovery {
+    pub(crate) claims: Claims,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<Ids>,
+}
+
+impl Recovery {
+    pub(crate) async fn run(self) {
+        let mut forget_at = Instant::now();
+        let pause = self.claims.lease / LOOKS_PER_LEASE;
+        loop {
+            self.adopt_all().await;
+            if Instant::now() >= forget_at {
+                self.forget_long_gone().await;
+                forget_at = Instant::now() + FORGET_EVERY;
+            }
+            let stopped = self.claims.stop.cancelled();
+            if timeout(pause, stopped).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    async fn adopt_all(&self) {
+        while !self.claims.stop.is_cancelled() {
+            match self.claims.consumer.adopt().await {
+                Ok(Some(claim)) => {
+                    crash_at(Point::AfterAdopt);
+                    tracing::warn!(claim.id = %claim.id, claim.events = claim.len(), "adopted a claim whose lease had run out");
+                    let claim = self.as_mutant(claim).await;
+                    self.claims.work_on_adopted(&claim).await;
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "leases cannot be looked at");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// First who is idle, then who has a claim, then forget the others: see
+    /// [`common::store::Store::forget_workers`].
+    async fn forget_long_gone(&self) {
+        let Claims {
+            consumer, store, ..
+        } = &self.claims;
+        let forgotten = async {
+            let mut forgotten = 0;
+            loop {
+                let idle = store.idle_workers(FORGET_AFTER).await?;
+                let holders: HashSet<WorkerId> = consumer.holders().await?;
+                let gone: Vec<IdleWorker> = idle
+                    .into_iter()
+                    .filter(|worker| !holders.contains(&worker.id))
+                    .collect();
+                let page = store.forget_workers(&gone).await?;
+                forgotten += page;
+                // Ends: each round removes some, and none becomes idle for so long meanwhile.
+                if page == 0 || self.claims.stop.is_cancelled() {
+                    return anyhow::Ok(forgotten);
+                }
+            }
+        };
+        match forgotten.await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(workers.forgotten = count, "forgot workers long gone"),
+            Err(error) => tracing::warn!(%error, "workers long gone cannot be forgotten"),
+        }
+    }
+
+    async fn as_mutant(&self, claim: Claim) -> Claim {
+        if !is_mutant(Mutant::AdoptAsNew) {
+            return claim;
+        }
+        let worker = WorkerId(self.ids.next(self.clock.now()));
+        // Whether it worked shows when the claim is recorded.
+        let _ = self.claims.store.register(worker).await;
+        Claim {
+            id: ClaimId::first(worker),
+            ..claim
+        }
+    }
+}

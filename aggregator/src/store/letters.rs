@@ -1,0 +1,148 @@
+//! Dead letters: reading them, storing them after all, throwing them away.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use common::{
+    envelope,
+    event::{Event, EventTime},
+    queue::Verdict,
+    store::{Cursor, DeadLetter, Limit, Page, Plan, Replayed, Selection, StoreError},
+};
+use sqlx::{FromRow, PgConnection, PgPool, Row, postgres::PgRow, query, query_as};
+
+use super::{
+    classify::{commit_failure, failure},
+    horizon, insert,
+    record::{self, BEGIN},
+};
+
+const PAGE: &str = "
+    SELECT id, raw, reason, receipt_id, failed_at FROM dead_letters
+    WHERE discarded_at IS NULL AND id > $1
+    ORDER BY id LIMIT $2";
+
+/// The rows stay locked, so that two replays at once do not count a letter twice.
+const TAKE: &str = "
+    SELECT id, raw FROM dead_letters
+    WHERE discarded_at IS NULL AND id > $1 AND ($2::bigint[] IS NULL OR id = ANY($2))
+    ORDER BY id LIMIT $3
+    FOR UPDATE";
+
+const REMOVE: &str = "DELETE FROM dead_letters WHERE id = ANY($1)";
+
+const DISCARD: &str = "
+    UPDATE dead_letters SET raw = '', discarded_at = now()
+    WHERE id = $1 AND discarded_at IS NULL";
+
+pub(super) async fn page(
+    pool: &PgPool,
+    after: Option<Cursor>,
+    limit: Limit,
+) -> Result<Page<DeadLetter>, StoreError> {
+    let rows: Vec<LetterRow> = query_as(PAGE)
+        .bind(after.map_or(0, |cursor| cursor.id))
+        // One more than asked for tells whether there is a next page.
+        .bind(i64::from(limit.get()) + 1)
+        .fetch_all(pool)
+        .await
+        .map_err(failure)?;
+    let rows = rows.into_iter().map(|row| row.0).collect();
+    Ok(Page::from_rows(rows, limit))
+}
+
+pub(super) async fn replay(
+    pool: &PgPool,
+    which: &Selection,
+    dry_run: bool,
+) -> Result<Replayed, StoreError> {
+    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
+    let replayed = apply(&mut transaction, which).await.map_err(failure)?;
+    if dry_run {
+        transaction.rollback().await.map_err(failure)?;
+    } else {
+        transaction.commit().await.map_err(commit_failure)?;
+    }
+    Ok(replayed)
+}
+
+pub(super) async fn discard(pool: &PgPool, id: i64) -> Result<bool, StoreError> {
+    let discarded = query(DISCARD).bind(id).execute(pool).await;
+    Ok(discarded.map_err(failure)?.rows_affected() == 1)
+}
+
+async fn apply(transaction: &mut PgConnection, which: &Selection) -> sqlx::Result<Replayed> {
+    let letters = take(transaction, which).await?;
+    let mut replayed = Replayed::default();
+    if matches!(which, Selection::After(_)) && letters.len() == usize::from(Limit::MAX) {
+        replayed.next = letters.last().map(|&(id, _)| Cursor { id });
+    }
+    let (mut ids, mut events): (Vec<i64>, Vec<Event>) = (Vec::new(), Vec::new());
+    for (id, raw) in letters {
+        match envelope::decode(&raw) {
+            Ok(event) => {
+                ids.push(id);
+                events.push(event);
+            }
+            Err(malformed) => replayed.refused.push((id, malformed.reason)),
+        }
+    }
+    horizon::enter(transaction).await?;
+    let plan = Plan::new(&events);
+    let outcome = insert::around_refused(transaction, &plan).await?;
+    let reasons: HashMap<_, _> = outcome
+        .letters
+        .iter()
+        .map(|letter| (letter.receipt_id, letter.reason.clone()))
+        .collect();
+    let mut removed = Vec::new();
+    for ((id, event), verdict) in ids.into_iter().zip(&events).zip(&outcome.verdicts) {
+        if *verdict == Verdict::DeadLettered {
+            let reason = reasons.get(&Some(event.receipt_id.0)).cloned();
+            replayed.refused.push((id, reason.unwrap_or_default()));
+        } else {
+            removed.push(id);
+        }
+    }
+    replayed.refused.sort_unstable();
+    (replayed.accepted, replayed.duplicates) = (outcome.unique(), outcome.duplicate());
+    query(REMOVE)
+        .bind(removed)
+        .execute(&mut *transaction)
+        .await?;
+    record::count_topics(transaction, &outcome.topics).await?;
+    // What is stored now was counted as dead: it moves, and `received` stays.
+    let moved = -(outcome.unique() + outcome.duplicate());
+    record::count(transaction, &outcome, moved).await?;
+    Ok(replayed)
+}
+
+async fn take(
+    transaction: &mut PgConnection,
+    which: &Selection,
+) -> sqlx::Result<Vec<(i64, Vec<u8>)>> {
+    let (after, ids) = match which {
+        Selection::Ids(ids) => (0, Some(&ids[..])),
+        Selection::After(cursor) => (cursor.map_or(0, |cursor| cursor.id), None),
+    };
+    query_as(TAKE)
+        .bind(after)
+        .bind(ids)
+        .bind(i64::from(Limit::MAX))
+        .fetch_all(transaction)
+        .await
+}
+
+struct LetterRow(DeadLetter);
+
+impl FromRow<'_, PgRow> for LetterRow {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self(DeadLetter {
+            id: row.try_get("id")?,
+            raw: row.try_get("raw")?,
+            reason: row.try_get("reason")?,
+            receipt_id: row.try_get("receipt_id")?,
+            failed_at: EventTime::from(row.try_get::<DateTime<Utc>, _>("failed_at")?),
+        }))
+    }
+}

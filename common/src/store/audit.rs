@@ -1,0 +1,155 @@
+//! Do the counters agree with the rows?
+
+use std::{collections::BTreeMap, fmt};
+
+/// The counters beside what they should be by the rows, from one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Audit {
+    /// Each counter with both values.
+    pub lines: Vec<Line>,
+}
+
+/// One counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Which, and what it is compared with.
+    pub what: String,
+    /// What the counter says.
+    pub counter: i64,
+    /// What the rows say.
+    pub rows: i64,
+}
+
+/// What an audit reads: the one row of counters, and sums over the other tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Totals {
+    /// `agg_stats.received`
+    pub received: i64,
+    /// `agg_stats.unique_processed`
+    pub unique_processed: i64,
+    /// `agg_stats.duplicate_dropped`
+    pub duplicate_dropped: i64,
+    /// `agg_stats.dead_lettered`
+    pub dead_lettered: i64,
+    /// Rows of `processed_events`.
+    pub events: i64,
+    /// Rows of `dead_letters`, with those that were thrown away.
+    pub letters: i64,
+    /// Sum of `topic_stats.duplicate_dropped`.
+    pub duplicates_by_topic: i64,
+}
+
+impl Audit {
+    /// Compares. `topics` maps each topic to its counter and its rows.
+    #[must_use]
+    pub fn new(totals: Totals, topics: BTreeMap<String, (i64, i64)>) -> Self {
+        let line = |what: &str, counter, rows| Line {
+            what: what.to_owned(),
+            counter,
+            rows,
+        };
+        let sum = totals.unique_processed + totals.duplicate_dropped + totals.dead_lettered;
+        let mut lines = vec![
+            line("received = the other three", totals.received, sum),
+            line(
+                "unique_processed = processed_events",
+                totals.unique_processed,
+                totals.events,
+            ),
+            line(
+                "duplicate_dropped = topic_stats",
+                totals.duplicate_dropped,
+                totals.duplicates_by_topic,
+            ),
+            line(
+                "dead_lettered = dead_letters",
+                totals.dead_lettered,
+                totals.letters,
+            ),
+        ];
+        let by_topic = topics.into_iter().map(|(topic, (counter, rows))| Line {
+            what: format!("topic {topic:?}"),
+            counter,
+            rows,
+        });
+        lines.extend(by_topic);
+        Self { lines }
+    }
+
+    /// Whether every counter agrees.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.lines.iter().all(|line| line.counter == line.rows)
+    }
+}
+
+impl fmt::Display for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self
+            .lines
+            .iter()
+            .map(|line| line.what.chars().count())
+            .max();
+        let width = width.unwrap_or_default();
+        writeln!(f, "{:width$}  {:>15}  {:>15}", "", "counter", "rows")?;
+        for line in &self.lines {
+            let mark = if line.counter == line.rows {
+                ""
+            } else {
+                "  DRIFT"
+            };
+            writeln!(
+                f,
+                "{:width$}  {:>15}  {:>15}{mark}",
+                line.what, line.counter, line.rows
+            )?;
+        }
+        let verdict = if self.is_exact() {
+            "exact"
+        } else {
+            "NOT exact"
+        };
+        write!(f, "The counters are {verdict}.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXACT: Totals = Totals {
+        received: 10,
+        unique_processed: 6,
+        duplicate_dropped: 3,
+        dead_lettered: 1,
+        events: 6,
+        letters: 1,
+        duplicates_by_topic: 3,
+    };
+
+    #[test]
+    fn every_kind_of_drift_is_seen() {
+        let topics = |rows| BTreeMap::from([("t".to_owned(), (6, rows))]);
+        assert!(Audit::new(EXACT, topics(6)).is_exact());
+        assert!(!Audit::new(EXACT, topics(5)).is_exact());
+        for drifted in [
+            Totals {
+                received: 11,
+                ..EXACT
+            },
+            Totals { events: 5, ..EXACT },
+            Totals {
+                letters: 0,
+                ..EXACT
+            },
+            Totals {
+                duplicates_by_topic: 4,
+                ..EXACT
+            },
+        ] {
+            let audit = Audit::new(drifted, topics(6));
+            assert!(!audit.is_exact());
+            assert!(audit.to_string().contains("DRIFT"));
+        }
+    }
+}

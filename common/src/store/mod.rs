@@ -1,0 +1,142 @@
+//! The store seam: what is recorded, and what can be read back. No SQL here.
+//!
+//! - [`query`]: pages of events and dead letters
+//! - [`plan`]: a batch made ready, and what came of it
+//! - [`audit`]: do the counters agree with the rows?
+//!
+//! Implementations: PostgreSQL (in `aggregator`) and SQLite (in `standalone`).
+
+pub mod audit;
+pub mod plan;
+pub mod query;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+pub use audit::Audit;
+pub use plan::{Letter, Outcome, Plan, TopicDelta};
+pub use query::{
+    Cursor, CursorError, DeadLetter, EventQuery, Limit, Page, Replayed, Selection, StoredEvent,
+};
+
+use crate::{
+    event::{EventId, Topic},
+    queue::{Claim, Verdict, WorkerId},
+};
+
+/// Where events are stored exactly once, with counters that agree with them.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Brings the tables up to date. Safe to run from several processes at once.
+    async fn migrate(&self) -> Result<(), StoreError>;
+
+    /// Makes a worker known, before its first claim. Registering twice changes nothing.
+    async fn register(&self, worker: WorkerId) -> Result<(), StoreError>;
+
+    /// Stores a claim's events and counts them, in one transaction, at most once for a
+    /// [`ClaimId`](crate::queue::ClaimId). Safe to call again after any error.
+    async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError>;
+
+    /// The counters, in one snapshot.
+    async fn stats(&self) -> Result<Stats, StoreError>;
+
+    /// One page of stored events, oldest first.
+    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError>;
+
+    /// One event by its identity.
+    async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
+
+    /// One page of dead letters, oldest first.
+    async fn dead_letters(
+        &self,
+        after: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<DeadLetter>, StoreError>;
+
+    /// Tries to store dead letters again, in one transaction: what is stored now, or was stored
+    /// before, is a dead letter no more, and moves from one counter to the other; `received` stays.
+    /// Replaying again changes nothing. With `dry_run` all of it is rolled back.
+    async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError>;
+
+    /// Throws away what is in a dead letter. It stays counted. `false`: there is none with this id.
+    async fn discard(&self, id: i64) -> Result<bool, StoreError>;
+
+    /// Compares the counters with the rows, in one snapshot.
+    async fn audit(&self) -> Result<Audit, StoreError>;
+
+    /// Workers that have committed nothing for so long, as many as are looked at at a time.
+    async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError>;
+
+    /// Forgets these workers, but for those that have committed meanwhile. Answers how many.
+    ///
+    /// A forgotten worker can never commit again. So that none is forgotten whose claim is
+    /// committed and not settled: first [`Store::idle_workers`], then look who has a claim
+    /// ([`Consumer::holders`](crate::queue::Consumer::holders)), then forget the others.
+    async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError>;
+
+    /// Whether it answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Closes every connection, once they are back. Nothing works afterwards.
+    async fn close(&self);
+}
+
+/// What [`Store::record`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// Committed now; one verdict an event, in the claim's order.
+    Committed(Vec<Verdict>),
+    /// This claim, or a later one of its worker, was committed before: only settle it.
+    AlreadyCommitted,
+    /// The worker is not known (any more). Nothing of this claim was ever committed.
+    UnknownWorker,
+}
+
+/// Why the store could not do what it was asked, by what the caller should do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Away, overloaded or in conflict: nothing was committed, try again later.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] BoxError),
+    /// The answer to the commit was lost: it may have happened. Trying again under the same claim
+    /// finds out.
+    #[error("the database did not confirm the commit: {0}")]
+    Uncertain(#[source] BoxError),
+    /// The database will not take this data, now or later.
+    #[error("the database refused the data: {0}")]
+    Refused(#[source] BoxError),
+    /// The tables are not what this version expects.
+    #[error("the database schema does not fit: {0}")]
+    Schema(#[source] BoxError),
+}
+
+/// The driver's error behind a [`StoreError`].
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A worker that has long committed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdleWorker {
+    /// Which.
+    pub id: WorkerId,
+    /// When it registered or last committed, as the store tells it.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The counters of the whole system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// Everything that came to a verdict; always the sum of the other three.
+    pub received: i64,
+    /// Events stored.
+    pub unique_processed: i64,
+    /// Deliveries of events that were stored before.
+    pub duplicate_dropped: i64,
+    /// Deliveries that could not be stored.
+    pub dead_lettered: i64,
+    /// Unique events by topic.
+    pub topics: BTreeMap<String, i64>,
+    /// Since when the counters count.
+    pub uptime_start: DateTime<Utc>,
+}

@@ -1,0 +1,192 @@
+//! Which stored things to read, and a page of them.
+
+use std::{fmt, str::FromStr};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::event::{EventTime, Source, Topic};
+
+/// An event as it is stored.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoredEvent {
+    /// Its number in the store; grows, with gaps.
+    pub id: i64,
+    /// See [`Event`](crate::event::Event).
+    pub topic: String,
+    /// See [`Event`](crate::event::Event).
+    pub event_id: String,
+    /// See [`Event`](crate::event::Event).
+    pub timestamp: EventTime,
+    /// See [`Event`](crate::event::Event).
+    pub source: String,
+    /// See [`Event`](crate::event::Event).
+    pub payload: Box<RawValue>,
+    /// When the first delivery was accepted.
+    pub received_at: EventTime,
+    /// When it was stored.
+    pub processed_at: EventTime,
+}
+
+/// Which stored events to read.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// Only of this topic.
+    pub topic: Option<Topic>,
+    /// Only of this source.
+    pub source: Option<Source>,
+    /// Only with this `timestamp` or a later one.
+    pub since: Option<EventTime>,
+    /// Only with a `timestamp` before this one.
+    pub until: Option<EventTime>,
+    /// At most so many.
+    pub limit: Limit,
+    /// Only after this place.
+    pub after: Option<Cursor>,
+}
+
+/// A page size: 1 to [`Limit::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(u16);
+
+impl Limit {
+    /// Largest page.
+    pub const MAX: u16 = 1000;
+
+    /// `None` if it is 0 or over [`Limit::MAX`].
+    #[must_use]
+    pub const fn new(limit: u16) -> Option<Self> {
+        match limit {
+            1..=Self::MAX => Some(Self(limit)),
+            _ => None,
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+/// A place in the list of stored events. Opaque to clients: its text may change with any version,
+/// and stays readable for as long as a client could reasonably hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The last event that was seen.
+    pub id: i64,
+}
+
+const CURSOR_VERSION: &str = "01";
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{CURSOR_VERSION}{:016x}", self.id)
+    }
+}
+
+/// A text that no [`Cursor`] prints.
+#[derive(Debug, thiserror::Error)]
+#[error("is no cursor; use a next_cursor as it was answered")]
+pub struct CursorError;
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let digits = text.strip_prefix(CURSOR_VERSION).ok_or(CursorError)?;
+        let canonical = digits.len() == 16
+            && digits
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        match i64::from_str_radix(digits, 16) {
+            Ok(id) if canonical => Ok(Self { id }),
+            _ => Err(CursorError),
+        }
+    }
+}
+
+/// Has a place in a list that a [`Cursor`] can name.
+pub trait Listed {
+    /// Its number in the store; grows, with gaps.
+    fn id(&self) -> i64;
+}
+
+impl Listed for StoredEvent {
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Listed for DeadLetter {
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// Oldest first.
+    pub items: Vec<T>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+impl<T: Listed> Page<T> {
+    /// A page from up to `limit + 1` rows: the one too many only tells that there is more.
+    #[must_use]
+    pub fn from_rows(mut rows: Vec<T>, limit: Limit) -> Self {
+        let more = rows.len() > usize::from(limit.get());
+        rows.truncate(usize::from(limit.get()));
+        let next = rows
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor { id: last.id() });
+        Self { items: rows, next }
+    }
+}
+
+/// What could not be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its number in the store; grows, with gaps.
+    pub id: i64,
+    /// The queue element, byte for byte.
+    pub raw: Vec<u8>,
+    /// Why it could not be stored.
+    pub reason: String,
+    /// Of the event in it, if it could be read.
+    pub receipt_id: Option<Uuid>,
+    /// When it was put aside.
+    pub failed_at: EventTime,
+}
+
+/// Which dead letters to replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// These; unknown ones are passed over. At most [`Limit::MAX`] count.
+    Ids(Vec<i64>),
+    /// Up to [`Limit::MAX`] of those after a place.
+    After(Option<Cursor>),
+}
+
+/// What became of replayed dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Replayed {
+    /// Now stored.
+    pub accepted: i64,
+    /// Their identity was stored before.
+    pub duplicates: i64,
+    /// Still refused, and why.
+    pub refused: Vec<(i64, String)>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+}

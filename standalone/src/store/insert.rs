@@ -1,0 +1,117 @@
+//! Inserting events: all at once, or around those that the database refuses.
+
+use common::{
+    event::Event,
+    store::{Outcome, Plan},
+};
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
+
+use super::classify;
+
+/// Rows in one INSERT. A few fixed sizes keep the prepared statements few; the largest stays below
+/// SQLite's [32766 variables](https://www.sqlite.org/limits.html#max_variable_number).
+const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+
+const INSERT: &str = "
+    INSERT INTO processed_events
+        (topic, event_id, source, payload, event_timestamp, received_at, processed_at, receipt_id) ";
+
+/// See [UPSERT](https://www.sqlite.org/lang_upsert.html).
+const UNLESS_THERE: &str = " ON CONFLICT (topic, event_id) DO NOTHING RETURNING topic, event_id";
+
+type Keys = Vec<(String, String)>;
+
+/// An error is one for all.
+pub(super) async fn all<'a>(
+    transaction: &mut SqliteConnection,
+    plan: &Plan<'a>,
+    now: i64,
+) -> sqlx::Result<Outcome<'a>> {
+    let inserted = insert(transaction, &plan.rows(), now).await?;
+    Ok(plan.outcome(&inserted, Vec::new()))
+}
+
+/// Halves what is refused until what is refused stands alone, each piece under a savepoint.
+pub(super) async fn around_refused<'a>(
+    transaction: &mut SqliteConnection,
+    plan: &Plan<'a>,
+    now: i64,
+) -> sqlx::Result<Outcome<'a>> {
+    let deliveries = plan.deliveries();
+    let (mut inserted, mut refused) = (Keys::new(), Vec::new());
+    let mut pieces = vec![&deliveries[..]];
+    while let Some(piece) = pieces.pop() {
+        if piece.is_empty() {
+            continue;
+        }
+        let rows: Vec<&Event> = piece.iter().map(|&(_, event)| event).collect();
+        let mut savepoint = transaction.begin().await?;
+        match insert(&mut savepoint, &rows, now).await {
+            Ok(keys) => {
+                savepoint.commit().await?;
+                inserted.extend(keys);
+            }
+            Err(error) if classify::is_refusal(&error) => {
+                savepoint.rollback().await?;
+                if let [(at, _)] = piece {
+                    refused.push((*at, classify::reason(&error)));
+                } else {
+                    let (left, right) = piece.split_at(piece.len() / 2);
+                    pieces.extend([right, left]);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(plan.outcome(&inserted, refused))
+}
+
+async fn insert(
+    transaction: &mut SqliteConnection,
+    rows: &[&Event],
+    now: i64,
+) -> sqlx::Result<Keys> {
+    let mut inserted = Keys::with_capacity(rows.len());
+    for chunk in chunks(rows) {
+        let mut insert = QueryBuilder::<Sqlite>::new(INSERT);
+        insert.push_values(chunk, |mut row, event| {
+            row.push_bind(event.topic.as_str())
+                .push_bind(event.event_id.as_str())
+                .push_bind(event.source.as_str())
+                .push_bind(event.payload.as_str())
+                .push_bind(event.timestamp.as_datetime().timestamp_micros())
+                .push_bind(event.receipt_id.received_at().timestamp_micros())
+                .push_bind(now)
+                .push_bind(event.receipt_id.0);
+        });
+        insert.push(UNLESS_THERE);
+        let keys = insert.build_query_as::<(String, String)>();
+        inserted.extend(keys.fetch_all(&mut *transaction).await?);
+    }
+    Ok(inserted)
+}
+
+/// Cuts rows into pieces of [`CHUNKS`], largest first.
+pub(super) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = CHUNKS.into_iter().find(|&size| size <= rows.len())?;
+        let (chunk, rest) = rows.split_at(size);
+        rows = rest;
+        Some(chunk)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_into_pieces_of_few_sizes_without_losing_any() {
+        for count in [0, 1, 3, 5, 255, 256, 1000, 1023] {
+            let rows: Vec<usize> = (0..count).collect();
+            let pieces: Vec<&[usize]> = chunks(&rows).collect();
+            assert_eq!(pieces.concat(), rows);
+            assert!(pieces.iter().all(|piece| CHUNKS.contains(&piece.len())));
+        }
+    }
+}
