@@ -1,13 +1,9 @@
 //! Dead letters: reading them, storing them after all, throwing them away.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use common::{
-    envelope,
-    event::{Event, EventTime},
-    queue::Verdict,
-    store::{Cursor, DeadLetter, Limit, Page, Plan, Replayed, Selection, StoreError},
+    event::EventTime,
+    store::{Cursor, DeadLetter, Limit, Page, Plan, Replay, Replayed, Selection, StoreError},
 };
 use sqlx::{FromRow, PgConnection, PgPool, Row, postgres::PgRow, query, query_as};
 
@@ -72,42 +68,13 @@ pub(super) async fn discard(pool: &PgPool, id: i64) -> Result<bool, StoreError> 
 }
 
 async fn apply(transaction: &mut PgConnection, which: &Selection) -> sqlx::Result<Replayed> {
-    let letters = take(transaction, which).await?;
-    let mut replayed = Replayed::default();
-    if matches!(which, Selection::After(_)) && letters.len() == usize::from(Limit::MAX) {
-        replayed.next = letters.last().map(|&(id, _)| Cursor { id });
-    }
-    let (mut ids, mut events): (Vec<i64>, Vec<Event>) = (Vec::new(), Vec::new());
-    for (id, raw) in letters {
-        match envelope::decode(&raw) {
-            Ok(event) => {
-                ids.push(id);
-                events.push(event);
-            }
-            Err(malformed) => replayed.refused.push((id, malformed.reason)),
-        }
-    }
+    let replay = Replay::open(which, take(transaction, which).await?);
     horizon::enter(transaction).await?;
-    let plan = Plan::new(&events);
+    let plan = Plan::new(replay.events());
     let outcome = insert::around_refused(transaction, &plan).await?;
-    let reasons: HashMap<_, _> = outcome
-        .letters
-        .iter()
-        .map(|letter| (letter.receipt_id, letter.reason.clone()))
-        .collect();
-    let mut removed = Vec::new();
-    for ((id, event), verdict) in ids.into_iter().zip(&events).zip(&outcome.verdicts) {
-        if *verdict == Verdict::DeadLettered {
-            let reason = reasons.get(&Some(event.receipt_id.0)).cloned();
-            replayed.refused.push((id, reason.unwrap_or_default()));
-        } else {
-            removed.push(id);
-        }
-    }
-    replayed.refused.sort_unstable();
-    (replayed.accepted, replayed.duplicates) = (outcome.unique(), outcome.duplicate());
+    let (replayed, stored) = replay.close(&outcome);
     query(REMOVE)
-        .bind(removed)
+        .bind(stored)
         .execute(&mut *transaction)
         .await?;
     record::count_topics(transaction, &outcome.topics).await?;

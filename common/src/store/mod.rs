@@ -2,6 +2,7 @@
 //!
 //! - [`query`]: pages of events and dead letters
 //! - [`plan`]: a batch made ready, and what came of it
+//! - [`replay`]: dead letters tried again
 //! - [`audit`]: do the counters agree with the rows?
 //!
 //! Implementations: PostgreSQL (in `aggregator`) and SQLite (in `standalone`).
@@ -9,6 +10,7 @@
 pub mod audit;
 pub mod plan;
 pub mod query;
+pub mod replay;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,6 +22,7 @@ pub use plan::{Letter, Outcome, Plan, TopicDelta};
 pub use query::{
     Cursor, CursorError, DeadLetter, EventQuery, Limit, Page, Replayed, Selection, StoredEvent,
 };
+pub use replay::Replay;
 
 use crate::{
     event::{EventId, Topic},

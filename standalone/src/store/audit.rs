@@ -1,8 +1,9 @@
 //! Do the counters agree with the rows? All of it in one snapshot, beside the running system.
 
-use std::collections::BTreeMap;
-
-use common::store::{Audit, StoreError, audit::Totals};
+use common::store::{
+    Audit, StoreError,
+    audit::{TopicRow, TotalsRow},
+};
 use sqlx::{SqliteConnection, SqlitePool, query_as};
 
 use super::classify::failure;
@@ -28,23 +29,7 @@ pub(super) async fn audit(pool: &SqlitePool) -> Result<Audit, StoreError> {
 }
 
 async fn read(snapshot: &mut SqliteConnection) -> sqlx::Result<Audit> {
-    let totals: (i64, i64, i64, i64, i64, i64, i64) =
-        query_as(TOTALS).fetch_one(&mut *snapshot).await?;
-    let topics: Vec<(String, i64, i64)> = query_as(TOPICS).fetch_all(snapshot).await?;
-    let topics: BTreeMap<_, _> = topics
-        .into_iter()
-        .map(|(topic, counter, rows)| (topic, (counter, rows)))
-        .collect();
-    Ok(Audit::new(
-        Totals {
-            received: totals.0,
-            unique_processed: totals.1,
-            duplicate_dropped: totals.2,
-            dead_lettered: totals.3,
-            events: totals.4,
-            letters: totals.5,
-            duplicates_by_topic: totals.6,
-        },
-        topics,
-    ))
+    let totals: TotalsRow = query_as(TOTALS).fetch_one(&mut *snapshot).await?;
+    let topics: Vec<TopicRow> = query_as(TOPICS).fetch_all(snapshot).await?;
+    Ok(Audit::new(totals.into(), topics))
 }
