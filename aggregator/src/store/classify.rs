@@ -1,34 +1,17 @@
 //! What to do about an error of PostgreSQL, by its SQLSTATE
 //! ([appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)).
 
-use common::store::StoreError;
+use common::store::{ErrorClass, StoreError};
 use sqlx::migrate::MigrateError;
-
-/// What a caller should do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// Try again later.
-    Unavailable,
-    /// Not with this data.
-    Refused,
-    /// Not with these tables.
-    Schema,
-}
 
 /// Nothing was committed, or the server said so.
 pub(super) fn failure(error: sqlx::Error) -> StoreError {
-    let class = class(&error);
-    let error = Box::new(error);
-    match class {
-        Class::Unavailable => StoreError::Unavailable(error),
-        Class::Refused => StoreError::Refused(error),
-        Class::Schema => StoreError::Schema(error),
-    }
+    class(&error).wrap(error)
 }
 
 /// The data is at fault: without it, the rest may go through.
 pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
-    class(error) == Class::Refused
+    class(error) == ErrorClass::Refused
 }
 
 /// Why the data was refused, for whoever reads the dead letter.
@@ -42,16 +25,16 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
     }
 }
 
-fn class(error: &sqlx::Error) -> Class {
+fn class(error: &sqlx::Error) -> ErrorClass {
     match error {
         sqlx::Error::Database(database) => database
             .code()
-            .map_or(Class::Unavailable, |code| by_sqlstate(&code)),
+            .map_or(ErrorClass::Unavailable, |code| by_sqlstate(&code)),
         sqlx::Error::Migrate(_)
         | sqlx::Error::ColumnNotFound(_)
-        | sqlx::Error::ColumnDecode { .. } => Class::Schema,
+        | sqlx::Error::ColumnDecode { .. } => ErrorClass::Schema,
         // Connections, time-outs, and all that is not known: trying again loses nothing.
-        _ => Class::Unavailable,
+        _ => ErrorClass::Unavailable,
     }
 }
 
@@ -83,15 +66,15 @@ pub(super) fn migration_failure(error: MigrateError) -> StoreError {
     }
 }
 
-fn by_sqlstate(code: &str) -> Class {
+fn by_sqlstate(code: &str) -> ErrorClass {
     match code.get(..2).unwrap_or_default() {
         // Data exceptions, broken constraints, program limits.
-        "22" | "23" | "54" => Class::Refused,
+        "22" | "23" | "54" => ErrorClass::Refused,
         // Unknown names and types, no right to them, unknown schema.
-        "42" | "3F" => Class::Schema,
+        "42" | "3F" => ErrorClass::Schema,
         // 40 serialization failure and deadlock, 53 disk full and too many connections, 25 read-only
         // standby, 08 and 57 connections and shutdown, 55 lock not available, 58 the system.
-        _ => Class::Unavailable,
+        _ => ErrorClass::Unavailable,
     }
 }
 
@@ -108,13 +91,13 @@ mod tests {
                     "57P03", "57014", "55P03", "58030", "28000", "99999",
                 ]
                 .as_slice(),
-                Class::Unavailable,
+                ErrorClass::Unavailable,
             ),
             (
                 &["22P02", "22P05", "22003", "23514", "54000"],
-                Class::Refused,
+                ErrorClass::Refused,
             ),
-            (&["42P01", "42703", "42501", "3F000"], Class::Schema),
+            (&["42P01", "42703", "42501", "3F000"], ErrorClass::Schema),
         ] {
             for code in codes {
                 assert_eq!(by_sqlstate(code), class, "{code}");

@@ -2,7 +2,8 @@
 //! claims.
 //!
 //! Two implementations: [`redis`], shared by any number of processes, and [`memory`], inside one.
-//! What both promise is in `contract` of the tests crate; the protocol is in `ARCHITECTURE.md`.
+//! What both promise is in `tests/tests/queue_contract.rs`; the protocol is in
+//! `docs/EXACTLY-ONCE.md`.
 
 pub mod memory;
 pub mod redis;

@@ -115,6 +115,29 @@ pub enum StoreError {
     Schema(#[source] BoxError),
 }
 
+/// What an error of the database asks of the caller; each store sorts its own codes into these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Try again later.
+    Unavailable,
+    /// Not with this data.
+    Refused,
+    /// Not with these tables.
+    Schema,
+}
+
+impl ErrorClass {
+    /// The error of this class; not for one whose commit may have happened.
+    pub fn wrap(self, error: impl Into<BoxError>) -> StoreError {
+        let error = error.into();
+        match self {
+            Self::Unavailable => StoreError::Unavailable(error),
+            Self::Refused => StoreError::Refused(error),
+            Self::Schema => StoreError::Schema(error),
+        }
+    }
+}
+
 /// The driver's error behind a [`StoreError`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -1,33 +1,16 @@
 //! What to do about an error of SQLite, by its [result code](https://www.sqlite.org/rescode.html).
 
-use common::store::StoreError;
+use common::store::{ErrorClass, StoreError};
 use sqlx::migrate::MigrateError;
-
-/// What a caller should do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// Try again later.
-    Unavailable,
-    /// Not with this data.
-    Refused,
-    /// Not with this file.
-    Schema,
-}
 
 /// Nothing was committed.
 pub(super) fn failure(error: sqlx::Error) -> StoreError {
-    let class = class(&error);
-    let error = Box::new(error);
-    match class {
-        Class::Unavailable => StoreError::Unavailable(error),
-        Class::Refused => StoreError::Refused(error),
-        Class::Schema => StoreError::Schema(error),
-    }
+    class(&error).wrap(error)
 }
 
 /// The data is at fault: without it, the rest may go through.
 pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
-    class(error) == Class::Refused
+    class(error) == ErrorClass::Refused
 }
 
 /// Why the data was refused, for whoever reads the dead letter.
@@ -41,17 +24,17 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
     }
 }
 
-fn class(error: &sqlx::Error) -> Class {
+fn class(error: &sqlx::Error) -> ErrorClass {
     match error {
         sqlx::Error::Database(database) => database
             .code()
             .and_then(|code| code.parse().ok())
-            .map_or(Class::Unavailable, by_result_code),
+            .map_or(ErrorClass::Unavailable, by_result_code),
         sqlx::Error::Migrate(_)
         | sqlx::Error::ColumnNotFound(_)
-        | sqlx::Error::ColumnDecode { .. } => Class::Schema,
+        | sqlx::Error::ColumnDecode { .. } => ErrorClass::Schema,
         // Connections, time-outs, and all that is not known: trying again loses nothing.
-        _ => Class::Unavailable,
+        _ => ErrorClass::Unavailable,
     }
 }
 
@@ -69,14 +52,14 @@ pub(super) fn migration_failure(error: MigrateError) -> StoreError {
 }
 
 /// Extended codes carry the primary one in their low byte.
-fn by_result_code(code: u32) -> Class {
+fn by_result_code(code: u32) -> ErrorClass {
     match code & 0xff {
         // TOOBIG, CONSTRAINT, MISMATCH.
-        18..=20 => Class::Refused,
+        18..=20 => ErrorClass::Refused,
         // ERROR (unknown names), CORRUPT, NOTADB.
-        1 | 11 | 26 => Class::Schema,
+        1 | 11 | 26 => ErrorClass::Schema,
         // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN and the rest.
-        _ => Class::Unavailable,
+        _ => ErrorClass::Unavailable,
     }
 }
 
@@ -90,11 +73,11 @@ mod tests {
             // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, IOERR_FSYNC, BUSY_SNAPSHOT
             (
                 [5, 6, 8, 10, 13, 14, 1034, 517].as_slice(),
-                Class::Unavailable,
+                ErrorClass::Unavailable,
             ),
             // TOOBIG, CONSTRAINT, MISMATCH, CONSTRAINT_CHECK
-            (&[18, 19, 20, 275], Class::Refused),
-            (&[1, 11, 26], Class::Schema),
+            (&[18, 19, 20, 275], ErrorClass::Refused),
+            (&[1, 11, 26], ErrorClass::Schema),
         ] {
             for code in codes {
                 assert_eq!(by_result_code(*code), class, "{code}");
