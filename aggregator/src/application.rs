@@ -3,16 +3,12 @@
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::web::ServiceConfig;
-use async_trait::async_trait;
 use common::{
     config::ConfigError,
-    http::{
-        health::{Dependencies, Dependency},
-        server,
-    },
+    http::{health::Dependencies, server},
     queue::{
-        Consumer, QueueError,
-        redis::{Address, RedisConsumer},
+        QueueError,
+        redis::{Address, RedisConsumer, Server},
     },
     store::{Audit, Store, StoreError},
 };
@@ -28,6 +24,7 @@ pub struct Application {
     listener: TcpListener,
     port: u16,
     aggregator: Aggregator,
+    redis: Arc<Server>,
     dependencies: Dependencies,
     grace: Duration,
 }
@@ -61,33 +58,23 @@ impl Application {
             settings.redis_url.expose(),
             settings.queue.queue_name.clone(),
         )?;
-        let consumers: Vec<Arc<RedisConsumer>> = RedisConsumer::for_workers(
+        let consumers = RedisConsumer::for_workers(
             &address,
             settings.workers.lease(),
             settings.workers.workers.into(),
-        )
-        .into_iter()
-        .map(Arc::new)
-        .collect();
-        let redis = RedisCheck(consumers[0].clone());
-        let aggregator = Aggregator::over(
-            consumers
-                .into_iter()
-                .map(|consumer| consumer as Arc<dyn Consumer>)
-                .collect(),
-            store,
-            settings.workers,
-            settings.limits,
         );
+        let aggregator = Aggregator::over(consumers, store, settings.workers, settings.limits);
+        let redis = Arc::new(Server::new(&address));
         let listener = server::bind(settings.bind_addr)?;
         Ok(Self {
             port: listener.local_addr()?.port(),
             listener,
             dependencies: Dependencies::new(vec![
-                Arc::new(redis),
+                redis.clone(),
                 Arc::new(StoreCheck::new("postgres", &aggregator)),
             ]),
             aggregator,
+            redis,
             grace: settings.server.grace(),
         })
     }
@@ -105,6 +92,8 @@ impl Application {
     pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), RunError> {
         tracing::info!(server.port = self.port, "aggregator is listening");
         let (routes, dependencies) = (self.aggregator.routes(), self.dependencies);
+        let (redis, watching) = (self.redis, stop.clone());
+        tokio::spawn(async move { redis.watch(watching).await });
         let routes = move |config: &mut ServiceConfig| {
             routes(config);
             dependencies.routes(config);
@@ -147,21 +136,4 @@ pub enum CommandError {
 fn open(settings: &Settings) -> Result<Postgres, UrlError> {
     let url = settings.database_url.as_ref().ok_or(UrlError::Missing)?;
     Postgres::from_url(url.expose(), settings.workers.workers)
-}
-
-/// `/ready` asks the queue, all of whose keys must be as they should.
-struct RedisCheck(Arc<RedisConsumer>);
-
-#[async_trait]
-impl Dependency for RedisCheck {
-    fn name(&self) -> &'static str {
-        "redis"
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        match self.0.depth().await {
-            Ok(_) => Ok(()),
-            Err(_) => Err("does not answer as it should".to_owned()),
-        }
-    }
 }

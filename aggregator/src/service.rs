@@ -71,14 +71,17 @@ impl Aggregator {
     /// Over a queue shared with other processes: a consumer for each worker, at least one.
     #[must_use]
     pub fn over(
-        consumers: Vec<Arc<dyn Consumer>>,
+        consumers: impl IntoIterator<Item = impl Consumer + 'static>,
         store: Arc<dyn Store>,
         workers: WorkerArgs,
         limits: LimitArgs,
     ) -> Self {
         let local = Arc::new(MemoryQueue::new(INGEST_MAX_LEN));
+        let shared = consumers
+            .into_iter()
+            .map(|consumer| Arc::new(consumer) as Arc<dyn Consumer>);
         Self {
-            shared: consumers,
+            shared: shared.collect(),
             local_workers: INGEST_WORKERS,
             ..Self::in_process(local, store, workers, limits)
         }

@@ -6,16 +6,12 @@ mod settings;
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::web::ServiceConfig;
-use async_trait::async_trait;
 use common::{
     config::ConfigError,
-    http::{
-        health::{Dependencies, Dependency},
-        server,
-    },
+    http::{health::Dependencies, server},
     queue::{
         QueueError,
-        redis::{Address, RedisProducer},
+        redis::{Address, RedisProducer, Server},
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -28,6 +24,7 @@ pub struct Application {
     listener: TcpListener,
     port: u16,
     publish: Publish,
+    redis: Arc<Server>,
     dependencies: Dependencies,
     grace: Duration,
 }
@@ -57,16 +54,15 @@ impl Application {
             settings.redis_url.expose(),
             settings.queue.queue_name.clone(),
         )?;
-        let producer = Arc::new(RedisProducer::new(
-            &address,
-            settings.publishing.queue_max_len,
-        ));
+        let producer = RedisProducer::new(&address, settings.publishing.queue_max_len);
+        let redis = Arc::new(Server::new(&address));
         let listener = server::bind(settings.bind_addr)?;
         Ok(Self {
             port: listener.local_addr()?.port(),
             listener,
-            publish: Publish::new(producer.clone(), settings.limits),
-            dependencies: Dependencies::new(vec![Arc::new(RedisCheck(producer))]),
+            publish: Publish::new(Arc::new(producer), settings.limits),
+            dependencies: Dependencies::new(vec![redis.clone()]),
+            redis,
             grace: settings.server.grace(),
         })
     }
@@ -83,7 +79,9 @@ impl Application {
     /// If the listener fails.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> std::io::Result<()> {
         tracing::info!(server.port = self.port, "publisher is listening");
-        let (publish, dependencies) = (self.publish, self.dependencies);
+        let (publish, dependencies, redis) = (self.publish, self.dependencies, self.redis);
+        let watching = stop.clone();
+        tokio::spawn(async move { redis.watch(watching).await });
         let routes = move |config: &mut ServiceConfig| {
             publish.routes(config);
             dependencies.routes(config);
@@ -91,22 +89,5 @@ impl Application {
         server::serve(self.listener, routes, stop, self.grace).await?;
         tracing::info!("publisher has stopped");
         Ok(())
-    }
-}
-
-/// `/ready` asks the queue.
-pub struct RedisCheck(pub Arc<RedisProducer>);
-
-#[async_trait]
-impl Dependency for RedisCheck {
-    fn name(&self) -> &'static str {
-        "redis"
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        self.0
-            .ping()
-            .await
-            .map_err(|_| "does not answer".to_owned())
     }
 }

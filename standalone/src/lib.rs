@@ -15,9 +15,9 @@ use common::{
         server,
     },
     queue::{
-        Consumer, Producer, QueueError,
+        Producer, QueueError,
         memory::MemoryQueue,
-        redis::{Address, RedisConsumer, RedisProducer},
+        redis::{Address, RedisConsumer, RedisProducer, Server},
     },
     store::{Audit, Store},
 };
@@ -34,6 +34,7 @@ pub struct Application {
     port: u16,
     publish: Publish,
     aggregator: Aggregator,
+    redis: Option<Arc<Server>>,
     dependencies: Dependencies,
     grace: Duration,
 }
@@ -70,32 +71,26 @@ impl Application {
         let (store_name, store) = open_store(settings)?;
         let mut dependencies: Vec<Arc<dyn Dependency>> = Vec::new();
         let max_len = settings.publishing.queue_max_len;
-        let (producer, aggregator): (Arc<dyn Producer>, Aggregator) = match settings.redis_url() {
+        let (producer, aggregator, redis): (Arc<dyn Producer>, _, _) = match settings.redis_url() {
             None => {
                 let queue = Arc::new(MemoryQueue::new(max_len));
                 let aggregator =
                     Aggregator::in_process(queue.clone(), store, settings.workers, settings.limits);
-                (queue, aggregator)
+                (queue, aggregator, None)
             }
             Some(url) => {
                 let address = Address::new(url.expose(), settings.queue.queue_name.clone())?;
-                let producer = Arc::new(RedisProducer::new(&address, max_len));
-                dependencies.push(Arc::new(publisher::RedisCheck(producer.clone())));
+                let redis = Arc::new(Server::new(&address));
+                dependencies.push(redis.clone());
                 let consumers = RedisConsumer::for_workers(
                     &address,
                     settings.workers.lease(),
                     settings.workers.workers.into(),
                 );
-                let consumers = consumers
-                    .into_iter()
-                    .map(|consumer| Arc::new(consumer) as Arc<dyn Consumer>);
-                let aggregator = Aggregator::over(
-                    consumers.collect(),
-                    store,
-                    settings.workers,
-                    settings.limits,
-                );
-                (producer, aggregator)
+                let aggregator =
+                    Aggregator::over(consumers, store, settings.workers, settings.limits);
+                let producer = RedisProducer::new(&address, max_len);
+                (Arc::new(producer), aggregator, Some(redis))
             }
         };
         dependencies.push(Arc::new(StoreCheck::new(store_name, &aggregator)));
@@ -104,6 +99,7 @@ impl Application {
             listener,
             publish: Publish::new(producer, settings.limits),
             aggregator,
+            redis,
             dependencies: Dependencies::new(dependencies),
             grace: settings.server.grace(),
         })
@@ -123,6 +119,10 @@ impl Application {
         tracing::info!(server.port = self.port, "event-aggregator is listening");
         let (publish, dependencies) = (self.publish, self.dependencies);
         let aggregator_routes = self.aggregator.routes();
+        if let Some(redis) = self.redis {
+            let watching = stop.clone();
+            tokio::spawn(async move { redis.watch(watching).await });
+        }
         let routes = move |config: &mut ServiceConfig| {
             publish.routes(config);
             aggregator_routes(config);

@@ -172,6 +172,9 @@ pub enum QueueError {
         "REDIS_URL is no address of a Redis server; give redis://HOST:PORT or rediss://HOST:PORT"
     )]
     Address,
+    /// Redis answers, but would not keep the queue.
+    #[error("redis: {0}")]
+    Unfit(#[source] redis::Unfit),
     /// Something under the queue's keys is not ours.
     #[error("{0:?} stands among the leases and is no claim; remove it")]
     Foreign(String),

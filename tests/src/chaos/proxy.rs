@@ -31,6 +31,7 @@ pub enum Mode {
 
 #[derive(Clone, Copy)]
 struct State {
+    upstream: SocketAddr,
     mode: Mode,
     /// Connections of an earlier generation have been cut.
     generation: u64,
@@ -60,13 +61,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let (state, seen) = watch::channel(State {
+            upstream,
             mode: Mode::Open,
             generation: 0,
         });
         Self {
             address,
             state,
-            listening: tokio::spawn(listen(listener, upstream, latency, seen)),
+            listening: tokio::spawn(listen(listener, latency, seen)),
         }
     }
 
@@ -82,6 +84,11 @@ impl Proxy {
         self.state.send_modify(|state| state.generation += 1);
     }
 
+    /// Forwards new connections to another server, as a name does after a failover.
+    pub fn point_at(&self, upstream: SocketAddr) {
+        self.state.send_modify(|state| state.upstream = upstream);
+    }
+
     /// Goes on in this mode. What waited for the end of a stall then passes.
     pub fn set(&self, mode: Mode) {
         self.state.send_modify(|state| state.mode = mode);
@@ -95,15 +102,14 @@ impl Drop for Proxy {
     }
 }
 
-async fn listen(
-    listener: TcpListener,
-    upstream: SocketAddr,
-    latency: Duration,
-    state: watch::Receiver<State>,
-) {
+async fn listen(listener: TcpListener, latency: Duration, state: watch::Receiver<State>) {
     // Out of descriptors or the like: there is nothing to proxy then.
     while let Ok((client, _)) = listener.accept().await {
-        let State { mode, generation } = *state.borrow();
+        let State {
+            upstream,
+            mode,
+            generation,
+        } = *state.borrow();
         if mode == Mode::Refusing {
             reset(&client);
             continue;

@@ -47,14 +47,22 @@ impl<K: Kind> Own<K> {
     /// # Panics
     /// If its program is not installed or does not start.
     pub async fn start() -> Self {
-        let server = Self::try_start().await;
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with more arguments on its command line.
+    ///
+    /// # Panics
+    /// If its program is not installed or does not start.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let server = Self::try_start(arguments).await;
         server.unwrap_or_else(|e| panic!("no {} of this test's own: {e:#}", K::NAME))
     }
 
-    pub(super) async fn try_start() -> Result<Self> {
+    pub(super) async fn try_start(arguments: &[&str]) -> Result<Self> {
         let program = K::program()?;
         for _ in 0..PORT_TRIES {
-            let server = Self::launch(&program, free_port())?;
+            let server = Self::launch(&program, free_port(), arguments)?;
             if server.answers().await? {
                 return Ok(server);
             }
@@ -65,7 +73,7 @@ impl<K: Kind> Own<K> {
         )
     }
 
-    fn launch(program: &Path, port: u16) -> Result<Self> {
+    fn launch(program: &Path, port: u16, arguments: &[&str]) -> Result<Self> {
         let prefix = format!("tests-{}-", K::NAME);
         let folder = tempfile::Builder::new()
             .prefix(&prefix)
@@ -76,7 +84,8 @@ impl<K: Kind> Own<K> {
         } else {
             None
         };
-        let command = K::command(program, port)?;
+        let mut command = K::command(program, port)?;
+        command.extend(arguments.iter().map(|&argument| argument.to_owned()));
         let path = folder.path().canonicalize()?;
         let guard = Guard::server(&command, &path, K::KILL, account)?;
         // From here on the guard removes it.
@@ -95,6 +104,12 @@ impl<K: Kind> Own<K> {
     #[must_use]
     pub fn url(&self) -> String {
         K::url(&format!("127.0.0.1:{}", self.port))
+    }
+
+    /// The port of 127.0.0.1 that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// What it is, for people.

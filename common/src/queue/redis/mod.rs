@@ -14,6 +14,7 @@
 mod keys;
 mod link;
 mod scripts;
+mod server;
 
 use std::{
     collections::HashSet,
@@ -31,6 +32,7 @@ use redis::{
 };
 
 pub use keys::{QueueName, QueueNameError};
+pub use server::{Server, Unfit};
 
 use self::{
     keys::Keys,
@@ -94,14 +96,6 @@ impl RedisProducer {
             max_len,
             len: AtomicU64::new(0),
         }
-    }
-
-    /// Asks the server.
-    ///
-    /// # Errors
-    /// [`QueueError::Redis`] if it does not answer.
-    pub async fn ping(&self) -> Result<(), QueueError> {
-        ping(&self.link).await
     }
 
     /// Every push tells the length, so the server is asked only while the queue seems full.
@@ -180,21 +174,9 @@ impl RedisConsumer {
             .collect()
     }
 
-    /// Asks the server.
-    ///
-    /// # Errors
-    /// [`QueueError::Redis`] if it does not answer.
-    pub async fn ping(&self) -> Result<(), QueueError> {
-        ping(&self.shared.link).await
-    }
-
     fn lease_millis(&self) -> u64 {
         u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-async fn ping(link: &Link) -> Result<(), QueueError> {
-    Ok(link.run(async |redis| redis.ping::<()>().await).await?)
 }
 
 #[async_trait]
@@ -253,8 +235,11 @@ impl Consumer for RedisConsumer {
             return Ok(None);
         }
         let elements = found.split_off(1);
-        let id = parse_id(&String::from_utf8_lossy(&found[0]))?;
-        Ok(Some(into_claim(id, &elements)))
+        let id = String::from_utf8_lossy(&found[0]);
+        match id.parse() {
+            Ok(id) => Ok(Some(into_claim(id, &elements))),
+            Err(_) => Err(QueueError::Foreign(id.into_owned())),
+        }
     }
 
     async fn holders(&self) -> Result<HashSet<WorkerId>, QueueError> {
@@ -264,7 +249,9 @@ impl Consumer for RedisConsumer {
             .link
             .run(async |redis| redis.zrange(leases, 0, -1).await)
             .await?;
-        ids.iter().map(|id| Ok(parse_id(id)?.worker)).collect()
+        // What stands there and is no claim belongs to no worker.
+        let ids = ids.iter().filter_map(|id| id.parse::<ClaimId>().ok());
+        Ok(ids.map(|id| id.worker).collect())
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
@@ -300,11 +287,6 @@ impl Shared {
             .run(async |redis| script.invoke_async(redis).await)
             .await?)
     }
-}
-
-fn parse_id(text: &str) -> Result<ClaimId, QueueError> {
-    text.parse()
-        .map_err(|_| QueueError::Foreign(text.to_owned()))
 }
 
 fn into_claim(id: ClaimId, elements: &[Vec<u8>]) -> Claim {

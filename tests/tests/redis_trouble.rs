@@ -1,0 +1,366 @@
+//! What Redis may answer when something is wrong with it: nothing accepted is lost, nothing is counted
+//! twice, and all goes on by itself once it is mended.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use redis::{FromRedisValue, aio::MultiplexedConnection};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tests::{
+    app::App,
+    chaos::proxy::{Mode, Proxy},
+    eventually,
+    programs::Running,
+    servers::{self, OwnRedis},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const SOON: Duration = Duration::from_secs(30);
+const NO_LATENCY: Duration = Duration::ZERO;
+
+/// A Redis of the test's own, and the system over it.
+struct Scene {
+    redis: OwnRedis,
+    proxy: Proxy,
+    database: servers::Database,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(redis: &[&str]) -> Self {
+        let redis = OwnRedis::start_with(redis).await;
+        let proxy = Proxy::start(address(&redis), NO_LATENCY).await;
+        let database = servers::database().await;
+        Self {
+            redis,
+            proxy,
+            database,
+        }
+    }
+
+    fn redis_url(&self) -> String {
+        format!("--redis-url=redis://{}", self.proxy.address())
+    }
+
+    fn publisher(&self) -> App {
+        App::publisher(&[&self.redis_url()])
+    }
+
+    fn aggregator(&self) -> App {
+        let database_url = format!("--database-url={}", self.database.url());
+        App::aggregator(&[&self.redis_url(), &database_url, "--lease-seconds=2"])
+    }
+
+    async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+        ask(&self.redis, command).await
+    }
+}
+
+fn address(redis: &OwnRedis) -> std::net::SocketAddr {
+    ([127, 0, 0, 1], redis.port()).into()
+}
+
+async fn connect(redis: &OwnRedis) -> MultiplexedConnection {
+    let client = redis::Client::open(redis.url()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn ask<T: FromRedisValue>(redis: &OwnRedis, command: &str) -> T {
+    let mut words = command.split(' ');
+    let mut asked = redis::cmd(words.next().unwrap());
+    for word in words {
+        asked.arg(word);
+    }
+    asked.query_async(&mut connect(redis).await).await.unwrap()
+}
+
+fn events(ids: std::ops::Range<u32>) -> Value {
+    ids.map(|id| json!({"topic": "t", "event_id": id.to_string()}))
+        .collect()
+}
+
+async fn publish(publisher: &App, events: &Value) -> StatusCode {
+    publisher.post("/publish", events.to_string()).await.0
+}
+
+/// Publishes until it is accepted, as a client does; answers how often it was not.
+async fn publish_until_accepted(publisher: &App, events: &Value) -> u32 {
+    let mut refused = 0;
+    eventually("the batch is accepted", SOON, async || {
+        let accepted = publish(publisher, events).await == StatusCode::ACCEPTED;
+        refused += u32::from(!accepted);
+        accepted
+    })
+    .await;
+    refused
+}
+
+/// Waits until `/ready` says this about Redis.
+async fn not_ready(app: &App, why: &str) {
+    eventually(why, SOON, async || {
+        let (status, problem) = app.get("/ready").await;
+        status == StatusCode::SERVICE_UNAVAILABLE
+            && problem["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains(why))
+    })
+    .await;
+}
+
+async fn stop(apps: [App; 2]) {
+    for app in apps {
+        app.stop().await;
+    }
+}
+
+async fn assert_exact(aggregator: &App, received: i64, unique: i64) {
+    let counters = aggregator.drained(received).await;
+    assert_eq!(
+        (&counters["received"], &counters["unique_processed"]),
+        (&json!(received), &json!(unique)),
+        "{counters}"
+    );
+    assert_eq!(counters["dead_lettered"], 0);
+}
+
+#[tokio::test]
+async fn while_redis_loads_its_data_nothing_is_accepted_and_afterwards_all_is_there() {
+    const LOADED: u32 = 2000;
+    // Only loading is slow: a millisecond a command; answers come every thousand commands or so.
+    let mut scene = Scene::start_with(&["--key-load-delay", "1000"]).await;
+    let publisher = scene.publisher();
+    for at in (0..LOADED).step_by(50) {
+        let batches: Vec<Value> = (at..at + 50).map(|id| events(id..id + 1)).collect();
+        let pushed = join_all(batches.iter().map(|batch| publish(&publisher, batch))).await;
+        assert!(pushed.iter().all(|&status| status == StatusCode::ACCEPTED));
+    }
+    scene.redis.stop();
+    let address = address(&scene.redis);
+    // Drivers do not connect to a server that is loading.
+    let loading = async || {
+        let mut answer = [0; 8];
+        let asked = async {
+            let mut stream = TcpStream::connect(address).await?;
+            stream.write_all(b"PING\r\n").await?;
+            stream.read_exact(&mut answer).await
+        };
+        asked.await.is_ok() && answer == *b"-LOADING"
+    };
+    let meanwhile = async {
+        eventually("redis is loading", SOON, loading).await;
+        let refused = publish(&publisher, &events(LOADED..LOADED + 1)).await;
+        assert_eq!(refused, StatusCode::SERVICE_UNAVAILABLE);
+    };
+    tokio::join!(scene.redis.restart(), meanwhile);
+
+    publish_until_accepted(&publisher, &events(LOADED..LOADED + 1)).await;
+    let aggregator = scene.aggregator();
+    let all = i64::from(LOADED) + 1;
+    assert_exact(&aggregator, all, all).await;
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn a_replica_accepts_nothing_and_is_used_again_once_it_is_promoted() {
+    let scene = Scene::start().await;
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    aggregator.ready().await;
+    assert_eq!(
+        publish(&publisher, &events(0..10)).await,
+        StatusCode::ACCEPTED
+    );
+
+    let nobody = tests::programs::free_port();
+    let _: () = scene.ask(&format!("REPLICAOF 127.0.0.1 {nobody}")).await;
+    for app in [&publisher, &aggregator] {
+        not_ready(app, "read-only replica").await;
+    }
+    let refused = publish(&publisher, &events(10..20)).await;
+    assert_eq!(refused, StatusCode::SERVICE_UNAVAILABLE);
+
+    let _: () = scene.ask("REPLICAOF NO ONE").await;
+    publish_until_accepted(&publisher, &events(10..20)).await;
+    aggregator.ready().await;
+    assert_exact(&aggregator, 20, 20).await;
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn after_a_failover_that_closes_connections_all_goes_on_with_the_new_primary() {
+    let scene = Scene::start().await;
+    let successor = OwnRedis::start().await;
+    let port = scene.redis.port();
+    let _: () = ask(&successor, &format!("REPLICAOF 127.0.0.1 {port}")).await;
+    eventually("the replica follows", SOON, async || {
+        let info: String = ask(&successor, "INFO replication").await;
+        info.contains("master_link_status:up")
+    })
+    .await;
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    aggregator.ready().await;
+    for at in 0..20 {
+        let batch = events(at * 10..at * 10 + 10);
+        assert_eq!(publish(&publisher, &batch).await, StatusCode::ACCEPTED);
+    }
+    // What a replica has not received is lost with its primary; here it has received all.
+    let synchronized: i64 = scene.ask("WAIT 1 5000").await;
+    assert_eq!(synchronized, 1);
+
+    let _: () = ask(&successor, "REPLICAOF NO ONE").await;
+    scene.proxy.point_at(address(&successor));
+    scene.proxy.cut();
+    let _: () = scene
+        .ask(&format!("REPLICAOF 127.0.0.1 {}", successor.port()))
+        .await;
+
+    for at in 20..40 {
+        publish_until_accepted(&publisher, &events(at * 10..at * 10 + 10)).await;
+    }
+    let counters = aggregator.drained(400).await;
+    assert_eq!(counters["unique_processed"], 400, "{counters}");
+    // A claim that was settled on the old primary at the last moment may come back; it is not counted again.
+    assert!(counters["received"].as_i64() >= Some(400));
+    eventually("the new primary is drained", SOON, async || {
+        ask::<Vec<String>>(&successor, "KEYS {events}:*")
+            .await
+            .is_empty()
+    })
+    .await;
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn a_full_redis_accepts_nothing_and_can_still_be_drained() {
+    let scene = Scene::start().await;
+    let publisher = scene.publisher();
+    publisher.ready().await;
+    let info: String = scene.ask("INFO memory").await;
+    let used = info
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory:"));
+    let limit = used.unwrap().trim().parse::<u64>().unwrap() + 4 * 1024 * 1024;
+    let _: () = scene.ask(&format!("CONFIG SET maxmemory {limit}")).await;
+
+    let mut accepted = 0;
+    eventually("redis is full", SOON, async || {
+        let event = json!({"topic": "t", "event_id": accepted.to_string(), "payload": {"x": "x".repeat(100_000)}});
+        let (status, problem) = publisher.post("/publish", event.to_string()).await;
+        if status == StatusCode::ACCEPTED {
+            accepted += 1;
+            return false;
+        }
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+        true
+    })
+    .await;
+    assert!(accepted > 10, "there was room for some: {accepted}");
+
+    let aggregator = scene.aggregator();
+    assert_exact(&aggregator, accepted, accepted).await;
+    let next = u32::try_from(accepted).unwrap();
+    publish_until_accepted(&publisher, &events(next..next + 1)).await;
+    assert_exact(&aggregator, accepted + 1, accepted + 1).await;
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_stops_the_queue_until_it_is_removed() {
+    let scene = Scene::start().await;
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    aggregator.ready().await;
+    for key in ["queue", "handoff", "leases"] {
+        let _: () = scene.ask(&format!("SET {{events}}:{key} somebody's")).await;
+        for app in [&publisher, &aggregator] {
+            not_ready(app, "redis").await;
+        }
+        if key == "queue" {
+            let refused = publish(&publisher, &events(0..5)).await;
+            assert_eq!(refused, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        let _: () = scene.ask(&format!("DEL {{events}}:{key}")).await;
+        aggregator.ready().await;
+    }
+    publish_until_accepted(&publisher, &events(0..5)).await;
+    assert_exact(&aggregator, 5, 5).await;
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn a_stranger_among_the_leases_holds_nobody_up() {
+    let scene = Scene::start().await;
+    let _: () = scene.ask("ZADD {events}:leases 1 stranger").await;
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    publish_until_accepted(&publisher, &events(0..5)).await;
+    assert_exact(&aggregator, 5, 5).await;
+    let leases: Vec<String> = scene.ask("ZRANGE {events}:leases 0 -1").await;
+    assert_eq!(leases, ["stranger"], "it is left for somebody to look at");
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn settings_that_put_accepted_events_at_risk_are_logged_and_the_worst_are_refused() {
+    let scene = Scene::start().await;
+    let _: () = scene.ask("CONFIG SET maxmemory-policy allkeys-lru").await;
+    let _: () = scene.ask("CONFIG SET appendfsync everysec").await;
+    let (redis, database) = (scene.redis.url(), scene.database.url().to_owned());
+    for program in ["publisher", "aggregator"] {
+        let settings = [
+            ("REDIS_URL", redis.as_str()),
+            ("DATABASE_URL", database.as_str()),
+            ("BIND_ADDR", "127.0.0.1:0"),
+        ];
+        let running = Running::start(program, &[], &settings);
+        eventually("it warns", SOON, async || {
+            let said = running.output();
+            said.contains("ERROR") && said.contains("allkeys-lru") && said.contains("appendfsync")
+        })
+        .await;
+    }
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    for app in [&publisher, &aggregator] {
+        not_ready(app, "set it to noeviction").await;
+    }
+    let _: () = scene.ask("CONFIG SET maxmemory-policy noeviction").await;
+    publisher.ready().await;
+    aggregator.ready().await;
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn a_push_whose_answer_is_lost_is_not_acknowledged_and_not_repeated() {
+    let scene = Scene::start().await;
+    let publisher = scene.publisher();
+    // It has its connection.
+    assert_eq!(
+        publish(&publisher, &events(0..1)).await,
+        StatusCode::ACCEPTED
+    );
+    let length = async || scene.ask::<u64>("LLEN {events}:queue").await;
+
+    scene.proxy.set(Mode::Deaf);
+    let batch = events(1..4);
+    let pushing = publish(&publisher, &batch);
+    let losing = async {
+        eventually("the push has arrived", SOON, async || length().await > 1).await;
+        scene.proxy.cut();
+        scene.proxy.set(Mode::Open);
+    };
+    let (answer, ()) = tokio::join!(pushing, losing);
+    assert_eq!(answer, StatusCode::SERVICE_UNAVAILABLE);
+    publisher.ready().await;
+    assert_eq!(length().await, 4, "pushed once");
+
+    publish_until_accepted(&publisher, &batch).await;
+    let aggregator = scene.aggregator();
+    assert_exact(&aggregator, 7, 4).await;
+    stop([publisher, aggregator]).await;
+}
