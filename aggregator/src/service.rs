@@ -267,10 +267,10 @@ impl Dependency for StoreCheck {
     }
 
     async fn check(&self) -> Result<(), String> {
-        self.store
-            .ping()
-            .await
-            .map_err(|_| "does not answer".to_owned())?;
+        self.store.ping().await.map_err(|error| match error {
+            StoreError::ReadOnly => error.to_string(),
+            _ => "does not answer".to_owned(),
+        })?;
         if self.migrated.load(Ordering::Acquire) {
             Ok(())
         } else {

@@ -167,11 +167,15 @@ impl Store for Postgres {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1")
-            .execute(&self.readers)
+        let standby = sqlx::query_scalar("SELECT pg_is_in_recovery()")
+            .fetch_one(&self.readers)
             .await
             .map_err(classify::failure)?;
-        Ok(())
+        if standby {
+            Err(StoreError::ReadOnly)
+        } else {
+            Ok(())
+        }
     }
 
     async fn close(&self) {

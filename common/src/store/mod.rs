@@ -79,7 +79,7 @@ pub trait Store: Send + Sync {
     /// ([`Consumer::holders`](crate::queue::Consumer::holders)), then forget the others.
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError>;
 
-    /// Whether it answers.
+    /// Whether it answers and can be written to.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Closes every connection, once they are back. Nothing works afterwards.
@@ -103,6 +103,9 @@ pub enum StoreError {
     /// Away, overloaded or in conflict: nothing was committed, try again later.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] BoxError),
+    /// It answers, and takes no writes.
+    #[error("it is a read-only standby; point DATABASE_URL at its primary")]
+    ReadOnly,
     /// The answer to the commit was lost: it may have happened. Trying again under the same claim
     /// finds out.
     #[error("the database did not confirm the commit: {0}")]

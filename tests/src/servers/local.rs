@@ -112,6 +112,12 @@ impl<K: Kind> Own<K> {
         self.port
     }
 
+    /// Where its data is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What it is, for people.
     pub(super) fn origin(&self) -> &str {
         &self.origin

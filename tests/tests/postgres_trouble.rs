@@ -1,0 +1,220 @@
+//! What PostgreSQL may answer when something is wrong with it: the claim is kept and tried again, nothing
+//! becomes a dead letter for it, and all is counted once when it is mended.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, time::Duration};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgPool};
+use tests::{
+    app::App,
+    eventually,
+    servers::{self, OwnPostgres},
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Every insert fails with the SQLSTATE that stands in `trouble`. Sequences know no rollback, so
+/// this one counts the attempts.
+const TROUBLE: &str = "
+    CREATE TABLE trouble (code text);
+    CREATE SEQUENCE attempts;
+    CREATE FUNCTION be_in_trouble() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE sqlstate_now text := (SELECT code FROM trouble);
+    BEGIN
+        IF sqlstate_now IS NOT NULL THEN
+            PERFORM nextval('attempts');
+            RAISE EXCEPTION 'made up for a test' USING ERRCODE = sqlstate_now;
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER trouble BEFORE INSERT ON processed_events
+        FOR EACH ROW EXECUTE FUNCTION be_in_trouble();
+";
+
+/// Publisher and aggregator over a database.
+struct System {
+    publisher: App,
+    aggregator: App,
+    sent: i64,
+}
+
+impl System {
+    async fn start(database_url: &str) -> Self {
+        let redis = format!("--redis-url={}", servers::redis_url().await);
+        let queue = format!("--queue-name={}", servers::queue_name());
+        let database = format!("--database-url={database_url}");
+        Self {
+            publisher: App::publisher(&[&redis, &queue]),
+            aggregator: App::aggregator(&[&redis, &queue, &database, "--workers=1"]),
+            sent: 0,
+        }
+    }
+
+    async fn publish(&mut self) {
+        let event = json!({"topic": "t", "event_id": self.sent.to_string()});
+        let (status, answer) = self.publisher.post("/publish", event.to_string()).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        self.sent += 1;
+    }
+
+    /// All that was sent is stored and counted, once.
+    async fn assert_exact(&self) {
+        let counters = self.aggregator.drained(self.sent).await;
+        let counted = ["received", "unique_processed", "dead_lettered"].map(|name| &counters[name]);
+        assert_eq!(counted, [&json!(self.sent), &json!(self.sent), &json!(0)]);
+    }
+
+    async fn stop(self) {
+        self.publisher.stop().await;
+        self.aggregator.stop().await;
+    }
+}
+
+async fn execute(pool: &PgPool, statement: &str) {
+    let run = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(pool);
+    run.await
+        .unwrap_or_else(|error| panic!("{statement}: {error}"));
+}
+
+#[tokio::test]
+async fn an_error_that_passes_is_tried_again_until_it_has_passed() {
+    let database = servers::database().await;
+    let mut system = System::start(database.url()).await;
+    system.aggregator.ready().await;
+    let pool = PgPool::connect(database.url()).await.unwrap();
+    execute(&pool, TROUBLE).await;
+    for (code, what) in [
+        ("40001", "serialization failure"),
+        ("40P01", "deadlock"),
+        ("53100", "disk full"),
+        ("53200", "out of memory"),
+        ("53300", "too many connections"),
+        ("25006", "read-only transaction"),
+        ("55P03", "lock not available"),
+        ("57014", "statement time-out"),
+        ("58030", "I/O error"),
+    ] {
+        execute(&pool, "SELECT setval('attempts', 1)").await;
+        execute(&pool, &format!("INSERT INTO trouble VALUES ('{code}')")).await;
+        system.publish().await;
+        eventually(&format!("{what} is tried again"), SOON, async || {
+            let attempts = sqlx::query_scalar::<_, i64>("SELECT last_value FROM attempts");
+            attempts.fetch_one(&pool).await.unwrap() > 3
+        })
+        .await;
+        let counters = system.aggregator.stats().await;
+        assert_eq!(counters["received"], system.sent - 1, "{what}: {counters}");
+        assert_eq!(
+            counters["queue"],
+            json!({"pending": 0, "processing": 1}),
+            "{what}"
+        );
+        execute(&pool, "DELETE FROM trouble").await;
+        system.assert_exact().await;
+    }
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn data_that_is_refused_becomes_a_dead_letter_and_holds_nobody_up() {
+    let database = servers::database().await;
+    let mut system = System::start(database.url()).await;
+    system.aggregator.ready().await;
+    let pool = PgPool::connect(database.url()).await.unwrap();
+    execute(&pool, TROUBLE).await;
+    execute(&pool, "INSERT INTO trouble VALUES ('22003')").await;
+    system.publish().await;
+    let refused = async || {
+        let counters = system.aggregator.stats().await;
+        counters["dead_lettered"] == 1 && counters["received"] == 1
+    };
+    eventually("the event is put aside", SOON, refused).await;
+    execute(&pool, "DELETE FROM trouble").await;
+    let (_, letters) = system.aggregator.get("/dead-letters").await;
+    let reason = letters["dead_letters"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("22003"), "{reason}");
+
+    let replay = system
+        .aggregator
+        .post("/dead-letters/replay", r#"{"all":true}"#);
+    let (status, replayed) = replay.await;
+    assert_eq!((status, &replayed["accepted"]), (StatusCode::OK, &json!(1)));
+    system.publish().await;
+    system.assert_exact().await;
+    system.stop().await;
+}
+
+/// A server with a role that is no superuser, and a database of that role's.
+async fn own_server() -> (OwnPostgres, PgPool, String) {
+    let server = OwnPostgres::start().await;
+    let admin = PgPool::connect(&server.url()).await.unwrap();
+    execute(&admin, "CREATE ROLE app LOGIN").await;
+    execute(&admin, "CREATE DATABASE app OWNER app").await;
+    let url = format!("postgres://app@127.0.0.1:{}/app", server.port());
+    (server, admin, url)
+}
+
+const END_CONNECTIONS: &str =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'";
+
+/// What `/ready` says once it is not ready.
+async fn not_ready(app: &App) -> Value {
+    eventually("it is not ready", SOON, async || {
+        let (status, problem) = app.get("/ready").await;
+        (status == StatusCode::SERVICE_UNAVAILABLE).then_some(problem)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_server_without_a_connection_to_spare_is_waited_for() {
+    let (_server, admin, url) = own_server().await;
+    let mut system = System::start(&url).await;
+    system.aggregator.ready().await;
+    system.publish().await;
+    system.assert_exact().await;
+
+    execute(&admin, "ALTER ROLE app CONNECTION LIMIT 0").await;
+    execute(&admin, END_CONNECTIONS).await;
+    system.publish().await;
+    let problem = not_ready(&system.aggregator).await;
+    assert!(
+        problem["detail"].as_str().unwrap().contains("postgres"),
+        "{problem}"
+    );
+    execute(&admin, "ALTER ROLE app CONNECTION LIMIT -1").await;
+    system.assert_exact().await;
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_read_only_standby_is_waited_for_until_it_is_promoted() {
+    let (mut server, _admin, url) = own_server().await;
+    let mut system = System::start(&url).await;
+    system.aggregator.ready().await;
+    system.publish().await;
+    system.assert_exact().await;
+
+    server.stop();
+    fs::write(server.folder().join("data/standby.signal"), "").unwrap();
+    server.restart().await;
+    let admin = PgPool::connect(&server.url()).await.unwrap();
+    system.publish().await;
+    // Reads go on.
+    eventually("it is claimed", SOON, async || {
+        let (status, counters) = system.aggregator.get("/stats").await;
+        status == StatusCode::OK && counters["queue"]["processing"] == 1
+    })
+    .await;
+    let problem = not_ready(&system.aggregator).await;
+    assert!(
+        problem["detail"].as_str().unwrap().contains("read-only"),
+        "{problem}"
+    );
+    execute(&admin, "SELECT pg_promote()").await;
+    system.assert_exact().await;
+    system.stop().await;
+}
