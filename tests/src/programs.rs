@@ -76,6 +76,25 @@ impl Running {
         Self::spawn(program, command, settings)
     }
 
+    /// Like [`Running::start`], once `sh` has run `limits` in the same process: `ulimit -S -f 100`.
+    ///
+    /// # Panics
+    /// If it was not built or cannot be started.
+    #[must_use]
+    pub fn start_limited(limits: &str, program: &str, settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("{limits} && exec \"$0\"")])
+            .arg(path(program));
+        Self::spawn(program, command, settings)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn spawn(name: &str, mut command: Command, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let output = File::create(folder.path().join(OUTPUT)).expect("a file for its output");

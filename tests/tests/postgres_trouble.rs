@@ -211,7 +211,10 @@ async fn a_read_only_standby_is_waited_for_until_it_is_promoted() {
     .await;
     let problem = not_ready(&system.aggregator).await;
     assert!(
-        problem["detail"].as_str().unwrap().contains("read-only"),
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("takes no writes"),
         "{problem}"
     );
     execute(&admin, "SELECT pg_promote()").await;

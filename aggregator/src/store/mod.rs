@@ -172,7 +172,9 @@ impl Store for Postgres {
             .await
             .map_err(classify::failure)?;
         if standby {
-            Err(StoreError::ReadOnly)
+            Err(StoreError::ReadOnly(
+                "it is a standby; point DATABASE_URL at its primary",
+            ))
         } else {
             Ok(())
         }

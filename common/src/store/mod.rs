@@ -103,9 +103,9 @@ pub enum StoreError {
     /// Away, overloaded or in conflict: nothing was committed, try again later.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] BoxError),
-    /// It answers, and takes no writes.
-    #[error("it is a read-only standby; point DATABASE_URL at its primary")]
-    ReadOnly,
+    /// It answers, and takes no writes. With what to do.
+    #[error("the database takes no writes: {0}")]
+    ReadOnly(&'static str),
     /// The answer to the commit was lost: it may have happened. Trying again under the same claim
     /// finds out.
     #[error("the database did not confirm the commit: {0}")]

@@ -3,9 +3,21 @@
 use common::store::{ErrorClass, StoreError};
 use sqlx::migrate::MigrateError;
 
+/// `SQLITE_READONLY`.
+const READONLY: u32 = 8;
+
 /// Nothing was committed.
 pub(super) fn failure(error: sqlx::Error) -> StoreError {
     class(&error).wrap(error)
+}
+
+/// The same of a statement that changes nothing: the file itself is at fault.
+pub(super) fn write_failure(error: sqlx::Error) -> StoreError {
+    if result_code(&error) == Some(READONLY) {
+        StoreError::ReadOnly("give this user the right to write the file, or choose another")
+    } else {
+        failure(error)
+    }
 }
 
 /// The data is at fault: without it, the rest may go through.
@@ -26,10 +38,9 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
 
 fn class(error: &sqlx::Error) -> ErrorClass {
     match error {
-        sqlx::Error::Database(database) => database
-            .code()
-            .and_then(|code| code.parse().ok())
-            .map_or(ErrorClass::Unavailable, by_result_code),
+        sqlx::Error::Database(_) => {
+            result_code(error).map_or(ErrorClass::Unavailable, by_result_code)
+        }
         sqlx::Error::Migrate(_)
         | sqlx::Error::ColumnNotFound(_)
         | sqlx::Error::ColumnDecode { .. } => ErrorClass::Schema,
@@ -51,9 +62,14 @@ pub(super) fn migration_failure(error: MigrateError) -> StoreError {
     }
 }
 
-/// Extended codes carry the primary one in their low byte.
+/// The primary result code; extended ones carry it in their low byte.
+fn result_code(error: &sqlx::Error) -> Option<u32> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
 fn by_result_code(code: u32) -> ErrorClass {
-    match code & 0xff {
+    match code {
         // TOOBIG, CONSTRAINT, MISMATCH.
         18..=20 => ErrorClass::Refused,
         // ERROR (unknown names), CORRUPT, NOTADB.
@@ -70,13 +86,10 @@ mod tests {
     #[test]
     fn every_known_code_has_its_answer() {
         for (codes, class) in [
-            // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, IOERR_FSYNC, BUSY_SNAPSHOT
-            (
-                [5, 6, 8, 10, 13, 14, 1034, 517].as_slice(),
-                ErrorClass::Unavailable,
-            ),
-            // TOOBIG, CONSTRAINT, MISMATCH, CONSTRAINT_CHECK
-            (&[18, 19, 20, 275], ErrorClass::Refused),
+            // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN
+            ([5, 6, 8, 10, 13, 14].as_slice(), ErrorClass::Unavailable),
+            // TOOBIG, CONSTRAINT, MISMATCH
+            (&[18, 19, 20], ErrorClass::Refused),
             (&[1, 11, 26], ErrorClass::Schema),
         ] {
             for code in codes {

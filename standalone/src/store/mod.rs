@@ -33,7 +33,7 @@ use common::{
     },
 };
 use sqlx::{
-    SqlitePool,
+    Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -130,13 +130,25 @@ fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_WITHIN)
+        .after_release(|connection, _| Box::pin(is_at_rest(connection)))
         .connect_lazy_with(options)
+}
+
+/// Whether a connection can be used again. After some errors, a full disk among them, SQLite
+/// [rolls back by itself](https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction);
+/// then the driver's own rollback fails, and it would never begin another transaction.
+async fn is_at_rest(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // The rollback is in the queue before this.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 #[async_trait]
 impl Store for Sqlite {
     async fn migrate(&self) -> Result<(), StoreError> {
-        migrate::run(&self.writer).await
+        migrate::run(&self.writer).await?;
+        // A file that cannot be written may have all the tables.
+        self.ping().await
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
@@ -204,10 +216,9 @@ impl Store for Sqlite {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1")
-            .execute(&self.readers)
-            .await
-            .map_err(classify::failure)?;
+        // Takes the lock for writing and writes nothing.
+        let writing = sqlx::query("UPDATE agg_stats SET id = id WHERE FALSE").execute(&self.writer);
+        writing.await.map_err(classify::write_failure)?;
         Ok(())
     }
 
