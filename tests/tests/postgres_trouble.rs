@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use tests::{
     app::App,
+    chaos::proxy::Proxy,
     eventually,
     servers::{self, OwnPostgres},
 };
@@ -218,6 +219,44 @@ async fn a_read_only_standby_is_waited_for_until_it_is_promoted() {
         "{problem}"
     );
     execute(&admin, "SELECT pg_promote()").await;
+    system.assert_exact().await;
+    system.stop().await;
+}
+
+/// Over the minute that an attempt to record may take, and the pauses after it.
+const LONG: Duration = Duration::from_secs(100);
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_for_ever_is_given_up_and_its_claim_counted_once() {
+    let server = OwnPostgres::start().await;
+    let proxy = Proxy::start(([127, 0, 0, 1], server.port()).into(), Duration::ZERO).await;
+    let url = format!("postgres://postgres@{}/postgres", proxy.address());
+    let mut system = System::start(&url).await;
+    system.aggregator.ready().await;
+    system.publish().await;
+    system.assert_exact().await;
+
+    // Past the program: its readers will be stranded, too.
+    let pool = PgPool::connect(&server.url()).await.unwrap();
+    // In the middle of its transaction, before the counters.
+    let mut lock = pool.begin().await.unwrap();
+    let counters = sqlx::query("SELECT FROM agg_stats FOR UPDATE");
+    counters.execute(&mut *lock).await.unwrap();
+    system.publish().await;
+    eventually("it waits for the counters", SOON, async || {
+        let waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)";
+        let waiting = sqlx::query_scalar::<_, bool>(waiting);
+        waiting.fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    proxy.strand();
+    lock.rollback().await.unwrap();
+    eventually("it is stored over another connection", LONG, async || {
+        let received = sqlx::query_scalar::<_, i64>("SELECT received FROM agg_stats");
+        received.fetch_one(&pool).await.unwrap() == system.sent
+    })
+    .await;
+    system.aggregator.ready().await;
     system.assert_exact().await;
     system.stop().await;
 }

@@ -35,6 +35,15 @@ struct State {
     mode: Mode,
     /// Connections of an earlier generation have been cut.
     generation: u64,
+    /// Connections from before the latest of so many strandings are silent.
+    strandings: u64,
+}
+
+impl State {
+    /// Whether a connection from the time of `birth` is still held up.
+    fn holds_up(&self, birth: &Self) -> bool {
+        self.mode == Mode::Stalled || self.strandings != birth.strandings
+    }
 }
 
 /// Which way a pump pumps.
@@ -64,6 +73,7 @@ impl Proxy {
             upstream,
             mode: Mode::Open,
             generation: 0,
+            strandings: 0,
         });
         Self {
             address,
@@ -82,6 +92,12 @@ impl Proxy {
     /// its way is lost.
     pub fn cut(&self) {
         self.state.send_modify(|state| state.generation += 1);
+    }
+
+    /// Nothing passes on the connections there are, ever again, and nobody is told; new ones work. So
+    /// it is behind a firewall that has forgotten them.
+    pub fn strand(&self) {
+        self.state.send_modify(|state| state.strandings += 1);
     }
 
     /// Forwards new connections to another server, as a name does after a failover.
@@ -105,34 +121,23 @@ impl Drop for Proxy {
 async fn listen(listener: TcpListener, latency: Duration, state: watch::Receiver<State>) {
     // Out of descriptors or the like: there is nothing to proxy then.
     while let Ok((client, _)) = listener.accept().await {
-        let State {
-            upstream,
-            mode,
-            generation,
-        } = *state.borrow();
-        if mode == Mode::Refusing {
+        let birth = *state.borrow();
+        if birth.mode == Mode::Refusing {
             reset(&client);
             continue;
         }
-        tokio::spawn(connection(
-            client,
-            upstream,
-            latency,
-            state.clone(),
-            generation,
-        ));
+        tokio::spawn(connection(client, latency, state.clone(), birth));
     }
 }
 
 /// Forwards both ways until one side ends or the connection is cut.
 async fn connection(
     mut client: TcpStream,
-    upstream: SocketAddr,
     latency: Duration,
     state: watch::Receiver<State>,
-    generation: u64,
+    birth: State,
 ) {
-    let Ok(mut server) = TcpStream::connect(upstream).await else {
+    let Ok(mut server) = TcpStream::connect(birth.upstream).await else {
         reset(&client);
         return;
     };
@@ -144,9 +149,9 @@ async fn connection(
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         tokio::select! {
-            () = pump(from_client, to_server, latency, state.clone(), Way::Request) => {}
-            () = pump(from_server, to_client, latency, state, Way::Answer) => {}
-            _ = cut.wait_for(|state| state.generation != generation) => {}
+            () = pump(from_client, to_server, latency, state.clone(), birth, Way::Request) => {}
+            () = pump(from_server, to_client, latency, state, birth, Way::Answer) => {}
+            _ = cut.wait_for(|state| state.generation != birth.generation) => {}
         }
     }
     reset(&client);
@@ -158,12 +163,13 @@ async fn pump(
     mut to: WriteHalf<'_>,
     latency: Duration,
     mut state: watch::Receiver<State>,
+    birth: State,
     way: Way,
 ) {
     let mut chunk = vec![0; CHUNK_BYTES];
     while let Ok(read @ 1..) = from.read(&mut chunk).await {
         sleep(latency).await;
-        let mode = match state.wait_for(|state| state.mode != Mode::Stalled).await {
+        let mode = match state.wait_for(|state| !state.holds_up(&birth)).await {
             Ok(state) => state.mode,
             Err(_) => return,
         };
@@ -233,6 +239,18 @@ mod tests {
         assert!(tokio::time::timeout(LATE, client.read_u8()).await.is_err());
         proxy.set(Mode::Open);
         assert_eq!(client.read_u8().await.unwrap(), 8);
+    }
+
+    #[tokio::test]
+    async fn a_stranded_connection_stays_silent_while_new_ones_work() {
+        let (proxy, mut client) = proxy_and_client().await;
+        proxy.strand();
+        client.write_u8(7).await.unwrap();
+        assert!(tokio::time::timeout(LATE, client.read_u8()).await.is_err());
+        let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+        new.write_u8(5).await.unwrap();
+        assert_eq!(new.read_u8().await.unwrap(), 6);
+        assert!(tokio::time::timeout(LATE, client.read_u8()).await.is_err());
     }
 
     #[tokio::test]
