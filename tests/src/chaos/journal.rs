@@ -21,8 +21,14 @@ const FOLDER: &str = "appendonlydir";
 /// What the names of those end in that list commands; the others hold a snapshot.
 const COMMANDS: &str = ".incr.aof";
 
-/// How often each event was pushed into the queue.
-pub type Pushed = BTreeMap<Identity, u64>;
+/// What was pushed into the queue.
+#[derive(Debug, Default, Clone)]
+pub struct Pushed {
+    /// How often each event.
+    pub events: BTreeMap<Identity, u64>,
+    /// What is no event, each time.
+    pub strangers: Vec<Vec<u8>>,
+}
 
 /// What happened in one queue.
 #[derive(Debug, Default)]
@@ -60,8 +66,11 @@ impl Journal {
                 continue;
             };
             if name.eq_ignore_ascii_case(b"LPUSH") && *key == queue {
-                for element in values {
-                    *self.pushed.entry(identity(element)?).or_default() += 1;
+                for &element in values {
+                    match identity(element) {
+                        Some(event) => *self.pushed.events.entry(event).or_default() += 1,
+                        None => self.pushed.strangers.push(element.to_vec()),
+                    }
                 }
             } else if name.eq_ignore_ascii_case(b"ZADD") && *key == leases {
                 let [.., deadline, claim] = values else {
@@ -99,11 +108,10 @@ fn number(rest: &mut &[u8], kind: u8) -> anyhow::Result<usize> {
     Ok(std::str::from_utf8(&line[1..])?.parse()?)
 }
 
-fn identity(element: &[u8]) -> anyhow::Result<Identity> {
-    let envelope: Value = serde_json::from_slice(element)?;
+fn identity(element: &[u8]) -> Option<Identity> {
+    let envelope: Value = serde_json::from_slice(element).ok()?;
     let text = |name: &str| envelope[name].as_str().map(str::to_owned);
-    let identity = text("topic").zip(text("event_id"));
-    identity.context("an element without topic and id")
+    text("topic").zip(text("event_id"))
 }
 
 #[cfg(test)]
@@ -130,7 +138,7 @@ mod tests {
             written(&["ZADD", "{q}:leases", "5000", "w:1"]),
             written(&["LMOVE", "{q}:queue", "{q}:claim:w:1", "RIGHT", "LEFT"]),
             written(&["EXEC"]),
-            written(&["lpush", "{q}:queue", a]),
+            written(&["lpush", "{q}:queue", a, "hello"]),
             written(&["LPUSH", "{other}:queue", a]),
             written(&["SADD", "{q}:adopted", "w:1"]),
             written(&["ZADD", "{q}:leases", "XX", "6500", "w:1"]),
@@ -139,7 +147,8 @@ mod tests {
         let mut journal = Journal::default();
         journal.add(file.as_bytes(), "q").unwrap();
         let id = |id: &str| ("t".to_owned(), id.to_owned());
-        assert_eq!(journal.pushed, [(id("a"), 2), (id("b"), 1)].into());
+        assert_eq!(journal.pushed.events, [(id("a"), 2), (id("b"), 1)].into());
+        assert_eq!(journal.pushed.strangers, [b"hello"]);
         assert_eq!((journal.adopted, journal.last_expiry), (1, Some(5000)));
         let cut_off = &file.as_bytes()[..file.len() - 5];
         assert!(journal.add(cut_off, "q").is_err());

@@ -5,6 +5,7 @@
 //! - [`schedule`]: what is broken when
 //! - [`proxy`]: connections that can be broken
 //! - `load`: clients that send until they are acknowledged
+//! - `poison`: what cannot be stored, and replays of it
 //! - `program`: the processes
 //! - `journal`: what Redis was given, from its append-only file
 //! - [`oracle`]: what must hold
@@ -15,6 +16,7 @@
 mod journal;
 mod load;
 pub mod oracle;
+mod poison;
 mod program;
 pub mod proxy;
 pub mod report;

@@ -25,6 +25,10 @@ pub struct Report {
     pub adopted: usize,
     /// Batches that clients sent again.
     pub retries: u64,
+    /// Dead letters that were stored after all, as far as is known.
+    pub replays: i64,
+    /// Dead letters that stayed, for they are no events.
+    pub strangers: usize,
     /// Rows of `processed_events`.
     pub stored: usize,
     /// What the oracle says.
@@ -117,8 +121,8 @@ impl fmt::Display for Report {
         let Verdict { lost, twice, drift } = &self.verdict;
         write!(
             f,
-            "seed {}: {} of {} faults; {} acknowledged, {} deliveries, {} batches sent again, {} claims adopted; {} stored, {} lost, \
-             {} twice, {} drift; recovered in {} ms, took {:.1} s",
+            "seed {}: {} of {} faults; {} acknowledged, {} deliveries, {} batches sent again, {} claims adopted; \
+             {} dead letters replayed, {} left; {} stored, {} lost, {} twice, {} drift; recovered in {} ms, took {:.1} s",
             self.seed,
             self.kills(),
             self.schedule.count(|_| true),
@@ -126,6 +130,8 @@ impl fmt::Display for Report {
             self.deliveries,
             self.retries,
             self.adopted,
+            self.replays,
+            self.strangers,
             self.stored,
             lost.len(),
             twice.len(),
@@ -167,6 +173,8 @@ pub struct Summary {
     /// Kills in all.
     pub kills: Kills,
     adopted: usize,
+    replays: i64,
+    strangers: usize,
     acknowledged: usize,
     lost: usize,
     twice: usize,
@@ -186,6 +194,8 @@ impl Summary {
         self.kills.redis += kills.redis;
         self.kills.postgres += kills.postgres;
         self.adopted += report.adopted;
+        self.replays += report.replays;
+        self.strangers += report.strangers;
         self.acknowledged += report.acknowledged;
         self.lost += report.verdict.lost.len();
         self.twice += report.verdict.twice.len();
@@ -215,8 +225,14 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "{} acknowledged, {} lost, {} stored twice, {} drift; {} claims adopted",
-            self.acknowledged, self.lost, self.twice, self.drift, self.adopted
+            "{} acknowledged, {} lost, {} stored twice, {} drift; {} claims adopted, {} dead letters replayed, {} left",
+            self.acknowledged,
+            self.lost,
+            self.twice,
+            self.drift,
+            self.adopted,
+            self.replays,
+            self.strangers
         )?;
         let [min, p50, p90, p99, max] =
             [0, 50, 90, 99, 100].map(|percent| self.recovered_within(percent));

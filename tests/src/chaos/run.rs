@@ -7,6 +7,7 @@ use tokio::{
     task::{JoinHandle, block_in_place},
     time::{sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
     journal::Journal,
     load::{self, Ledger},
     oracle::{self, Tables},
+    poison,
     program::Program,
     proxy::{Mode, Proxy},
     report::Report,
@@ -84,8 +86,18 @@ pub async fn run(seed: u64, stage: &mut Stage, options: &Options) -> anyhow::Res
         ));
     }
 
+    let database_url = stage.direct_database_url(&database);
+    poison::refuse_some(&database_url).await?;
+    let replayed = CancellationToken::new();
+    let replaying = tokio::spawn(poison::replay_all_along(
+        cast.aggregator_urls(),
+        replayed.clone(),
+    ));
+    let strangers = poison::push_strangers(seed, stage.redis.url(), queue.clone());
+    let strangers = tokio::spawn(strangers);
     let clients = send(seed, &cast);
     let mended = break_things(&schedule, stage, &mut cast).await;
+    strangers.await?;
     let mut ledger = Ledger::default();
     for client in clients {
         ledger = ledger.and(client.await?);
@@ -103,6 +115,13 @@ pub async fn run(seed: u64, stage: &mut Stage, options: &Options) -> anyhow::Res
             keys.join(", ")
         ));
     }
+    replayed.cancel();
+    let mut replays = replaying.await?;
+    poison::take_all(&database_url).await?;
+    match poison::replay_at_last(&cast.aggregators[0].url).await {
+        Ok(stored) => replays += stored,
+        Err(error) => problems.push(format!("{error:#}")),
+    }
     join_all(
         cast.aggregators
             .iter_mut()
@@ -111,7 +130,7 @@ pub async fn run(seed: u64, stage: &mut Stage, options: &Options) -> anyhow::Res
     .await;
 
     let journal = Journal::read(&stage.redis_folder().await?, &queue)?;
-    let tables = Tables::read(&stage.direct_database_url(&database)).await?;
+    let tables = Tables::read(&database_url).await?;
     let verdict = oracle::judge(&ledger, &journal.pushed, &tables);
     problems.append(&mut ledger.wrong_answers);
     for program in cast.programs() {
@@ -124,9 +143,11 @@ pub async fn run(seed: u64, stage: &mut Stage, options: &Options) -> anyhow::Res
         seed,
         schedule,
         acknowledged: ledger.acknowledged.len(),
-        deliveries: journal.pushed.values().sum(),
+        deliveries: journal.pushed.events.values().sum(),
         adopted: journal.adopted,
         retries: ledger.retries,
+        replays,
+        strangers: journal.pushed.strangers.len(),
         stored: tables.events.len(),
         verdict,
         problems,
@@ -162,6 +183,11 @@ impl Cast {
             aggregators: [0, 1]
                 .map(|index| Program::start("aggregator", index, aggregator.clone())),
         }
+    }
+
+    fn aggregator_urls(&self) -> Vec<String> {
+        let url = |aggregator: &Program| aggregator.url.clone();
+        self.aggregators.iter().map(url).collect()
     }
 
     fn programs(&self) -> impl Iterator<Item = &Program> {
