@@ -148,6 +148,41 @@ async fn data_that_is_refused_becomes_a_dead_letter_and_holds_nobody_up() {
     system.stop().await;
 }
 
+#[tokio::test]
+async fn commits_are_durable_whatever_the_database_is_set_to() {
+    let database = servers::database().await;
+    let pool = PgPool::connect(database.url()).await.unwrap();
+    let name: String = sqlx::query_scalar("SELECT current_database()")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    execute(
+        &pool,
+        &format!("ALTER DATABASE {name} SET synchronous_commit = off"),
+    )
+    .await;
+    let mut system = System::start(database.url()).await;
+    system.aggregator.ready().await;
+    let note = "
+        CREATE TABLE committed (how text);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO committed VALUES (current_setting('synchronous_commit'));
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER note BEFORE INSERT ON processed_events FOR EACH ROW EXECUTE FUNCTION note();
+    ";
+    execute(&pool, note).await;
+    system.publish().await;
+    system.assert_exact().await;
+    let how: Vec<String> = sqlx::query_scalar("SELECT how FROM committed")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    assert_eq!(how, ["on"]);
+    system.stop().await;
+}
+
 /// A server with a role that is no superuser, and a database of that role's.
 async fn own_server() -> (OwnPostgres, PgPool, String) {
     let server = OwnPostgres::start().await;

@@ -26,7 +26,7 @@ use common::{
     },
 };
 use sqlx::{
-    PgPool,
+    PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -90,17 +90,32 @@ impl Postgres {
             ("default_transaction_read_only", "on"),
         ]);
         Ok(Self {
-            writers: pool(writing, u32::from(workers) + INGEST_CONNECTIONS),
-            readers: pool(reading, READ_CONNECTIONS),
+            writers: pool(u32::from(workers) + INGEST_CONNECTIONS)
+                .after_connect(|connection, _| Box::pin(commit_durably(connection)))
+                .connect_lazy_with(writing),
+            readers: pool(READ_CONNECTIONS).connect_lazy_with(reading),
         })
     }
 }
 
-fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+fn pool(connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_WITHIN)
-        .connect_lazy_with(options)
+}
+
+/// A claim is settled after its commit, so the commit must be on disk by then, whatever the
+/// database's default is
+/// ([synchronous_commit](https://www.postgresql.org/docs/current/wal-async-commit.html)). A default that
+/// waits for more than that is left alone.
+async fn commit_durably(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query(
+        "SELECT set_config('synchronous_commit', 'on', false)
+         WHERE current_setting('synchronous_commit') = 'off'",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 #[async_trait]

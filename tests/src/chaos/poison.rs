@@ -20,7 +20,7 @@ const REFUSE: &str = "ALTER TABLE processed_events
 const TAKE_ALL: &str = "ALTER TABLE processed_events DROP CONSTRAINT moody";
 
 /// Elements that somebody else pushes into the queue.
-const STRANGERS: usize = 12;
+const STRANGERS: u32 = 12;
 /// Between two replays.
 const REPLAY_EVERY: Duration = Duration::from_millis(120);
 /// How long a replay or a push may take.
@@ -55,7 +55,7 @@ pub(super) async fn push_strangers(seed: u64, redis_url: String, queue: String) 
     let mut rng = SmallRng::seed_from_u64(seed ^ SALT);
     let key = format!("{{{queue}}}:queue");
     for number in 0..STRANGERS {
-        sleep(WINDOW.mul_f64(rng.random::<f64>() / STRANGERS as f64 * 2.0)).await;
+        sleep(WINDOW.mul_f64(2.0 * rng.random::<f64>() / f64::from(STRANGERS))).await;
         let element = format!("stranger {number} \u{0}{{").into_bytes();
         let push = async {
             let client = redis::Client::open(redis_url.as_str())?;
