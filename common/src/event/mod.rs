@@ -5,9 +5,13 @@
 //! - [`payload`]: the client's JSON text, kept as it came
 //! - [`json`]: JSON text in pieces
 //! - [`parse`]: from a request body to events, or to errors that say what would be right
+//! - [`ndjson`]: the same for a body of lines, while it arrives
+//! - [`cloudevents`]: the same for CloudEvents
 
+pub mod cloudevents;
 pub mod json;
 pub mod name;
+pub mod ndjson;
 pub mod parse;
 pub mod payload;
 pub mod time;

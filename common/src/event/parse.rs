@@ -21,6 +21,9 @@ pub const MAX_ECHO_CHARS: usize = 64;
 /// The whitespace of JSON ([RFC 8259, section 2](https://www.rfc-editor.org/rfc/rfc8259#section-2)).
 const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
+/// What some editors put before a text.
+pub(super) const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// What a body may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -29,6 +32,18 @@ pub struct Limits {
     /// Most bytes of JSON an event may have, also with its numbers written out
     /// ([`Payload::written_out_len`]).
     pub max_event_bytes: usize,
+}
+
+impl Limits {
+    /// Whether so many events are too many.
+    pub(super) fn check_count(&self, count: usize) -> Result<(), BatchError> {
+        let max = self.max_events;
+        if count > max {
+            Err(BatchError::TooMany { count, max })
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// How the client wrote its events; the answer takes the same shape.
@@ -40,13 +55,32 @@ pub enum Shape {
     Many,
 }
 
-/// The events of a body, at least one, in order.
+/// The events of a body, in order: at least one, but in [`cloudevents::batch`](super::cloudevents::batch).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parsed {
     /// How they came.
     pub shape: Shape,
     /// The events, and what is wrong with those that are none.
     pub events: Vec<Result<Event, EventError>>,
+}
+
+impl Parsed {
+    /// One event, alone.
+    pub(super) fn one(event: Result<Event, EventError>) -> Self {
+        Self {
+            shape: Shape::One,
+            events: vec![event],
+        }
+    }
+
+    /// The same, if there is an event.
+    pub(super) fn not_empty(self) -> Result<Self, BatchError> {
+        if self.events.is_empty() {
+            Err(BatchError::NoEvents)
+        } else {
+            Ok(self)
+        }
+    }
 }
 
 /// Why a body as a whole is no batch of events.
@@ -72,6 +106,9 @@ pub enum BatchError {
         /// What is wrong there.
         detail: String,
     },
+    /// It is JSON, but no array of CloudEvents.
+    #[error("the body must be an array of CloudEvents, got {0}")]
+    NotAnArray(JsonType),
     /// It is JSON, but neither an object nor an array.
     #[error("the body must be an event, an array of events, or {{\"events\": […]}}, got {0}")]
     WrongShape(JsonType),
@@ -99,15 +136,19 @@ pub enum BatchError {
 
 impl From<serde_json::Error> for BatchError {
     fn from(error: serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        let detail = error.to_string();
-        let place = format!(" at line {line} column {column}");
         Self::Malformed {
-            line,
-            column,
-            detail: detail.strip_suffix(&place).unwrap_or(&detail).to_owned(),
+            line: error.line(),
+            column: error.column(),
+            detail: without_place(&error),
         }
     }
+}
+
+/// What is wrong with a JSON text, but not where.
+pub(super) fn without_place(error: &serde_json::Error) -> String {
+    let detail = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    detail.strip_suffix(&place).unwrap_or(&detail).to_owned()
 }
 
 /// What is wrong with one event.
@@ -134,7 +175,7 @@ pub enum EventErrorKind {
 }
 
 impl EventError {
-    fn invalid(pointer: String, detail: String) -> Self {
+    pub(super) fn invalid(pointer: String, detail: String) -> Self {
         Self {
             pointer,
             detail,
@@ -142,7 +183,7 @@ impl EventError {
         }
     }
 
-    fn too_large(pointer: &str, detail: String) -> Self {
+    pub(super) fn too_large(pointer: &str, detail: String) -> Self {
         Self {
             pointer: pointer.to_owned(),
             detail,
@@ -150,9 +191,36 @@ impl EventError {
         }
     }
 
+    /// Its text has `len` bytes, and `max` are allowed.
+    pub(super) fn too_long(len: usize, max: usize) -> Self {
+        let detail = format!("the event has {len} bytes; at most {max} are allowed");
+        Self::too_large("", detail)
+    }
+
     /// Something is wrong with this member of an event.
-    fn member(name: &str, what: impl Display) -> Self {
+    pub(super) fn member(name: &str, what: impl Display) -> Self {
         Self::invalid(format!("/{name}"), format!("{name} {what}"))
+    }
+
+    /// This is no member of an event; `what` says what would be one.
+    pub(super) fn unknown_member(name: &str, what: &str) -> Self {
+        let escaped = shortened(name).replace('~', "~0").replace('/', "~1");
+        let detail = format!("unknown member {}; {what}", quoted(name));
+        Self::invalid(format!("/{escaped}"), detail)
+    }
+
+    /// What this JSON value is, where an event should be.
+    pub(super) fn not_an_object(found: JsonType) -> Self {
+        let detail = format!("an event must be a JSON object, got {found}");
+        Self::invalid(String::new(), detail)
+    }
+
+    /// The same error, of an event that is at `place` in the body.
+    pub(super) fn within(self, place: impl Display) -> Self {
+        Self {
+            pointer: format!("{place}{}", self.pointer),
+            ..self
+        }
     }
 }
 
@@ -177,7 +245,7 @@ impl<'a> Receipts<'a> {
         self.now.into()
     }
 
-    fn next(&self) -> ReceiptId {
+    pub(super) fn next(&self) -> ReceiptId {
         ReceiptId(self.ids.next(self.now))
     }
 }
@@ -187,25 +255,28 @@ impl<'a> Receipts<'a> {
 /// A byte order mark at its start is ignored, as
 /// [RFC 8259, section 8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1) allows.
 pub fn parse(body: &[u8], limits: &Limits, receipts: &Receipts<'_>) -> Result<Parsed, BatchError> {
-    let text = std::str::from_utf8(body).map_err(|error| BatchError::NotUtf8 {
-        at: error.valid_up_to(),
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text(body)?;
+    let one = |raw: &RawValue| parse_event(raw, limits, receipts);
     match text.trim_start_matches(WHITESPACE).bytes().next() {
         None => Err(BatchError::Empty),
-        Some(b'[') => parse_array(text, "", limits, receipts),
+        Some(b'[') => array(text, "", limits, one)?.not_empty(),
         Some(b'{') => match events_member(text)? {
-            Some(events) => parse_array(events.get(), "/events", limits, receipts),
-            None => Ok(Parsed {
-                shape: Shape::One,
-                events: vec![parse_event(serde_json::from_str(text)?, limits, receipts)],
-            }),
+            Some(events) => array(events.get(), "/events", limits, one)?.not_empty(),
+            None => Ok(Parsed::one(one(serde_json::from_str(text)?))),
         },
         Some(_) => {
             let value: &RawValue = serde_json::from_str(text)?;
             Err(BatchError::WrongShape(JsonType::of(value)))
         }
     }
+}
+
+/// A body as text, without its byte order mark.
+pub(super) fn text(body: &[u8]) -> Result<&str, BatchError> {
+    let text = std::str::from_utf8(body).map_err(|error| BatchError::NotUtf8 {
+        at: error.valid_up_to(),
+    })?;
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
 }
 
 /// The member `events` of the object in `text`, which is then its only one; `None` if it has none.
@@ -229,26 +300,17 @@ fn events_member(text: &str) -> Result<Option<&RawValue>, BatchError> {
     }
 }
 
-fn parse_array(
+/// Reads the array in `text`, each of its elements with `one`. May be empty.
+pub(super) fn array(
     text: &str,
     pointer: &str,
     limits: &Limits,
-    receipts: &Receipts<'_>,
+    one: impl Fn(&RawValue) -> Result<Event, EventError>,
 ) -> Result<Parsed, BatchError> {
     let elements = json::elements(text, limits.max_events)?;
-    match elements.count {
-        0 => return Err(BatchError::NoEvents),
-        count if count > limits.max_events => {
-            let max = limits.max_events;
-            return Err(BatchError::TooMany { count, max });
-        }
-        _ => {}
-    }
+    limits.check_count(elements.count)?;
     let events = elements.first.into_iter().enumerate().map(|(index, raw)| {
-        parse_event(raw, limits, receipts).map_err(|error| EventError {
-            pointer: format!("{pointer}/{index}{}", error.pointer),
-            ..error
-        })
+        one(raw).map_err(|error| error.within(format_args!("{pointer}/{index}")))
     });
     Ok(Parsed {
         shape: Shape::Many,
@@ -264,8 +326,7 @@ pub fn parse_event(
 ) -> Result<Event, EventError> {
     let (len, max) = (raw.get().len(), limits.max_event_bytes);
     if len > max {
-        let detail = format!("the event has {len} bytes; at most {max} are allowed");
-        return Err(EventError::too_large("", detail));
+        return Err(EventError::too_long(len, max));
     }
     let members = Members::read(raw)?;
     let (topic, event_id) = members.identity()?;
@@ -312,12 +373,9 @@ struct Members<'a> {
 
 impl<'a> Members<'a> {
     fn read(raw: &'a RawValue) -> Result<Self, EventError> {
-        let invalid = |detail| EventError::invalid(String::new(), detail);
         let found = JsonType::of(raw);
         if found != JsonType::Object {
-            return Err(invalid(format!(
-                "an event must be a JSON object, got {found}"
-            )));
+            return Err(EventError::not_an_object(found));
         }
         let mut members = Self::default();
         let mut problem = None;
@@ -326,7 +384,7 @@ impl<'a> Members<'a> {
                 problem.get_or_insert(error);
             }
         })
-        .map_err(|error| invalid(error.to_string()))?;
+        .map_err(|error| EventError::invalid(String::new(), error.to_string()))?;
         problem.map_or(Ok(members), Err)
     }
 
@@ -338,7 +396,10 @@ impl<'a> Members<'a> {
             "timestamp" => &mut self.timestamp,
             "source" => &mut self.source,
             "payload" => &mut self.payload,
-            _ => return Err(unknown_member(name)),
+            _ => {
+                let what = "an event has topic, event_id (or id), timestamp, source and payload";
+                return Err(EventError::unknown_member(name, what));
+            }
         };
         match member.replace(value) {
             None => Ok(()),
@@ -370,15 +431,6 @@ fn missing(member: &str) -> EventError {
     EventError::member(member, what)
 }
 
-fn unknown_member(name: &str) -> EventError {
-    let escaped = shortened(name).replace('~', "~0").replace('/', "~1");
-    let detail = format!(
-        "unknown member {}; an event has topic, event_id (or id), timestamp, source and payload",
-        quoted(name)
-    );
-    EventError::invalid(format!("/{escaped}"), detail)
-}
-
 fn name<T>(member: &str, raw: &RawValue) -> Result<T, EventError>
 where
     T: for<'t> TryFrom<&'t str, Error = NameError>,
@@ -393,7 +445,8 @@ fn timestamp(raw: &RawValue) -> Result<EventTime, EventError> {
         .map_err(|error| EventError::member(member, error))
 }
 
-fn string<'a>(member: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, EventError> {
+/// What the string in this member says.
+pub(super) fn string<'a>(member: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, EventError> {
     match JsonType::of(raw) {
         JsonType::String => json::unquote(raw.get()).ok_or_else(|| {
             let what = "has half a surrogate pair; write the character itself";
@@ -415,7 +468,7 @@ fn shortened(text: &str) -> Cow<'_, str> {
 }
 
 /// A client's text in quotes, shortened and with control characters escaped.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("{:?}", shortened(text))
 }
 

@@ -101,13 +101,21 @@ impl TryFrom<&RawValue> for Payload {
     type Error = PayloadError;
 
     fn try_from(value: &RawValue) -> Result<Self, PayloadError> {
-        match JsonType::of(value) {
-            JsonType::Object => Ok(Self {
-                written_out_len: check(value.get())?,
-                text: value.to_owned(),
-            }),
-            other => Err(PayloadError::NotAnObject(other)),
-        }
+        Ok(Self {
+            written_out_len: check_object(value)?,
+            text: value.to_owned(),
+        })
+    }
+}
+
+impl TryFrom<Box<RawValue>> for Payload {
+    type Error = PayloadError;
+
+    fn try_from(text: Box<RawValue>) -> Result<Self, PayloadError> {
+        Ok(Self {
+            written_out_len: check_object(&text)?,
+            text,
+        })
     }
 }
 
@@ -133,6 +141,14 @@ impl Serialize for Payload {
 
 /// A member's name and where it is.
 type Name<'a> = (Cow<'a, str>, usize);
+
+/// Checks that a JSON value can be a payload and gives its length with the numbers written out.
+fn check_object(value: &RawValue) -> Result<usize, PayloadError> {
+    match JsonType::of(value) {
+        JsonType::Object => check(value.get()),
+        other => Err(PayloadError::NotAnObject(other)),
+    }
+}
 
 /// Checks a JSON text in one pass and gives its length with the numbers written out.
 ///
