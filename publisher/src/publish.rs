@@ -9,7 +9,11 @@ use actix_web::{
 use common::{
     clock::{Clock, Ids, SystemClock},
     config::LimitArgs,
-    http::{batch, problem::Problem, server::post},
+    http::{
+        batch::{self, Rejected},
+        problem::Problem,
+        server::post,
+    },
     queue::Producer,
 };
 use serde::Serialize;
@@ -30,7 +34,8 @@ struct Answer {
     status: &'static str,
     count: usize,
     accepted: usize,
-    rejected: usize,
+    #[serde(flatten)]
+    rejected: Rejected,
 }
 
 impl Publish {
@@ -75,12 +80,12 @@ async fn publish(
         ids,
     } = &*state.0;
     let batch = batch::read(&request, payload, limits, &**clock, ids).await?;
-    let count = batch.events.len();
+    let accepted = batch.events.len();
     producer.push(batch.events).await?;
     Ok(HttpResponse::Accepted().json(Answer {
         status: "accepted",
-        count,
-        accepted: count,
-        rejected: 0,
+        count: accepted + batch.rejected.count,
+        accepted,
+        rejected: batch.rejected,
     }))
 }

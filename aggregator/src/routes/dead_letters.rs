@@ -10,6 +10,7 @@ use common::{
     event::EventTime,
     http::{
         batch,
+        parameters::{flag, optional, query},
         problem::{Kind, Problem},
     },
     store::{Cursor, DeadLetter, Limit, Selection},
@@ -17,10 +18,7 @@ use common::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    Api,
-    parameters::{limit, optional, query},
-};
+use super::{Api, parameters::limit};
 
 /// A list of ids is no longer than this.
 const MAX_REPLAY_BODY_BYTES: usize = 64 * 1024;
@@ -116,10 +114,7 @@ pub(super) async fn replay(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let parameters: ReplayParameters = query(&request)?;
-    let dry_run = optional("dry_run", parameters.dry_run, |text| {
-        text.parse::<bool>().map_err(|_| "must be true or false")
-    })?;
-    let dry_run = dry_run.unwrap_or(false);
+    let dry_run = flag("dry_run", parameters.dry_run)?;
     let body = batch::read_json(&request, payload, MAX_REPLAY_BODY_BYTES).await?;
     let body: ReplayBody = serde_json::from_slice(&body)
         .map_err(|error| Problem::new(Kind::InvalidParameter, selection_detail(&error)))?;

@@ -6,15 +6,15 @@ use actix_web::{
 };
 use common::{
     event::{EventId, EventTime, Source, Topic},
-    http::problem::{Kind, Problem},
+    http::{
+        parameters::{named, optional, query},
+        problem::{Kind, Problem},
+    },
     store::{Cursor, EventQuery, StoredEvent},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Api,
-    parameters::{limit, named, optional, query},
-};
+use super::{Api, parameters::limit};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

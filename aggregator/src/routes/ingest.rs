@@ -7,7 +7,7 @@ use actix_web::{
 use common::{
     event::{EventId, Topic, parse::Shape},
     http::{
-        batch,
+        batch::{self, Rejected},
         problem::{Kind, Problem},
     },
     queue::Verdict,
@@ -29,6 +29,8 @@ struct Several {
     duplicates: usize,
     dead_lettered: usize,
     results: Vec<Single>,
+    #[serde(flatten)]
+    rejected: Option<Rejected>,
 }
 
 pub(super) async fn ingest(
@@ -75,6 +77,7 @@ pub(super) async fn ingest(
         duplicates: count(Verdict::Duplicate),
         dead_lettered: count(Verdict::DeadLettered),
         results,
+        rejected: (batch.rejected.count > 0).then_some(batch.rejected),
     }))
 }
 

@@ -1,11 +1,13 @@
 //! The ways of an HTTP server that both services share.
 //!
 //! - [`problem`]: every error answer
+//! - [`parameters`]: the query string
 //! - [`batch`]: from a request to the events in it
 //! - [`health`]: `/health` and `/ready`
 //! - [`server`]: listening, unknown paths and methods, stopping
 
 pub mod batch;
 pub mod health;
+pub mod parameters;
 pub mod problem;
 pub mod server;

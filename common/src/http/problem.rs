@@ -156,6 +156,19 @@ impl Problem {
         self
     }
 
+    /// 415: `header` must have a value that is read, all of which `accept` names
+    /// ([RFC 9110, section 15.5.16](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.16)).
+    pub(crate) fn unsupported(
+        header: &str,
+        accept: header::HeaderName,
+        read: &'static str,
+    ) -> Self {
+        let detail = format!("{header} must be one of: {read}");
+        let mut problem = Self::new(Kind::UnsupportedMediaType, detail);
+        problem.0.header = Some((accept, HeaderValue::from_static(read)));
+        problem
+    }
+
     /// 405 with the methods that there are.
     #[must_use]
     pub fn method_not_allowed(method: &Method, allowed: &'static str) -> Self {

@@ -26,9 +26,11 @@ mod attributes;
 mod binary;
 mod data;
 mod structured;
+#[cfg(test)]
+mod tests;
 
 use super::{
-    Event, EventTime, Payload,
+    Event, EventTime,
     parse::{EventError, Limits, Receipts},
 };
 use attributes::{Attributes, Place};

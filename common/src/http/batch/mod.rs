@@ -1,0 +1,178 @@
+//! From a request to the events in it.
+//!
+//! - `media`: what the request says its body is
+//! - `body`, `decode`: its bytes, decompressed, within limits
+//! - [`crate::event`]: the formats
+//!
+//! Memory for one request, with B for `MAX_BODY_BYTES`: up to 3 B for the body, while the buffer that
+//! doubles is moved; up to B for the payloads of its events, and less than 1 KiB for everything else
+//! of an event or for what is wrong with it. NDJSON has one line instead of the body. Decompression
+//! adds less than 9 MiB.
+
+mod body;
+mod decode;
+mod media;
+
+use actix_web::{HttpRequest, http::header, web::Payload};
+use serde::{Deserialize, Serialize};
+
+use self::{body::Body, media::Format};
+use super::{
+    parameters::{flag, query},
+    problem::{BatchItem, Kind, MAX_REPORTED_ERRORS, Problem},
+};
+use crate::{
+    clock::{Clock, Ids},
+    config::LimitArgs,
+    event::{
+        Event, cloudevents,
+        ndjson::Lines,
+        parse::{self, BatchError, EventError, EventErrorKind, Parsed, Receipts, Shape},
+    },
+};
+
+/// What a client sent, each event valid.
+#[derive(Debug)]
+pub struct Batch {
+    /// One event alone, or several.
+    pub shape: Shape,
+    /// In the client's order.
+    pub events: Vec<Event>,
+    /// What was not valid; nothing, unless the client asked for `?partial=true`.
+    pub rejected: Rejected,
+}
+
+/// The events of a batch that are not accepted with the others.
+#[derive(Debug, Default, Serialize)]
+pub struct Rejected {
+    /// How many.
+    #[serde(rename = "rejected")]
+    pub count: usize,
+    /// What is wrong with them, up to [`MAX_REPORTED_ERRORS`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<BatchItem>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    partial: Option<String>,
+}
+
+/// Reads a batch in which every event is valid; with `?partial=true`, in which at least one is.
+///
+/// The events of NDJSON are accepted at the time when the body begins, others when it has ended.
+///
+/// # Errors
+/// The problem to answer: a parameter, the media type, the size, the body, or every event that is
+/// not valid.
+pub async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: &LimitArgs,
+    clock: &dyn Clock,
+    ids: &Ids,
+) -> Result<Batch, Problem> {
+    let parameters: Parameters = query(request)?;
+    let partial = flag("partial", parameters.partial)?;
+    let format = Format::of(request)?;
+    let body = Body::of(request, payload, limits.max_body_bytes as usize)?;
+    let limits = limits.parser_limits();
+    let receipts = || Receipts::new(clock, ids);
+    let parsed = match format {
+        Format::Json => parse::parse(&body.whole().await?, &limits, &receipts()),
+        Format::Ndjson => {
+            let receipts = receipts();
+            let mut lines = Lines::new(limits, &receipts);
+            body.feed(|piece| lines.push(piece)).await?;
+            lines.finish()
+        }
+        Format::CloudEvent => cloudevents::structured(&body.whole().await?, &limits, &receipts()),
+        Format::CloudEvents => cloudevents::batch(&body.whole().await?, &limits, &receipts()),
+        Format::BinaryCloudEvent => {
+            let headers = request.headers().iter();
+            let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+            let media_type = media::text(request, &header::CONTENT_TYPE);
+            let body = body.whole().await?;
+            cloudevents::binary(headers, media_type, &body, &limits, &receipts())
+        }
+    };
+    judge(parsed?, partial)
+}
+
+/// Reads a body that says it is JSON.
+///
+/// # Errors
+/// The problem to answer: the media type, the encoding, or more than `limit` bytes.
+pub async fn read_json(
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> Result<Vec<u8>, Problem> {
+    media::require_json(request)?;
+    Body::of(request, payload, limit)?.whole().await
+}
+
+/// Accepts all events or, if `partial`, those that are valid.
+fn judge(parsed: Parsed, partial: bool) -> Result<Batch, Problem> {
+    let mut events = Vec::with_capacity(parsed.events.len());
+    let mut errors = Vec::new();
+    for (index, result) in parsed.events.into_iter().enumerate() {
+        match result {
+            Ok(event) => events.push(event),
+            Err(error) => errors.push((index, error)),
+        }
+    }
+    if errors.is_empty() || partial && !events.is_empty() {
+        Ok(Batch {
+            shape: parsed.shape,
+            events,
+            rejected: Rejected {
+                count: errors.len(),
+                errors: items(errors),
+            },
+        })
+    } else {
+        Err(refuse(errors))
+    }
+}
+
+/// One problem for all events that are not valid.
+fn refuse(errors: Vec<(usize, EventError)>) -> Problem {
+    let too_large = |(_, error): &(usize, EventError)| error.kind == EventErrorKind::TooLarge;
+    let kind = if errors.iter().all(too_large) {
+        Kind::TooLarge
+    } else {
+        Kind::InvalidEvent
+    };
+    let (index, first) = &errors[0];
+    let first = [&*first.pointer, &*first.detail].join(" ");
+    let first = first.trim_start();
+    let detail = match errors.len() {
+        1 => format!("event {index}: {first}"),
+        count => format!("{count} events are not valid, first event {index}: {first}"),
+    };
+    Problem::new(kind, detail).with_errors(items(errors))
+}
+
+fn items(errors: Vec<(usize, EventError)>) -> Vec<BatchItem> {
+    let items = errors.into_iter().map(|(index, error)| BatchItem {
+        index,
+        pointer: error.pointer,
+        detail: error.detail,
+    });
+    items.take(MAX_REPORTED_ERRORS).collect()
+}
+
+impl From<BatchError> for Problem {
+    fn from(error: BatchError) -> Self {
+        let kind = match &error {
+            BatchError::TooMany { .. } => Kind::TooLarge,
+            BatchError::Empty | BatchError::NotUtf8 { .. } | BatchError::Malformed { .. } => {
+                Kind::MalformedBody
+            }
+            _ => Kind::InvalidBatch,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
