@@ -305,11 +305,25 @@ async fn media_types_and_encodings_that_are_not_read_here() {
                     .body(r#"{"id":"1"}"#),
             )
         };
-        let form = send("content-type", "application/x-www-form-urlencoded").await;
-        assert_problem(&form, unsupported, "application/json", "a form");
-        let gzip = send("content-encoding", "gzip").await;
-        assert_problem(&gzip, unsupported, "Content-Encoding", "gzip");
+        for media_type in [
+            "application/x-www-form-urlencoded",
+            "text/plain",
+            "application/cloudevents+avro",
+        ] {
+            let other = send("content-type", media_type).await;
+            assert_problem(&other, unsupported, "application/json", media_type);
+            assert_problem(&other, unsupported, "application/x-ndjson", media_type);
+        }
+        for encoding in ["br", "deflate", "gzip, gzip", "zstd, gzip"] {
+            let other = send("content-encoding", encoding).await;
+            assert_problem(&other, unsupported, "gzip, zstd", encoding);
+        }
     }
+    let replay = app
+        .request(Method::POST, "/dead-letters/replay")
+        .header("content-type", "application/x-ndjson");
+    let lines = answer(replay.body(r#"{"all":true}"#)).await;
+    assert_problem(&lines, unsupported, "application/json", "lines");
     assert_nothing_stored(&app).await;
     for media_type in ["application/json", "Application/JSON; charset=utf-8"] {
         let request = app

@@ -204,7 +204,10 @@ mod tests {
         ] {
             let response = encoding(values).unwrap_err().error_response();
             assert_eq!(response.status(), 415, "{values:?}");
-            assert_eq!(response.headers().get("accept-encoding").unwrap(), ENCODINGS);
+            assert_eq!(
+                response.headers().get("accept-encoding").unwrap(),
+                ENCODINGS
+            );
         }
     }
 }
