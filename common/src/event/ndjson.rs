@@ -31,7 +31,7 @@ pub struct Lines<'a> {
     /// Bytes of that line so far.
     open_len: usize,
     /// Lines that are over.
-    lines: usize,
+    closed: usize,
     /// Lines that are not blank: also those beyond [`Limits::max_events`].
     count: usize,
     events: Vec<Result<Event, EventError>>,
@@ -46,7 +46,7 @@ impl<'a> Lines<'a> {
             receipts,
             open: Vec::new(),
             open_len: 0,
-            lines: 0,
+            closed: 0,
             count: 0,
             events: Vec::new(),
         }
@@ -99,9 +99,9 @@ impl<'a> Lines<'a> {
 
     /// Reads a line of `len` bytes, of which `line` may be only the start if it is too long.
     fn read(&mut self, line: &[u8], len: usize) {
-        self.lines += 1;
+        self.closed += 1;
         let line = match line.strip_prefix(BYTE_ORDER_MARK.as_bytes()) {
-            Some(rest) if self.lines == 1 => rest,
+            Some(rest) if self.closed == 1 => rest,
             _ => line,
         };
         let too_long = len > self.longest();
@@ -117,7 +117,7 @@ impl<'a> Lines<'a> {
         } else {
             json(line).and_then(|raw| parse_event(raw, &self.limits, self.receipts))
         };
-        let number = self.lines;
+        let number = self.closed;
         self.events.push(event.map_err(|error| EventError {
             detail: format!("{} (line {number})", error.detail),
             ..error

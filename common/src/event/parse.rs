@@ -55,7 +55,7 @@ pub enum Shape {
     Many,
 }
 
-/// The events of a body, in order: at least one, but in [`cloudevents::batch`](super::cloudevents::batch).
+/// The events of a body, in order: at least one, but in [`cloudevents::batch`](super::cloudevents::batch()).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parsed {
     /// How they came.

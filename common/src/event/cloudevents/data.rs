@@ -89,7 +89,6 @@ pub(crate) fn essence(media_type: &str) -> &str {
 }
 
 /// Puts data and attributes into a payload.
-#[expect(clippy::missing_panics_doc, reason = "it is put together from JSON")]
 pub(super) fn payload(
     data: Option<&Data<'_>>,
     attributes: &Attributes<'_>,

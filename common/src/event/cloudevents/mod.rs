@@ -17,9 +17,9 @@
 //! Stricter than the specification: `type`, `id` and `source` have at most
 //! [`MAX_NAME_BYTES`](super::name::MAX_NAME_BYTES).
 //!
-//! - [`structured`], [`batch`]: the
+//! - [`structured()`], [`batch()`]: the
 //!   [JSON format](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md)
-//! - [`binary`]: attributes in headers, as in the
+//! - [`binary()`]: attributes in headers, as in the
 //!   [HTTP binding](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md)
 
 mod attributes;

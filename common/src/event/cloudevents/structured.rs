@@ -63,11 +63,10 @@ fn set<'a>(
     name: &str,
     value: Result<Data<'a>, EventError>,
 ) -> Result<(), EventError> {
-    match data.replace(value?) {
-        None => Ok(()),
-        Some(_) => {
-            let what = "is there beside other data; give one of data and data_base64, once";
-            Err(EventError::member(name, what))
-        }
+    if data.replace(value?).is_none() {
+        Ok(())
+    } else {
+        let what = "is there beside other data; give one of data and data_base64, once";
+        Err(EventError::member(name, what))
     }
 }

@@ -235,7 +235,7 @@ fn what_data_and_attributes_become() {
             json!({"data": "\"\u{1}\\", "cloudevents": {"ext": "\"\\"}}),
         ),
     ] {
-        let event = from_json(with(&others)).expect(&others.to_string());
+        let event = from_json(with(&others)).unwrap();
         assert_eq!(payload(&event), expected, "{others}");
         assert_eq!(event.timestamp.to_string(), NOW);
     }
