@@ -22,6 +22,9 @@ async fn main() -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Some(Command::Healthcheck(healthcheck)) => {
+            println!("{}", healthcheck.ask(settings.bind_addr)?);
+        }
         None => {
             let stop = lifecycle::stop_on_signal()?;
             Application::build(&settings)?

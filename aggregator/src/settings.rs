@@ -1,7 +1,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use common::config::{LimitArgs, LogArgs, QueueArgs, Secret, ServerArgs};
+use common::{
+    config::{LimitArgs, LogArgs, QueueArgs, Secret, ServerArgs},
+    http::healthcheck::Healthcheck,
+};
 
 /// Takes events off Redis and stores each exactly once in PostgreSQL.
 #[derive(Debug, Clone, Parser)]
@@ -65,6 +68,8 @@ pub enum Command {
     Migrate,
     /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
     Verify,
+    /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not
+    Healthcheck(Healthcheck),
 }
 
 /// How claims are made.

@@ -17,7 +17,7 @@ use common::{
 use tokio_util::sync::CancellationToken;
 
 pub use publish::Publish;
-pub use settings::Settings;
+pub use settings::{Command, Settings};
 
 /// The publisher as a process of its own, over Redis.
 pub struct Application {

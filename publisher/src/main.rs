@@ -2,12 +2,16 @@
 
 use clap::Parser;
 use common::{lifecycle, telemetry};
-use publisher::{Application, Settings};
+use publisher::{Application, Command, Settings};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::parse();
     telemetry::init(&settings.log)?;
+    if let Some(Command::Healthcheck(healthcheck)) = settings.command {
+        println!("{}", healthcheck.ask(settings.bind_addr)?);
+        return Ok(());
+    }
     let stop = lifecycle::stop_on_signal()?;
     Application::build(&settings)?
         .run_until_stopped(stop)

@@ -1,7 +1,10 @@
 use std::net::SocketAddr;
 
-use clap::Parser;
-use common::config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs};
+use clap::{Parser, Subcommand};
+use common::{
+    config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
+    http::healthcheck::Healthcheck,
+};
 
 /// Accepts events over HTTP and queues them in Redis.
 #[derive(Debug, Clone, Parser)]
@@ -41,4 +44,15 @@ pub struct Settings {
     /// What it logs.
     #[command(flatten)]
     pub log: LogArgs,
+
+    /// Instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not
+    Healthcheck(Healthcheck),
 }

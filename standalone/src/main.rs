@@ -10,15 +10,23 @@ use standalone::{Application, Command, Settings};
 async fn main() -> anyhow::Result<ExitCode> {
     let settings = Settings::parse();
     telemetry::init(&settings.log)?;
-    if let Some(Command::Verify) = settings.command {
-        let audit = standalone::verify(&settings).await?;
-        println!("{audit}");
-        let code = u8::from(!audit.is_exact());
-        return Ok(ExitCode::from(code));
+    match settings.command {
+        Some(Command::Verify) => {
+            let audit = standalone::verify(&settings).await?;
+            println!("{audit}");
+            if !audit.is_exact() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Some(Command::Healthcheck(healthcheck)) => {
+            println!("{}", healthcheck.ask(settings.bind_addr)?);
+        }
+        None => {
+            let stop = lifecycle::stop_on_signal()?;
+            let application = Application::build(&settings)?;
+            println!("{}", settings.welcome(application.port()));
+            application.run_until_stopped(stop).await?;
+        }
     }
-    let stop = lifecycle::stop_on_signal()?;
-    let application = Application::build(&settings)?;
-    println!("{}", settings.welcome(application.port()));
-    application.run_until_stopped(stop).await?;
     Ok(ExitCode::SUCCESS)
 }

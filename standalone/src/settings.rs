@@ -2,7 +2,10 @@ use std::net::SocketAddr;
 
 use aggregator::WorkerArgs;
 use clap::{Parser, Subcommand};
-use common::config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs};
+use common::{
+    config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
+    http::healthcheck::Healthcheck,
+};
 
 /// Accepts events over HTTP and stores each exactly once: all in one process.
 #[derive(Debug, Clone, Parser)]
@@ -67,6 +70,8 @@ pub struct Settings {
 pub enum Command {
     /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
     Verify,
+    /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not
+    Healthcheck(Healthcheck),
 }
 
 impl Settings {

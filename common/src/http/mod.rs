@@ -4,10 +4,12 @@
 //! - [`parameters`]: the query string
 //! - [`batch`]: from a request to the events in it
 //! - [`health`]: `/health` and `/ready`
+//! - [`healthcheck`]: asking for them
 //! - [`server`]: listening, unknown paths and methods, stopping
 
 pub mod batch;
 pub mod health;
 pub mod parameters;
+pub mod healthcheck;
 pub mod problem;
 pub mod server;

@@ -1,0 +1,74 @@
+# One image a program: docker build --target publisher .   (or aggregator, standalone)
+# An engine older than 23 wants DOCKER_BUILDKIT=1.
+ARG RUST_IMAGE=rust:1.95-slim-trixie
+# The same release as above: the programs are linked with its C library.
+ARG DEBIAN_IMAGE=debian:trixie-slim
+
+# The manifests, and a stand-in for each crate's sources. This stage runs at every change, but as long as no
+# manifest changes it leaves the same files, and the next stage takes its dependencies from the cache.
+FROM ${DEBIAN_IMAGE} AS skeleton
+WORKDIR /skeleton
+COPY . .
+RUN find . -type f ! -name 'Cargo.*' -delete \
+ && find . -type d -empty -delete \
+ && for manifest in */Cargo.toml; do \
+        sources="${manifest%/*}/src" && mkdir "$sources" \
+     && touch "$sources/lib.rs" && echo 'fn main() {}' >"$sources/main.rs" || exit; \
+    done
+
+FROM ${RUST_IMAGE} AS build
+WORKDIR /src
+ENV CARGO_PROFILE_RELEASE_STRIP=symbols
+# Not the whole workspace: the tests turn on faults in what they share with the programs.
+ENV PROGRAMS="-p publisher -p aggregator -p standalone"
+COPY --from=skeleton /skeleton .
+RUN cargo build --release --locked $PROGRAMS
+COPY . .
+# The stand-ins were built later than the sources were written, so cargo would take them for the newer.
+RUN find . -name '*.rs' -exec touch {} + \
+ && cargo build --release --locked $PROGRAMS
+
+FROM ${DEBIAN_IMAGE} AS base
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# A number, so that Kubernetes sees that it is not root.
+USER 65532:65532
+# SIGTERM: no new work, what runs is finished.
+STOPSIGNAL SIGTERM
+
+FROM base AS publisher
+LABEL org.opencontainers.image.title="publisher" \
+      org.opencontainers.image.description="Accepts events over HTTP and queues them in Redis"
+COPY --from=build /src/target/release/publisher /usr/local/bin/
+# On every address the program starts only with AUTH_DISABLED=true.
+ENV BIND_ADDR=0.0.0.0:8080
+EXPOSE 8080
+# Alive, not ready: whoever restarts what is unhealthy would not bring a missing Redis back.
+HEALTHCHECK --interval=10s --timeout=10s --start-period=10s CMD ["publisher", "healthcheck"]
+ENTRYPOINT ["publisher"]
+
+FROM base AS aggregator
+LABEL org.opencontainers.image.title="aggregator" \
+      org.opencontainers.image.description="Stores each event exactly once in PostgreSQL, and answers questions about them"
+COPY --from=build /src/target/release/aggregator /usr/local/bin/
+ENV BIND_ADDR=0.0.0.0:8081
+EXPOSE 8081
+HEALTHCHECK --interval=10s --timeout=10s --start-period=10s CMD ["aggregator", "healthcheck"]
+ENTRYPOINT ["aggregator"]
+
+FROM base AS standalone
+LABEL org.opencontainers.image.title="event-aggregator" \
+      org.opencontainers.image.description="Publisher and aggregator in one process, on SQLite"
+COPY --from=build /src/target/release/event-aggregator /usr/local/bin/
+USER root
+# A new volume takes this folder's owner over.
+RUN install -d -o 65532 -g 65532 /data
+USER 65532:65532
+ENV BIND_ADDR=0.0.0.0:8080 DATABASE_URL=sqlite:///data/events.db
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=10s --start-period=10s CMD ["event-aggregator", "healthcheck"]
+ENTRYPOINT ["event-aggregator"]
