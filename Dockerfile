@@ -25,7 +25,7 @@ COPY --from=skeleton /skeleton .
 RUN cargo build --release --locked $PROGRAMS
 COPY . .
 # The stand-ins were built later than the sources were written, so cargo would take them for the newer.
-RUN find . -name '*.rs' -exec touch {} + \
+RUN find . -name '*.rs' ! -path './target/*' -exec touch {} + \
  && cargo build --release --locked $PROGRAMS
 
 FROM ${DEBIAN_IMAGE} AS base

@@ -5,6 +5,7 @@ pub mod chaos;
 pub mod events;
 pub mod programs;
 pub mod servers;
+pub mod stack;
 mod wait;
 
 pub use wait::{Outcome, eventually};

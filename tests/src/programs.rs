@@ -34,10 +34,20 @@ const OUTPUT: &str = "output";
 /// If there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    free_ports(1).start
+}
+
+/// So many ports of 127.0.0.1 in a row that were free a moment ago.
+///
+/// # Panics
+/// If there are none.
+#[must_use]
+pub fn free_ports(count: u16) -> Range<u16> {
+    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     std::iter::repeat_with(|| rand::random_range(PORTS))
+        .map(|first| first..first + count)
         .take(PORT_TRIES)
-        .find(free)
+        .find(|ports| ports.clone().all(free))
         .unwrap_or_else(|| panic!("no free port on 127.0.0.1 in {PORTS:?}: stop what holds them"))
 }
 
