@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod chaos;
+pub mod deployment;
 pub mod events;
 pub mod programs;
 pub mod servers;

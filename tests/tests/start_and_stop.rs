@@ -342,6 +342,33 @@ async fn the_tables_can_be_made_alone() {
 }
 
 #[tokio::test]
+async fn a_program_says_how_its_server_is() {
+    let mut redis = OwnRedis::start().await;
+    let redis_url = redis.url();
+    let server = Server::start("publisher", &[("REDIS_URL", redis_url.as_str())]);
+    let address = server.url.trim_start_matches("http://");
+    let ask = async |arguments: &[&str]| {
+        let mut asking = Running::start("publisher", arguments, &[("BIND_ADDR", address)]);
+        (asking.wait_exit(SOON).await, asking.output())
+    };
+    server.ready().await;
+    assert_eq!(ask(&["healthcheck"]).await.0, Some(0));
+    assert_eq!(ask(&["healthcheck", "--ready"]).await.0, Some(0));
+
+    redis.stop();
+    assert_eq!(ask(&["healthcheck"]).await.0, Some(0));
+    let (code, said) = ask(&["healthcheck", "--ready"]).await;
+    assert!(code == Some(1) && said.contains("redis"), "{code:?} {said}");
+
+    server.process.signal("KILL");
+    let (code, said) = ask(&["healthcheck"]).await;
+    assert!(
+        code == Some(1) && said.contains("does not answer"),
+        "{code:?} {said}"
+    );
+}
+
+#[tokio::test]
 async fn duplicates_and_batches_are_logged() {
     let folder = tempfile::tempdir().unwrap();
     let database_url = format!("sqlite://{}/events.db", folder.path().display());

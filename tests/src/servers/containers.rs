@@ -19,6 +19,11 @@ const READY_WITHIN: Duration = Duration::from_mins(3);
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Runtime::new().expect("a runtime for the Docker client"));
 
+/// The Redis that tests run in a container, unless `TEST_REDIS_IMAGE` names another: that of `docker-compose.yml`.
+pub const REDIS_IMAGE: &str = "redis:8";
+/// The PostgreSQL, unless `TEST_POSTGRES_IMAGE` names another.
+pub const POSTGRES_IMAGE: &str = "postgres:17";
+
 /// An image.
 pub(super) struct Image {
     /// The environment variable that names another image to use.

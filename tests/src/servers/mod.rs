@@ -23,6 +23,7 @@ use anyhow::{Context, Result, anyhow};
 use reqwest::Url;
 use tokio::{sync::OnceCell, time::timeout};
 
+pub use containers::{POSTGRES_IMAGE, REDIS_IMAGE};
 pub use database::Database;
 pub use kind::Kind;
 pub use local::{Own, OwnPostgres, OwnRedis};

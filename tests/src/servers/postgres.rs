@@ -42,7 +42,7 @@ const DEBIANS_FOLDER: &str = "/usr/lib/postgresql";
 
 const IMAGE: Image = Image {
     variable: "TEST_POSTGRES_IMAGE",
-    default: "postgres:17",
+    default: containers::POSTGRES_IMAGE,
     port: 5432,
 };
 

@@ -23,7 +23,7 @@ const SETTINGS: [&str; 6] = [
 
 const IMAGE: Image = Image {
     variable: "TEST_REDIS_IMAGE",
-    default: "redis:8",
+    default: containers::REDIS_IMAGE,
     port: 6379,
 };
 

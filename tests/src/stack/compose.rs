@@ -15,6 +15,8 @@ const COMMAND_WITHIN: Duration = Duration::from_mins(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long draining may take: at most two leases, and the work.
 const DRAINED_WITHIN: Duration = Duration::from_mins(3);
+/// How long a probe may take to come round.
+const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
 /// How many ports each service gets.
 const PORTS: u16 = 4;
 
@@ -73,6 +75,18 @@ impl Compose {
     /// `kill -9` of a service, all of it.
     pub async fn kill(&self, service: &str) -> Result<()> {
         self.run(&["kill", "--signal=SIGKILL", service]).await?;
+        Ok(())
+    }
+
+    /// Lets a paused service go on, and waits until a probe has seen that it does: until then Compose takes it for
+    /// unhealthy.
+    pub async fn unpause(&self, service: &str) -> Result<()> {
+        self.run(&["unpause", service]).await?;
+        eventually("it is healthy again", HEALTHY_WITHIN, async || {
+            let status = self.run(&["ps", "--format={{.Health}}", service]).await;
+            status.is_ok_and(|status| status.trim() == "healthy")
+        })
+        .await;
         Ok(())
     }
 
