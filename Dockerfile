@@ -1,4 +1,4 @@
-# One image a program: docker build --target publisher .   (or aggregator, standalone)
+# One image a program: docker build --target publisher .   (or aggregator, standalone, eventctl)
 # An engine older than 23 wants DOCKER_BUILDKIT=1.
 ARG RUST_IMAGE=rust:1.95-slim-trixie
 # The same release as above: the programs are linked with its C library.
@@ -20,7 +20,7 @@ FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 ENV CARGO_PROFILE_RELEASE_STRIP=symbols
 # Not the whole workspace: the tests turn on faults in what they share with the programs.
-ENV PROGRAMS="-p publisher -p aggregator -p standalone"
+ENV PROGRAMS="-p publisher -p aggregator -p standalone -p eventctl"
 COPY --from=skeleton /skeleton .
 RUN cargo build --release --locked $PROGRAMS
 COPY . .
@@ -72,3 +72,9 @@ VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=10s --start-period=10s CMD ["event-aggregator", "healthcheck"]
 ENTRYPOINT ["event-aggregator"]
+
+FROM base AS eventctl
+LABEL org.opencontainers.image.title="eventctl" \
+      org.opencontainers.image.description="The command line: publish, simulate, look, verify"
+COPY --from=build /src/target/release/eventctl /usr/local/bin/
+ENTRYPOINT ["eventctl"]
