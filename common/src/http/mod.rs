@@ -9,7 +9,7 @@
 
 pub mod batch;
 pub mod health;
-pub mod parameters;
 pub mod healthcheck;
+pub mod parameters;
 pub mod problem;
 pub mod server;
