@@ -1,0 +1,43 @@
+//! The event aggregator's command line, as a library: `main.rs` only wires it.
+
+pub mod cli;
+pub mod client;
+pub mod error;
+pub mod exit;
+pub mod meter;
+pub mod output;
+pub mod retry;
+pub mod screen;
+pub mod signals;
+pub mod simulate;
+
+use std::io;
+
+use clap::CommandFactory;
+
+use crate::{
+    cli::{Cli, Command},
+    client::Client,
+    error::Error,
+    exit::Outcome,
+    simulate::Chance,
+};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// If it cannot be done to the end.
+pub async fn run(cli: Cli) -> Result<Outcome, Error> {
+    let client = Client::new(cli.server.target(), signals::stop_on_signal()?)?;
+    match cli.command {
+        Command::Simulate(args) => {
+            let chance = Chance::new(args.seed);
+            simulate::run(&client, &args, chance, cli.json).await
+        }
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "eventctl", &mut io::stdout());
+            Ok(Outcome::Well)
+        }
+    }
+}

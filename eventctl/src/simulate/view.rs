@@ -1,0 +1,206 @@
+//! The live view: a block that is redrawn on a terminal, a line now and then elsewhere.
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use console::{Term, style};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::load::Progress;
+use crate::{
+    client::{Client, Stats},
+    error::Error,
+    meter::Meter,
+    output::{clock, count, number, rate, table},
+    screen::Screen,
+};
+
+/// How often a terminal is redrawn.
+const REDRAWN_EVERY: Duration = Duration::from_millis(500);
+/// How often a line is written where no terminal is.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+/// How long a look at the counters may hold up the view.
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
+
+/// What is known before the first event is sent.
+#[derive(Debug)]
+pub struct Heading {
+    /// What this run is: its id, its seed, and so on.
+    pub title: String,
+    /// How many deliveries there will be, if that is known.
+    pub deliveries: Option<u64>,
+}
+
+/// Shows how it goes on standard error until `done`.
+pub async fn show(
+    client: &Client,
+    heading: &Heading,
+    progress: &Progress,
+    done: &CancellationToken,
+) -> Result<(), Error> {
+    let term = Term::buffered_stderr();
+    let mut view = View::new(heading);
+    let every = if term.is_term() {
+        REDRAWN_EVERY
+    } else {
+        LINE_EVERY
+    };
+    let mut screen = term.is_term().then(|| Screen::on(term));
+    if screen.is_none() {
+        eprintln!("{}", heading.title);
+    }
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        let last = tokio::select! {
+            _ = ticks.tick() => false,
+            () = done.cancelled() => true,
+        };
+        view.look(client, progress).await;
+        match &mut screen {
+            Some(screen) => screen.draw(&view.block(progress))?,
+            None => eprintln!("{}", view.line(progress)),
+        }
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+struct View<'a> {
+    heading: &'a Heading,
+    start: Instant,
+    sent: Meter,
+    acknowledged: Meter,
+    stats: Option<Stats>,
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl<'a> View<'a> {
+    fn new(heading: &'a Heading) -> Self {
+        let mut view = Self {
+            heading,
+            start: Instant::now(),
+            sent: Meter::default(),
+            acknowledged: Meter::default(),
+            stats: None,
+        };
+        view.sent.enter(Duration::ZERO, 0);
+        view.acknowledged.enter(Duration::ZERO, 0);
+        view
+    }
+
+    async fn look(&mut self, client: &Client, progress: &Progress) {
+        let stats = tokio::time::timeout(LOOK_WITHIN, client.stats_once()).await;
+        self.stats = stats.ok().and_then(Result::ok);
+        let now = self.start.elapsed();
+        self.sent.enter(now, signed(progress.sent.load(Relaxed)));
+        self.acknowledged
+            .enter(now, signed(progress.acknowledged.load(Relaxed)));
+    }
+
+    fn block(&self, progress: &Progress) -> Vec<String> {
+        let elapsed = self.start.elapsed();
+        let (sent, acknowledged) = (
+            progress.sent.load(Relaxed),
+            progress.acknowledged.load(Relaxed),
+        );
+        let row = |name: &str, cells: [String; 2]| {
+            let [value, rate] = cells;
+            vec![name.to_owned(), value, rate]
+        };
+        let mut rows = vec![
+            row("sent", [count(sent), rate(self.sent.rate())]),
+            row(
+                "acknowledged",
+                [count(acknowledged), rate(self.acknowledged.rate())],
+            ),
+            row(
+                "retried",
+                [count(progress.retried.load(Relaxed)), String::new()],
+            ),
+        ];
+        if let Some(stats) = &self.stats {
+            rows.push(row(
+                "server received",
+                [number(stats.received), String::new()],
+            ));
+            rows.push(row(
+                "server unique",
+                [number(stats.unique_processed), String::new()],
+            ));
+            rows.push(row(
+                "server duplicates",
+                [number(stats.duplicate_dropped), String::new()],
+            ));
+            rows.push(row(
+                "server queue",
+                [
+                    count(stats.queue.pending + stats.queue.processing),
+                    String::new(),
+                ],
+            ));
+        }
+        let mut lines = vec![style(&self.heading.title).for_stderr().bold().to_string()];
+        lines.extend(table(&rows));
+        let sparkline = style(self.acknowledged.sparkline()).for_stderr().green();
+        lines[2] = format!("{}  {sparkline}", lines[2]);
+        if self.stats.is_none() {
+            lines.push(
+                style("server does not answer")
+                    .for_stderr()
+                    .red()
+                    .to_string(),
+            );
+        }
+        let state = if progress.draining.load(Relaxed) {
+            "waiting until the server is done".to_owned()
+        } else {
+            self.state(acknowledged, elapsed)
+        };
+        lines.push(format!("{}  {state}", clock(elapsed)));
+        lines
+    }
+
+    fn state(&self, acknowledged: u64, elapsed: Duration) -> String {
+        let Some(all) = self.heading.deliveries else {
+            return "until Ctrl-C".to_owned();
+        };
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let (done, left) = (acknowledged as f64, all.saturating_sub(acknowledged) as f64);
+        if acknowledged == 0 || left == 0.0 {
+            return format!("of {}", count(all));
+        }
+        let left = Duration::from_secs_f64(elapsed.as_secs_f64() / done * left);
+        format!("of {}, {} left", count(all), clock(left))
+    }
+
+    fn line(&self, progress: &Progress) -> String {
+        let acknowledged = progress.acknowledged.load(Relaxed);
+        let server = self.stats.as_ref().map_or_else(
+            || "server does not answer".to_owned(),
+            |stats| {
+                format!(
+                    "server: {} received, {} unique, {} duplicates, {} dead, {} queued",
+                    number(stats.received),
+                    number(stats.unique_processed),
+                    number(stats.duplicate_dropped),
+                    number(stats.dead_lettered),
+                    count(stats.queue.pending + stats.queue.processing),
+                )
+            },
+        );
+        format!(
+            "{}  {} sent, {} acknowledged ({}), {} retried | {server}",
+            clock(self.start.elapsed()),
+            count(progress.sent.load(Relaxed)),
+            count(acknowledged),
+            rate(self.acknowledged.rate()),
+            count(progress.retried.load(Relaxed)),
+        )
+    }
+}
