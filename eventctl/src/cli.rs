@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
 use clap_complete::Shell;
@@ -80,6 +80,8 @@ impl ServerArgs {
 /// What there is to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Publish events from a file or a pipe: NDJSON, or a JSON array
+    Publish(PublishArgs),
     /// Send made-up events as unreliable clients do, then check that the counters are exact
     Simulate(SimulateArgs),
     /// Print a script that completes this command line in a shell
@@ -88,6 +90,46 @@ pub enum Command {
         shell: Shell,
     },
 }
+
+/// How to publish.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = PUBLISH_HELP)]
+pub struct PublishArgs {
+    /// The events; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub input: PathBuf,
+
+    /// Most events in one request
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = within::<u16>(BATCH))]
+    pub batch: u16,
+
+    /// Requests at the same time
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = within::<u16>(CONNECTIONS))]
+    pub connections: u16,
+
+    /// Compress requests; the server must know how to read that
+    #[arg(long)]
+    pub gzip: bool,
+
+    /// Give events without an id the SHA-256 of their topic, timestamp, source and payload
+    #[arg(long)]
+    pub id_from_content: bool,
+
+    /// Keep in this file how far the input is settled, and go on there
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+
+    /// Write what is refused into this file, as NDJSON: line, reason, text
+    #[arg(long, value_name = "FILE")]
+    pub refused: Option<PathBuf>,
+}
+
+const PUBLISH_HELP: &str = "\
+Sending again is safe: an event is stored once for each topic and event_id. So the same file may be published
+twice, and a run that was interrupted may be repeated, with or without --resume.
+
+--id-from-content: the id is the SHA-256, in hexadecimal, of [topic,timestamp,source,payload] as JSON without white
+space, with absent members as null, the members of objects sorted by name, and numbers as they were written.";
 
 /// How to simulate.
 #[derive(Debug, Clone, Args)]

@@ -2,10 +2,12 @@
 
 pub mod cli;
 pub mod client;
+pub mod digest;
 pub mod error;
 pub mod exit;
 pub mod meter;
 pub mod output;
+pub mod publish;
 pub mod retry;
 pub mod screen;
 pub mod signals;
@@ -30,6 +32,7 @@ use crate::{
 pub async fn run(cli: Cli) -> Result<Outcome, Error> {
     let client = Client::new(cli.server.target(), signals::stop_on_signal()?)?;
     match cli.command {
+        Command::Publish(args) => publish::run(&client, &args, cli.json).await,
         Command::Simulate(args) => {
             let chance = Chance::new(args.seed);
             simulate::run(&client, &args, chance, cli.json).await
