@@ -84,6 +84,15 @@ pub enum Command {
     Publish(PublishArgs),
     /// Send made-up events as unreliable clients do, then check that the counters are exact
     Simulate(SimulateArgs),
+    /// Show the counters
+    Stats(StatsArgs),
+    /// List stored events, oldest first
+    Events(EventsArgs),
+    /// What could not be stored, and what to do with it
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Check that what the server says over HTTP agrees with itself
+    Verify(VerifyArgs),
     /// Print a script that completes this command line in a shell
     Completions {
         /// Which shell
@@ -180,6 +189,100 @@ const SIMULATE_HELP: &str = "\
 At the end the counters are compared with what was sent, as the difference since the start: the server need not
 be empty, but nobody else should publish meanwhile. Where an answer was lost nobody can know whether that
 request was counted: then the expected number is a range. A run without --events ends with 0 on a signal.";
+
+/// How to show the counters.
+#[derive(Debug, Clone, Args)]
+pub struct StatsArgs {
+    /// Show them again and again, with rates, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+
+    /// Time between two looks
+    #[arg(long, default_value = "1s", value_name = "TIME")]
+    pub interval: Time,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Args)]
+pub struct EventsArgs {
+    /// Only of this topic
+    #[arg(long)]
+    pub topic: Option<String>,
+
+    /// Only of this source
+    #[arg(long)]
+    pub source: Option<String>,
+
+    /// Only with this timestamp or a later one: 2026-01-01T12:00:00Z
+    #[arg(long, value_name = "TIMESTAMP")]
+    pub since: Option<String>,
+
+    /// Only with an earlier timestamp
+    #[arg(long, value_name = "TIMESTAMP")]
+    pub until: Option<String>,
+
+    /// Most events [default: 100; with --follow: no limit]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+
+    /// Go on with what is stored from now on, until Ctrl-C
+    #[arg(long)]
+    pub follow: bool,
+}
+
+impl EventsArgs {
+    /// Most events, unless it is said otherwise.
+    pub const DEFAULT_LIMIT: u64 = 100;
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DeadLettersCommand {
+    /// List them, oldest first
+    List {
+        /// Most dead letters
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: u64,
+    },
+    /// Show one in full
+    Show {
+        /// Its id
+        id: i64,
+    },
+    /// Try to store them again
+    Replay {
+        /// Their ids
+        #[arg(required_unless_present = "all")]
+        ids: Vec<i64>,
+        /// All there are
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        /// Only tell what would happen
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Throw away what is in them; they stay counted
+    Delete {
+        /// Their ids
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+}
+
+/// What to verify.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = VERIFY_HELP)]
+pub struct VerifyArgs {
+    /// Leave out counting the events one by one, which takes a server that is quiet
+    #[arg(long)]
+    pub counters_only: bool,
+}
+
+const VERIFY_HELP: &str = "\
+Checked are: received = unique + duplicates + dead letters; the sum of the topics = unique; and, while nothing
+arrives, the number of events listed = unique, in all and in each topic. That is what can be seen over HTTP. It proves
+neither that every accepted event is stored nor that the counters agree with the database's rows in one snapshot:
+`aggregator verify` (standalone: `event-aggregator verify`) compares those, where the database is.";
 
 /// A time such as `90s`, `5m`, `2h`, `1d`; without a unit it is seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

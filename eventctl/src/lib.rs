@@ -2,8 +2,10 @@
 
 pub mod cli;
 pub mod client;
+pub mod dead_letters;
 pub mod digest;
 pub mod error;
+pub mod events;
 pub mod exit;
 pub mod meter;
 pub mod output;
@@ -12,6 +14,8 @@ pub mod retry;
 pub mod screen;
 pub mod signals;
 pub mod simulate;
+pub mod stats;
+pub mod verify;
 
 use std::io;
 
@@ -37,6 +41,10 @@ pub async fn run(cli: Cli) -> Result<Outcome, Error> {
             let chance = Chance::new(args.seed);
             simulate::run(&client, &args, chance, cli.json).await
         }
+        Command::Stats(args) => stats::run(&client, &args, cli.json).await,
+        Command::Events(args) => events::run(&client, &args, cli.json).await,
+        Command::DeadLetters(command) => dead_letters::run(&client, &command, cli.json).await,
+        Command::Verify(args) => verify::run(&client, &args, cli.json).await,
         Command::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "eventctl", &mut io::stdout());

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use console::{Alignment, measure_text_width, pad_str};
+use console::{Alignment, Term, measure_text_width, pad_str, truncate_str};
 use serde::Serialize;
 
 /// The steps of a sparkline.
@@ -70,6 +70,30 @@ pub fn clock(time: Duration) -> String {
 pub fn counted(value: u64, noun: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", count(value))
+}
+
+/// Text of others, without what could control a terminal.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let shown = |symbol: char| {
+        if symbol.is_control() {
+            '\u{fffd}'
+        } else {
+            symbol
+        }
+    };
+    text.chars().map(shown).collect()
+}
+
+/// A line no longer than the terminal is wide; elsewhere it is left as it is.
+#[must_use]
+pub fn fit(line: &str, term: &Term) -> String {
+    match term.size_checked() {
+        Some((_, columns)) if term.is_term() => {
+            truncate_str(line, columns.into(), "…").into_owned()
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// The values as bars, the highest of them full.
@@ -138,6 +162,14 @@ mod tests {
     #[test]
     fn a_clock_shows_hours() {
         assert_eq!(clock(Duration::from_secs(3723)), "01:02:03");
+    }
+
+    #[test]
+    fn text_of_others_cannot_control_the_terminal() {
+        assert_eq!(
+            plain("a\u{1b}[2Jb\u{9b}\n"),
+            "a\u{fffd}[2Jb\u{fffd}\u{fffd}"
+        );
     }
 
     #[test]

@@ -28,8 +28,7 @@ pub type Members<'a> = BTreeMap<String, &'a RawValue>;
 /// # Errors
 /// Why it cannot be sent.
 pub fn prepare(text: Vec<u8>, from_content: bool) -> Result<Vec<u8>, String> {
-    let members: Members<'_> =
-        serde_json::from_slice(&text).map_err(|error| format!("is no JSON object: {error}"))?;
+    let members: Members<'_> = serde_json::from_slice(&text).map_err(|error| no_object(&error))?;
     if members.contains_key("event_id") || members.contains_key("id") {
         return Ok(text);
     }
@@ -43,6 +42,15 @@ pub fn prepare(text: Vec<u8>, from_content: bool) -> Result<Vec<u8>, String> {
         .unwrap_or_default();
     let comma = if members.is_empty() { "" } else { "," };
     Ok([format!("{{\"event_id\":\"{id}\"{comma}").as_bytes(), inside].concat())
+}
+
+fn no_object(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // It counts lines within the event, which are not those of the input.
+    let what = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(what, _)| what);
+    format!("is no JSON object: {what}, at column {}", error.column())
 }
 
 /// The id of an event's content.
