@@ -25,13 +25,13 @@ const HIGHEST_RATE: f64 = 1_000_000.0;
 #[derive(Debug, Parser)]
 #[command(name = "eventctl", version, after_help = exit::HELP, arg_required_else_help = true)]
 pub struct Cli {
-    /// Where, and how to speak.
-    #[command(flatten)]
-    pub server: ServerArgs,
-
     /// Print JSON for scripts
     #[arg(long, global = true)]
     pub json: bool,
+
+    /// Where, and how to speak.
+    #[command(flatten)]
+    pub server: ServerArgs,
 
     /// What to do.
     #[command(subcommand)]
@@ -134,11 +134,12 @@ pub struct PublishArgs {
 }
 
 const PUBLISH_HELP: &str = "\
-Sending again is safe: an event is stored once for each topic and event_id. So the same file may be published
-twice, and a run that was interrupted may be repeated, with or without --resume.
-
---id-from-content: the id is the SHA-256, in hexadecimal, of [topic,timestamp,source,payload] as JSON without white
-space, with absent members as null, the members of objects sorted by name, and numbers as they were written.";
+    Sending again is safe: an event is stored once for each topic and event_id. So the same file \
+    may be published twice, and a run that was interrupted may be repeated, with or without \
+    --resume.\n\n\
+    --id-from-content: the id is the SHA-256, in hexadecimal, of \
+    [topic,timestamp,source,payload] as JSON without white space, with absent members as null, \
+    the members of objects sorted by name, and numbers as they were written.";
 
 /// How to simulate.
 #[derive(Debug, Clone, Args)]
@@ -186,9 +187,10 @@ pub struct SimulateArgs {
 }
 
 const SIMULATE_HELP: &str = "\
-At the end the counters are compared with what was sent, as the difference since the start: the server need not
-be empty, but nobody else should publish meanwhile. Where an answer was lost nobody can know whether that
-request was counted: then the expected number is a range. A run without --events ends with 0 on a signal.";
+    At the end the counters are compared with what was sent, as the difference since the start: \
+    the server need not be empty, but nobody else should publish meanwhile. Where an answer was \
+    lost nobody can know whether that request was counted: then the expected number is a range. \
+    A run without --events ends with 0 on a signal.";
 
 /// How to show the counters.
 #[derive(Debug, Clone, Args)]
@@ -279,10 +281,11 @@ pub struct VerifyArgs {
 }
 
 const VERIFY_HELP: &str = "\
-Checked are: received = unique + duplicates + dead letters; the sum of the topics = unique; and, while nothing
-arrives, the number of events listed = unique, in all and in each topic. That is what can be seen over HTTP. It proves
-neither that every accepted event is stored nor that the counters agree with the database's rows in one snapshot:
-`aggregator verify` (standalone: `event-aggregator verify`) compares those, where the database is.";
+    Checked are: received = unique + duplicates + dead letters; the sum of the topics = unique; \
+    and, while nothing arrives, the number of events listed = unique, in all and in each topic. \
+    That is what can be seen over HTTP. It proves neither that every accepted event is stored \
+    nor that the counters agree with the database's rows in one snapshot: `aggregator verify` \
+    (standalone: `event-aggregator verify`) compares those, where the database is.";
 
 /// A time such as `90s`, `5m`, `2h`, `1d`; without a unit it is seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

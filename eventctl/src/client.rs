@@ -375,3 +375,75 @@ fn reason(error: &reqwest::Error) -> String {
         cause.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::testing::{Answer, FakeServer};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn body() -> Body {
+        Body {
+            bytes: Bytes::from_static(b"[{\"id\":\"a\"}]"),
+            gzip: false,
+        }
+    }
+
+    fn problem(status: u16, kind: &str) -> Answer {
+        let body = format!(r#"{{"type":"urn:event-aggregator:problem:{kind}","status":{status}}}"#);
+        Answer::Say(status, "retry-after: 1\r\n", body)
+    }
+
+    #[tokio::test]
+    async fn the_same_events_are_sent_until_they_are_accepted() {
+        let server = FakeServer::start(vec![
+            problem(429, "too-many"),
+            problem(503, "unavailable"),
+            Answer::HangUp,
+        ])
+        .await;
+        let (start, mut unsure) = (Instant::now(), Vec::new());
+        let failed = |failure: &Failure| unsure.push(failure.unsure);
+        let client = server.client(PATIENCE);
+        client.publish(&body(), failed).await.unwrap();
+        assert_eq!(unsure, [false, true, true]);
+        let waited = start.elapsed();
+        assert!(
+            waited >= Duration::from_secs(2),
+            "a second, twice: {waited:?}"
+        );
+        let requests = server.requests();
+        assert_eq!(requests.len(), 4);
+        assert!(requests.iter().all(|request| request.body == *body().bytes));
+        assert!(requests[0].head.contains("authorization: bearer secret"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stays_away_is_given_up() {
+        let server = FakeServer::start(vec![problem(503, "queue-full")]).await;
+        let client = server.client(Duration::from_millis(500));
+        let error = client.publish(&body(), |_| ()).await.unwrap_err();
+        assert!(matches!(error, Error::Away { attempts: 1, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_tried_again() {
+        let server = FakeServer::start(vec![problem(401, "unauthorized")]).await;
+        let client = server.client(PATIENCE);
+        let error = client.publish(&body(), |_| ()).await.unwrap_err();
+        assert!(error.to_string().contains("EVENTCTL_KEY"), "{error}");
+        assert_eq!(server.requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_signal_ends_the_waiting() {
+        let server = FakeServer::start(vec![problem(503, "queue-full")]).await;
+        let client = server.client(PATIENCE);
+        client.stop().cancel();
+        let error = client.publish(&body(), |_| ()).await.unwrap_err();
+        assert!(matches!(error, Error::Interrupted), "{error}");
+    }
+}

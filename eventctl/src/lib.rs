@@ -17,6 +17,9 @@ pub mod simulate;
 pub mod stats;
 pub mod verify;
 
+#[cfg(test)]
+mod testing;
+
 use std::io;
 
 use clap::CommandFactory;

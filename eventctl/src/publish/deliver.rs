@@ -113,3 +113,84 @@ fn body(items: &[Item], gzip: bool) -> io::Result<Body> {
         gzip,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, time::Duration};
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+    use crate::testing::{Answer, FakeServer, Request};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn batch(ids: &[&str]) -> Batch {
+        let item = |(line, id): (u64, &&str)| Item {
+            line,
+            text: format!("{{\"id\":\"{id}\"}}").into_bytes(),
+        };
+        Batch {
+            items: (1..).zip(ids).map(item).collect(),
+            refused: Vec::new(),
+            next: Position::START,
+        }
+    }
+
+    fn ids(body: &[u8]) -> Vec<String> {
+        let events: Vec<serde_json::Value> = serde_json::from_slice(body).unwrap();
+        let id = |event: &serde_json::Value| event["id"].as_str().unwrap().to_owned();
+        events.iter().map(id).collect()
+    }
+
+    async fn delivered(answers: Vec<Answer>, all: &[&str]) -> (Delivered, Vec<Request>) {
+        let server = FakeServer::start(answers).await;
+        let client = server.client(PATIENCE);
+        let delivered = deliver(&client, batch(all), false, |_| ()).await.unwrap();
+        (delivered, server.requests())
+    }
+
+    fn lines(delivered: &Delivered) -> Vec<u64> {
+        let lines = delivered.refused.iter();
+        lines.map(|refused| refused.item.line).collect()
+    }
+
+    #[tokio::test]
+    async fn what_the_server_names_is_taken_out_and_the_rest_sent_again() {
+        let errors = r#"{"status":400,"errors":[{"index":1,"pointer":"/1","detail":"is bad"}]}"#;
+        let answers = vec![Answer::Say(400, "", errors.to_owned())];
+        let (delivered, requests) = delivered(answers, &["a", "b", "c"]).await;
+        assert_eq!((delivered.accepted, lines(&delivered)), (2, vec![2]));
+        assert_eq!(delivered.refused[0].reason, "is bad");
+        assert_eq!(ids(&requests[1].body), ["a", "c"]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_too_large_is_halved_until_it_fits() {
+        let too_large =
+            || Answer::Say(413, "", r#"{"status":413,"detail":"too large"}"#.to_owned());
+        let answers = vec![too_large(), too_large(), too_large()];
+        let (delivered, requests) = delivered(answers, &["a", "b", "c", "d"]).await;
+        // abcd, ab, a: refused alone; then b, and cd.
+        assert_eq!((delivered.accepted, lines(&delivered)), (3, vec![1]));
+        assert_eq!(delivered.refused[0].reason, "too large");
+        assert_eq!(ids(&requests[3].body), ["b"]);
+        assert_eq!(ids(&requests[4].body), ["c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_says_so_and_holds_the_same() {
+        let server = FakeServer::start(Vec::new()).await;
+        let client = server.client(PATIENCE);
+        deliver(&client, batch(&["a", "b"]), true, |_| ())
+            .await
+            .unwrap();
+        let request = server.requests().remove(0);
+        assert!(request.head.contains("content-encoding: gzip"));
+        let mut body = Vec::new();
+        GzDecoder::new(request.body.as_slice())
+            .read_to_end(&mut body)
+            .unwrap();
+        assert_eq!(ids(&body), ["a", "b"]);
+    }
+}
