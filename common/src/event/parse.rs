@@ -460,7 +460,7 @@ pub(super) fn string<'a>(member: &str, raw: &'a RawValue) -> Result<Cow<'a, str>
 }
 
 /// A client's text, cut to what an error may repeat.
-fn shortened(text: &str) -> Cow<'_, str> {
+pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_ECHO_CHARS) {
         Some((cut, _)) => Cow::Owned(format!("{}…", &text[..cut])),
         None => Cow::Borrowed(text),

@@ -13,9 +13,11 @@ use super::SPECVERSION;
 use crate::event::{
     json::JsonType,
     name::NameError,
-    parse::{self, EventError, quoted},
+    parse::{self, EventError, quoted, shortened},
 };
 
+/// Longest name of an attribute; the specification advises 20.
+const MAX_ATTRIBUTE_NAME_BYTES: usize = 64;
 /// Attributes that must be strings, and say something if they are there.
 const NOT_EMPTY: [&str; 3] = ["subject", "dataschema", "datacontenttype"];
 /// What would be a member `data` in JSON can be no attribute.
@@ -71,6 +73,7 @@ impl<'a> Attributes<'a> {
 
     /// Adds an attribute that is text, as headers are.
     pub(super) fn add_text(&mut self, name: &'a str, text: String) -> Result<(), EventError> {
+        self.check_name(name)?;
         self.add(Cow::Borrowed(name), Value::Text(Cow::Owned(text)))
     }
 
@@ -80,6 +83,7 @@ impl<'a> Attributes<'a> {
         name: Cow<'a, str>,
         value: &'a RawValue,
     ) -> Result<(), EventError> {
+        self.check_name(&name)?;
         let value = match JsonType::of(value) {
             JsonType::Null => Value::Unset,
             JsonType::String => Value::Text(parse::string(&name, value)?),
@@ -97,14 +101,21 @@ impl<'a> Attributes<'a> {
         self.add(name, value)
     }
 
-    fn add(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), EventError> {
-        if !is_name(&name) {
-            let what = "an attribute is named with lower-case letters and digits";
-            return Err(match self.place {
-                Place::Members => EventError::unknown_member(&name, what),
-                Place::Headers(_) => self.refuse(&name, format_args!("is unknown; {what}")),
-            });
+    /// Before anything else: what is no name is not repeated as one.
+    fn check_name(&self, name: &str) -> Result<(), EventError> {
+        if is_name(name) {
+            return Ok(());
         }
+        let what = format!(
+            "an attribute is named with up to {MAX_ATTRIBUTE_NAME_BYTES} lower-case letters and digits"
+        );
+        Err(match self.place {
+            Place::Members => EventError::unknown_member(name, &what),
+            Place::Headers(_) => self.refuse(&shortened(name), format_args!("is unknown; {what}")),
+        })
+    }
+
+    fn add(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), EventError> {
         match &value {
             Value::Text(text) if text.is_empty() && NOT_EMPTY.contains(&&*name) => {
                 return Err(self.refuse(&name, "must not be empty; leave it out"));
@@ -189,7 +200,9 @@ impl<'a> Attributes<'a> {
 /// [Naming conventions](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#attribute-naming-convention).
 fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    !name.is_empty() && name != RESERVED && name.bytes().all(allowed)
+    (1..=MAX_ATTRIBUTE_NAME_BYTES).contains(&name.len())
+        && name != RESERVED
+        && name.bytes().all(allowed)
 }
 
 /// An attribute as a member of an object; its name needs no escapes.

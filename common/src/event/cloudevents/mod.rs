@@ -15,7 +15,7 @@
 //! of a payload always is the attributes.
 //!
 //! Stricter than the specification: `type`, `id` and `source` have at most
-//! [`MAX_NAME_BYTES`](super::name::MAX_NAME_BYTES).
+//! [`MAX_NAME_BYTES`](super::name::MAX_NAME_BYTES), names of attributes at most 64 bytes.
 //!
 //! - [`structured()`], [`batch()`]: the
 //!   [JSON format](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md)

@@ -397,7 +397,7 @@ fn what_is_no_attribute_or_no_data_is_told_by_its_member() {
         (
             json!({"Event_Type/": 1}),
             "/Event_Type~1",
-            r#"unknown member "Event_Type/"; an attribute is named with lower-case letters and digits"#,
+            r#"unknown member "Event_Type/"; an attribute is named with up to 64 lower-case letters and digits"#,
         ),
         (
             json!({"data": 1, "data_base64": ""}),
@@ -415,6 +415,13 @@ fn what_is_no_attribute_or_no_data_is_told_by_its_member() {
     }
     for base64 in [json!("%"), json!("AA"), json!(null)] {
         assert_eq!(refused(&json!({ "data_base64": base64 })).0, "/data_base64");
+    }
+    for long in ["x".repeat(65), "X".repeat(500)] {
+        let (pointer, detail) = refused(&json!({ &*long: [] }));
+        assert!(
+            pointer.len() < 70 && detail.len() < 170,
+            "{pointer}: {detail}"
+        );
     }
     let twice = r#"{"specversion":"1.0","type":"t","source":"/s","id":"1","x":null,"x":"y"}"#;
     assert_eq!(
@@ -439,12 +446,12 @@ fn what_is_no_attribute_is_told_by_its_header() {
         (
             "ce-data",
             "x",
-            "ce-data is unknown; an attribute is named with lower-case letters and digits",
+            "ce-data is unknown; an attribute is named with up to 64 lower-case letters and digits",
         ),
         (
             "ce-my_ext",
             "x",
-            "ce-my_ext is unknown; an attribute is named with lower-case letters and digits",
+            "ce-my_ext is unknown; an attribute is named with up to 64 lower-case letters and digits",
         ),
         (
             "ce-ext",
