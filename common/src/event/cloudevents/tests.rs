@@ -413,6 +413,10 @@ fn what_is_no_attribute_or_no_data_is_told_by_its_member() {
         let expected = (pointer.to_owned(), detail.to_owned());
         assert_eq!(refused(&others), expected, "{others}");
     }
+}
+
+#[test]
+fn bad_base64_and_names_that_are_none_or_there_twice_are_refused() {
     for base64 in [json!("%"), json!("AA"), json!(null)] {
         assert_eq!(refused(&json!({ "data_base64": base64 })).0, "/data_base64");
     }
