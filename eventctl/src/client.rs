@@ -143,8 +143,14 @@ impl Client {
     /// A client; once `stop` is cancelled nothing is tried again.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the key cannot be sent in a header.
+    /// [`Error::Usage`] if an address is none of HTTP, or the key cannot be sent in a header.
     pub fn new(target: Target, stop: CancellationToken) -> Result<Self, Error> {
+        for url in [&target.url, &target.read_url] {
+            if url.scheme() != "http" {
+                let reason = format!("{url} is no http:// address, and eventctl speaks no TLS");
+                return Err(Error::Usage(reason));
+            }
+        }
         let mut headers = HeaderMap::new();
         if let Some(key) = &target.key {
             let mut value = HeaderValue::from_str(&format!("Bearer {key}"))

@@ -470,6 +470,7 @@ async fn exit_codes_tell_scripts_what_happened() {
         (&["dead-letters", "show", "7"], 1),
         (&["simulate", "--duplicates=1.5"], 2),
         (&["publish", "no such file"], 2),
+        (&["stats", "--url=https://localhost"], 2),
         (&["stats", &nowhere, "--patience=0s"], 3),
         (&["events", "--since=yesterday"], 4),
     ] {
