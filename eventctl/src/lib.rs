@@ -20,7 +20,7 @@ pub mod verify;
 #[cfg(test)]
 mod testing;
 
-use std::io;
+use std::io::{self, Write};
 
 use clap::CommandFactory;
 
@@ -50,7 +50,9 @@ pub async fn run(cli: Cli) -> Result<Outcome, Error> {
         Command::Verify(args) => verify::run(&client, &args, cli.json).await,
         Command::Completions { shell } => {
             let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "eventctl", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "eventctl", &mut script);
+            io::stdout().lock().write_all(&script)?;
             Ok(Outcome::Well)
         }
     }
