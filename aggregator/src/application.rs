@@ -63,8 +63,9 @@ impl Application {
             settings.workers.lease(),
             settings.workers.workers.into(),
         );
+        // There is at least one worker.
+        let redis = Arc::new(consumers[0].server());
         let aggregator = Aggregator::over(consumers, store, settings.workers, settings.limits);
-        let redis = Arc::new(Server::new(&address));
         let listener = server::bind(settings.bind_addr)?;
         Ok(Self {
             port: listener.local_addr()?.port(),

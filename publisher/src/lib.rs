@@ -55,7 +55,7 @@ impl Application {
             settings.queue.queue_name.clone(),
         )?;
         let producer = RedisProducer::new(&address, settings.publishing.queue_max_len);
-        let redis = Arc::new(Server::new(&address));
+        let redis = Arc::new(producer.server());
         let listener = server::bind(settings.bind_addr)?;
         Ok(Self {
             port: listener.local_addr()?.port(),

@@ -80,8 +80,6 @@ impl Application {
             }
             Some(url) => {
                 let address = Address::new(url.expose(), settings.queue.queue_name.clone())?;
-                let redis = Arc::new(Server::new(&address));
-                dependencies.push(redis.clone());
                 let consumers = RedisConsumer::for_workers(
                     &address,
                     settings.workers.lease(),
@@ -90,6 +88,8 @@ impl Application {
                 let aggregator =
                     Aggregator::over(consumers, store, settings.workers, settings.limits);
                 let producer = RedisProducer::new(&address, max_len);
+                let redis = Arc::new(producer.server());
+                dependencies.push(redis.clone());
                 (Arc::new(producer), aggregator, Some(redis))
             }
         };

@@ -14,11 +14,14 @@ fn kustomization() -> Value {
     documents(format!("{FOLDER}/kustomization.yaml")).remove(0)
 }
 
-/// Every object that the kustomization lists.
+/// The files that the kustomization lists.
+fn listed() -> BTreeSet<String> {
+    serde_json::from_value(kustomization()["resources"].clone()).expect("names of files")
+}
+
+/// Every object in them.
 fn objects() -> Vec<Value> {
-    let kustomization = kustomization();
-    let resources = kustomization["resources"].as_array().unwrap();
-    let files = resources.iter().map(|file| file.as_str().unwrap());
+    let files = listed().into_iter();
     files
         .flat_map(|file| documents(format!("{FOLDER}/{file}")))
         .collect()
@@ -44,14 +47,12 @@ fn common_settings() -> Value {
 
 #[test]
 fn the_kustomization_lists_every_file() {
-    let listed = kustomization()["resources"].as_array().unwrap().clone();
-    let listed: BTreeSet<String> = listed
-        .iter()
-        .map(|f| f.as_str().unwrap().to_owned())
-        .collect();
-    let is_manifest = |file: &String| file.ends_with(".yaml") && file != "kustomization.yaml";
-    let there: BTreeSet<String> = files(FOLDER).into_iter().filter(is_manifest).collect();
-    assert_eq!(listed, there);
+    let mut there = files(FOLDER);
+    there.retain(|file| {
+        file.strip_suffix(".yaml")
+            .is_some_and(|name| name != "kustomization")
+    });
+    assert_eq!(listed(), there);
 }
 
 #[test]

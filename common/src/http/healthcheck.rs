@@ -84,7 +84,8 @@ fn get(address: SocketAddr, path: &str) -> io::Result<String> {
     stream.set_write_timeout(Some(ANSWERS_WITHIN))?;
     stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
     // In HTTP/1.0 the end of the connection is the end of the answer.
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+    let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER_BYTES).read_to_string(&mut answer)?;
     Ok(answer)

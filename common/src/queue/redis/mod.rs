@@ -78,7 +78,7 @@ impl Address {
 
 /// The publisher's end.
 pub struct RedisProducer {
-    link: Link,
+    link: Arc<Link>,
     keys: Keys,
     max_len: u64,
     /// The queue's length as the server last told it.
@@ -91,11 +91,17 @@ impl RedisProducer {
     #[must_use]
     pub fn new(address: &Address, max_len: u64) -> Self {
         Self {
-            link: Link::new(address.client.clone(), ANSWER_WITHIN),
+            link: Arc::new(Link::new(address.client.clone(), ANSWER_WITHIN)),
             keys: Keys::new(&address.name),
             max_len,
             len: AtomicU64::new(0),
         }
+    }
+
+    /// The server behind it.
+    #[must_use]
+    pub fn server(&self) -> Server {
+        Server::new(self.link.clone(), self.keys.clone())
     }
 
     /// Every push tells the length, so the server is asked only while the queue seems full.
@@ -150,7 +156,7 @@ pub struct RedisConsumer {
 }
 
 struct Shared {
-    link: Link,
+    link: Arc<Link>,
     keys: Keys,
     scripts: Scripts,
     lease: Duration,
@@ -161,7 +167,7 @@ impl RedisConsumer {
     #[must_use]
     pub fn for_workers(address: &Address, lease: Duration, workers: usize) -> Vec<Self> {
         let shared = Arc::new(Shared {
-            link: Link::new(address.client.clone(), ANSWER_WITHIN),
+            link: Arc::new(Link::new(address.client.clone(), ANSWER_WITHIN)),
             keys: Keys::new(&address.name),
             scripts: Scripts::new(),
             lease,
@@ -172,6 +178,12 @@ impl RedisConsumer {
                 shared: Arc::clone(&shared),
             })
             .collect()
+    }
+
+    /// The server behind it.
+    #[must_use]
+    pub fn server(&self) -> Server {
+        Server::new(self.shared.link.clone(), self.shared.keys.clone())
     }
 
     fn lease_millis(&self) -> u64 {

@@ -5,22 +5,23 @@
 //! ([eviction](https://redis.io/docs/latest/develop/reference/eviction/),
 //! [persistence](https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/)).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use redis::InfoDict;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{ANSWER_WITHIN, Address, keys::Keys, link::Link, scripts::Scripts};
+use super::{keys::Keys, link::Link, scripts::Scripts};
 use crate::{http::health::Dependency, lifecycle::Backoff, queue::QueueError};
 
 /// How often the server's settings are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// The server, as `/ready` and the log see it.
+/// The server, as `/ready` and the log see it: over the connection that events take, so that what is
+/// ready is also connected.
 pub struct Server {
-    link: Link,
+    link: Arc<Link>,
     keys: Keys,
     scripts: Scripts,
 }
@@ -48,12 +49,10 @@ struct Settings {
 }
 
 impl Server {
-    /// Contacts nobody yet. Belongs to the runtime it is made in.
-    #[must_use]
-    pub fn new(address: &Address) -> Self {
+    pub(super) fn new(link: Arc<Link>, keys: Keys) -> Self {
         Self {
-            link: Link::new(address.client.clone(), ANSWER_WITHIN),
-            keys: Keys::new(&address.name),
+            link,
+            keys,
             scripts: Scripts::new(),
         }
     }
