@@ -43,7 +43,7 @@ FROM base AS publisher
 LABEL org.opencontainers.image.title="publisher" \
       org.opencontainers.image.description="Accepts events over HTTP and queues them in Redis"
 COPY --from=build /src/target/release/publisher /usr/local/bin/
-# On every address the program starts only with AUTH_DISABLED=true.
+# On every address the program starts only with API_KEYS_FILE, or AUTH_DISABLED=true.
 ENV BIND_ADDR=0.0.0.0:8080
 EXPOSE 8080
 # Alive, not ready: whoever restarts what is unhealthy would not bring a missing Redis back.

@@ -1,11 +1,11 @@
 //! The aggregator as a process of its own, over Redis and PostgreSQL.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
 use common::{
     config::ConfigError,
-    http::{health::Dependencies, server},
+    http::{health::Dependencies, server::Front},
     queue::{
         QueueError,
         redis::{Address, RedisConsumer, Server},
@@ -21,12 +21,11 @@ use crate::{
 
 /// The aggregator, its port taken and nothing started yet.
 pub struct Application {
-    listener: TcpListener,
+    front: Front,
     port: u16,
     aggregator: Aggregator,
     redis: Arc<Server>,
     dependencies: Dependencies,
-    grace: Duration,
 }
 
 /// Why the aggregator did not start.
@@ -52,7 +51,6 @@ impl Application {
     /// # Errors
     /// [`BuildError`] if a setting cannot be used.
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
-        settings.server.check_exposure(settings.bind_addr)?;
         let store: Arc<dyn Store> = Arc::new(open(settings)?);
         let address = Address::new(
             settings.redis_url.expose(),
@@ -66,17 +64,16 @@ impl Application {
         // There is at least one worker.
         let redis = Arc::new(consumers[0].server());
         let aggregator = Aggregator::over(consumers, store, settings.workers, settings.limits);
-        let listener = server::bind(settings.bind_addr)?;
+        let front = Front::open(settings.bind_addr, &settings.server)?;
         Ok(Self {
-            port: listener.local_addr()?.port(),
-            listener,
+            port: front.port()?,
+            front,
             dependencies: Dependencies::new(vec![
                 redis.clone(),
                 Arc::new(StoreCheck::new("postgres", &aggregator)),
             ]),
             aggregator,
             redis,
-            grace: settings.server.grace(),
         })
     }
 
@@ -99,9 +96,7 @@ impl Application {
             routes(config);
             dependencies.routes(config);
         };
-        self.aggregator
-            .serve(self.listener, routes, stop, self.grace)
-            .await?;
+        self.aggregator.serve(self.front, routes, stop).await?;
         tracing::info!("aggregator has stopped");
         Ok(())
     }

@@ -10,7 +10,7 @@ use common::{lifecycle, telemetry};
 async fn main() -> anyhow::Result<ExitCode> {
     let settings = Settings::parse();
     telemetry::init(&settings.log)?;
-    match settings.command {
+    match &settings.command {
         Some(Command::Migrate) => {
             aggregator::migrate(&settings).await?;
             println!("The tables are up to date.");
@@ -25,6 +25,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Healthcheck(healthcheck)) => {
             println!("{}", healthcheck.ask(settings.bind_addr)?);
         }
+        Some(Command::Keys(keys)) => println!("{}", keys.run()?),
         None => {
             let stop = lifecycle::stop_on_signal()?;
             Application::build(&settings)?

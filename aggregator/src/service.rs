@@ -1,7 +1,6 @@
 //! Workers and HTTP routes over any queue and any store.
 
 use std::{
-    net::TcpListener,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +13,10 @@ use async_trait::async_trait;
 use common::{
     clock::{Clock, Ids, SystemClock},
     config::LimitArgs,
-    http::{health::Dependency, server},
+    http::{
+        health::Dependency,
+        server::{self, Front},
+    },
     lifecycle::Backoff,
     queue::{Consumer, memory::MemoryQueue},
     store::{Store, StoreError},
@@ -124,17 +126,17 @@ impl Aggregator {
 
     /// Works, and serves `routes`, until `stop`. Then workers of a shared queue claim no more,
     /// requests are answered, and last the workers that those requests wait for end, all within
-    /// `grace`.
+    /// the grace period.
     ///
     /// # Errors
     /// [`RunError`] if it had to give up.
     pub async fn serve(
         self,
-        listener: TcpListener,
+        front: Front,
         routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
         stop: CancellationToken,
-        grace: Duration,
     ) -> Result<(), RunError> {
+        let grace = front.grace();
         let answered = CancellationToken::new();
         let store = self.store.clone();
         let workers = tokio::spawn({
@@ -153,7 +155,7 @@ impl Aggregator {
                 Instant::now()
             }
         });
-        server::serve(listener, routes, stop.clone(), grace).await?;
+        server::serve(front, routes, stop.clone()).await?;
         answered.cancel();
         // It returned because of `stop`, or at once if its listener failed: then the workers go too.
         stop.cancel();

@@ -2,6 +2,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use common::{
+    auth::command::Keys,
     config::{LimitArgs, LogArgs, QueueArgs, Secret, ServerArgs},
     http::healthcheck::Healthcheck,
 };
@@ -62,7 +63,7 @@ pub struct Settings {
 }
 
 /// What to do instead of serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Bring the tables up to date, and end
     Migrate,
@@ -70,6 +71,9 @@ pub enum Command {
     Verify,
     /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not
     Healthcheck(Healthcheck),
+    /// Make API keys
+    #[command(subcommand)]
+    Keys(Keys),
 }
 
 /// How claims are made.

@@ -1,11 +1,15 @@
 //! Settings that several programs share, as clap argument groups: every setting is a flag and an
 //! environment variable.
 
-use std::{convert::Infallible, fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{convert::Infallible, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
 
-use crate::{event::parse::Limits, queue::redis::QueueName};
+use crate::{
+    auth::{Gate, gate::GateError},
+    event::parse::Limits,
+    queue::redis::QueueName,
+};
 
 /// A text that must not be shown, such as an address with a password in it.
 #[derive(Clone)]
@@ -36,6 +40,10 @@ impl fmt::Debug for Secret {
 /// How a server listens and stops.
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
+    /// File of API keys; without one, only this machine may call
+    #[arg(long, env, value_name = "PATH")]
+    pub api_keys_file: Option<PathBuf>,
+
     /// Serve without API keys on an address that others can reach
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
@@ -54,15 +62,20 @@ impl ServerArgs {
         Duration::from_secs(self.shutdown_grace_seconds.into())
     }
 
-    /// Without keys, only this machine may call.
+    /// Who is let in: holders of the keys in the file; without one everybody, and then only this
+    /// machine may call.
     ///
     /// # Errors
-    /// [`ConfigError::Exposed`] for an address that is not loopback, unless that was asked for.
-    pub fn check_exposure(&self, bind_addr: SocketAddr) -> Result<(), ConfigError> {
-        if bind_addr.ip().is_loopback() || self.auth_disabled {
-            Ok(())
-        } else {
-            Err(ConfigError::Exposed(bind_addr))
+    /// [`ConfigError::Exposed`] for an address that is not loopback, unless that was asked for;
+    /// [`ConfigError::Keys`] if the file cannot be used.
+    pub fn gate(&self, bind_addr: SocketAddr) -> Result<Gate, ConfigError> {
+        let file = self.api_keys_file.as_deref();
+        // An empty variable means the same as none.
+        match file.filter(|path| !path.as_os_str().is_empty()) {
+            Some(_) if self.auth_disabled => Err(ConfigError::KeysAndNoKeys),
+            Some(path) => Ok(Gate::with_keys(path)?),
+            None if bind_addr.ip().is_loopback() || self.auth_disabled => Ok(Gate::open()),
+            None => Err(ConfigError::Exposed(bind_addr)),
         }
     }
 }
@@ -148,13 +161,19 @@ pub enum LogFormat {
 /// Settings that are well-formed one by one, but cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// See [`ServerArgs::check_exposure`].
+    /// See [`ServerArgs::gate`].
     #[error(
-        "BIND_ADDR {0} can be reached from other machines, and no API keys are set: listen on a \
-         loopback address such as 127.0.0.1, or set AUTH_DISABLED=true if something else keeps \
-         strangers out"
+        "BIND_ADDR {0} can be reached from other machines, and no API keys are set: set \
+         API_KEYS_FILE, or listen on a loopback address such as 127.0.0.1, or set \
+         AUTH_DISABLED=true if something else keeps strangers out"
     )]
     Exposed(SocketAddr),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] GateError),
+    /// Two settings contradict each other.
+    #[error("API_KEYS_FILE and AUTH_DISABLED=true contradict each other: unset one of them")]
+    KeysAndNoKeys,
     /// The log filter cannot be read.
     #[error(
         "RUST_LOG is no filter: {0}; use a level (error, warn, info, debug, trace) or target=level"

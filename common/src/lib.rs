@@ -1,6 +1,7 @@
 //! What publisher and aggregator share: the event, the queue and store seams, and the ways of a
 //! server (settings, logs, HTTP errors, health).
 
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod envelope;

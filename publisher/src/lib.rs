@@ -3,12 +3,15 @@
 mod publish;
 mod settings;
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
 use common::{
     config::ConfigError,
-    http::{health::Dependencies, server},
+    http::{
+        health::Dependencies,
+        server::{self, Front},
+    },
     queue::{
         QueueError,
         redis::{Address, RedisProducer, Server},
@@ -21,12 +24,11 @@ pub use settings::{Command, Settings};
 
 /// The publisher as a process of its own, over Redis.
 pub struct Application {
-    listener: TcpListener,
+    front: Front,
     port: u16,
     publish: Publish,
     redis: Arc<Server>,
     dependencies: Dependencies,
-    grace: Duration,
 }
 
 /// Why the publisher did not start.
@@ -49,21 +51,19 @@ impl Application {
     /// # Errors
     /// [`BuildError`] if a setting cannot be used.
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
-        settings.server.check_exposure(settings.bind_addr)?;
         let address = Address::new(
             settings.redis_url.expose(),
             settings.queue.queue_name.clone(),
         )?;
         let producer = RedisProducer::new(&address, settings.publishing.queue_max_len);
         let redis = Arc::new(producer.server());
-        let listener = server::bind(settings.bind_addr)?;
+        let front = Front::open(settings.bind_addr, &settings.server)?;
         Ok(Self {
-            port: listener.local_addr()?.port(),
-            listener,
+            port: front.port()?,
+            front,
             publish: Publish::new(Arc::new(producer), settings.limits),
             dependencies: Dependencies::new(vec![redis.clone()]),
             redis,
-            grace: settings.server.grace(),
         })
     }
 
@@ -86,7 +86,7 @@ impl Application {
             publish.routes(config);
             dependencies.routes(config);
         };
-        server::serve(self.listener, routes, stop, self.grace).await?;
+        server::serve(self.front, routes, stop).await?;
         tracing::info!("publisher has stopped");
         Ok(())
     }

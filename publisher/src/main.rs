@@ -8,13 +8,17 @@ use publisher::{Application, Command, Settings};
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::parse();
     telemetry::init(&settings.log)?;
-    if let Some(Command::Healthcheck(healthcheck)) = settings.command {
-        println!("{}", healthcheck.ask(settings.bind_addr)?);
-        return Ok(());
+    match &settings.command {
+        Some(Command::Healthcheck(healthcheck)) => {
+            println!("{}", healthcheck.ask(settings.bind_addr)?);
+        }
+        Some(Command::Keys(keys)) => println!("{}", keys.run()?),
+        None => {
+            let stop = lifecycle::stop_on_signal()?;
+            Application::build(&settings)?
+                .run_until_stopped(stop)
+                .await?;
+        }
     }
-    let stop = lifecycle::stop_on_signal()?;
-    Application::build(&settings)?
-        .run_until_stopped(stop)
-        .await?;
     Ok(())
 }

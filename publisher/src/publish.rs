@@ -7,9 +7,11 @@ use actix_web::{
     web::{Data, Payload, ServiceConfig},
 };
 use common::{
+    auth::{Caller, Scope},
     clock::{Clock, Ids, SystemClock},
     config::LimitArgs,
     http::{
+        access::Access,
         batch::{self, Rejected},
         problem::Problem,
         server::post,
@@ -62,15 +64,18 @@ impl Publish {
 
     /// Adds the path to a server.
     pub fn routes(&self, config: &mut ServiceConfig) {
-        config
-            .app_data(Data::new(self.clone()))
-            .service(post("/publish", publish));
+        config.app_data(Data::new(self.clone())).service(post(
+            "/publish",
+            Access::Needs(Scope::Publish),
+            publish,
+        ));
     }
 }
 
 async fn publish(
     request: HttpRequest,
     payload: Payload,
+    caller: Caller,
     state: Data<Publish>,
 ) -> Result<HttpResponse, Problem> {
     let Inner {
@@ -80,6 +85,7 @@ async fn publish(
         ids,
     } = &*state.0;
     let batch = batch::read(&request, payload, limits, &**clock, ids).await?;
+    caller.check_topics(&batch.events)?;
     let accepted = batch.events.len();
     producer.push(batch.events).await?;
     Ok(HttpResponse::Accepted().json(Answer {

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
 use common::{
+    auth::command::Keys,
     config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
     http::healthcheck::Healthcheck,
 };
@@ -51,8 +52,11 @@ pub struct Settings {
 }
 
 /// What to do instead of serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not
     Healthcheck(Healthcheck),
+    /// Make API keys
+    #[command(subcommand)]
+    Keys(Keys),
 }

@@ -4,7 +4,7 @@
 mod settings;
 pub mod store;
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
 use aggregator::{Aggregator, RunError, StoreCheck, store::Postgres};
@@ -12,7 +12,7 @@ use common::{
     config::ConfigError,
     http::{
         health::{Dependencies, Dependency},
-        server,
+        server::Front,
     },
     queue::{
         Producer, QueueError,
@@ -30,13 +30,12 @@ use crate::store::Sqlite;
 
 /// Publisher and aggregator, their port taken and nothing started yet.
 pub struct Application {
-    listener: TcpListener,
+    front: Front,
     port: u16,
     publish: Publish,
     aggregator: Aggregator,
     redis: Option<Arc<Server>>,
     dependencies: Dependencies,
-    grace: Duration,
 }
 
 /// Why it did not start.
@@ -66,8 +65,7 @@ impl Application {
     /// # Errors
     /// [`BuildError`] if a setting cannot be used.
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
-        settings.server.check_exposure(settings.bind_addr)?;
-        let listener = server::bind(settings.bind_addr)?;
+        let front = Front::open(settings.bind_addr, &settings.server)?;
         let (store_name, store) = open_store(settings)?;
         let mut dependencies: Vec<Arc<dyn Dependency>> = Vec::new();
         let max_len = settings.publishing.queue_max_len;
@@ -95,13 +93,12 @@ impl Application {
         };
         dependencies.push(Arc::new(StoreCheck::new(store_name, &aggregator)));
         Ok(Self {
-            port: listener.local_addr()?.port(),
-            listener,
+            port: front.port()?,
+            front,
             publish: Publish::new(producer, settings.limits),
             aggregator,
             redis,
             dependencies: Dependencies::new(dependencies),
-            grace: settings.server.grace(),
         })
     }
 
@@ -128,9 +125,7 @@ impl Application {
             aggregator_routes(config);
             dependencies.routes(config);
         };
-        self.aggregator
-            .serve(self.listener, routes, stop, self.grace)
-            .await?;
+        self.aggregator.serve(self.front, routes, stop).await?;
         tracing::info!("event-aggregator has stopped");
         Ok(())
     }

@@ -10,7 +10,7 @@ use standalone::{Application, Command, Settings};
 async fn main() -> anyhow::Result<ExitCode> {
     let settings = Settings::parse();
     telemetry::init(&settings.log)?;
-    match settings.command {
+    match &settings.command {
         Some(Command::Verify) => {
             let audit = standalone::verify(&settings).await?;
             println!("{audit}");
@@ -21,6 +21,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Healthcheck(healthcheck)) => {
             println!("{}", healthcheck.ask(settings.bind_addr)?);
         }
+        Some(Command::Keys(keys)) => println!("{}", keys.run()?),
         None => {
             let stop = lifecycle::stop_on_signal()?;
             let application = Application::build(&settings)?;

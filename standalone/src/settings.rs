@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use aggregator::WorkerArgs;
 use clap::{Parser, Subcommand};
 use common::{
+    auth::command::Keys,
     config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
     http::healthcheck::Healthcheck,
 };
@@ -66,12 +67,15 @@ pub struct Settings {
 }
 
 /// What to do instead of serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
     Verify,
     /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not
     Healthcheck(Healthcheck),
+    /// Make API keys
+    #[command(subcommand)]
+    Keys(Keys),
 }
 
 impl Settings {

@@ -234,10 +234,17 @@ async fn a_simulation_is_exact_though_the_server_is_killed_meanwhile() {
     ];
     let simulation = eventctl(&url, &arguments);
     let disaster = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        eventually("some events have arrived", SOON, async || {
+            let stats = Client::new().get(format!("{url}/stats")).send().await;
+            let stats: Value = stats.unwrap().json().await.unwrap();
+            stats["received"].as_u64() > Some(500)
+        })
+        .await;
         server.signal("KILL");
         // It has to be gone before another can open its database.
         drop(server);
+        // Several batches fall due while it is away.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         start(folder.path(), port).await
     };
     let (run, _server) = tokio::join!(simulation, disaster);

@@ -7,6 +7,7 @@ use actix_web::{
     web::{Data, Path, Payload},
 };
 use common::{
+    auth::Caller,
     event::EventTime,
     http::{
         batch,
@@ -67,7 +68,12 @@ impl From<DeadLetter> for Letter {
     }
 }
 
-pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    request: HttpRequest,
+    caller: Caller,
+    api: Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    caller.check_all_topics()?;
     let parameters: ListParameters = query(&request)?;
     let limit = limit(parameters.limit)?;
     let after = optional("cursor", parameters.cursor, |text| text.parse::<Cursor>())?;
@@ -111,8 +117,10 @@ struct Refused {
 pub(super) async fn replay(
     request: HttpRequest,
     payload: Payload,
+    caller: Caller,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
+    caller.check_all_topics()?;
     let parameters: ReplayParameters = query(&request)?;
     let dry_run = flag("dry_run", parameters.dry_run)?;
     let body = batch::read_json(&request, payload, MAX_REPLAY_BODY_BYTES).await?;
@@ -154,7 +162,12 @@ fn selection_detail(found: &dyn std::fmt::Display) -> String {
     )
 }
 
-pub(super) async fn discard(id: Path<String>, api: Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn discard(
+    id: Path<String>,
+    caller: Caller,
+    api: Data<Api>,
+) -> Result<HttpResponse, Problem> {
+    caller.check_all_topics()?;
     let unknown = || Problem::new(Kind::NotFound, "no dead letter has this id");
     let id: i64 = id.parse().map_err(|_| unknown())?;
     if api.store.discard(id).await? {

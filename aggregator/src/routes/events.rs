@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use common::{
+    auth::Caller,
     event::{EventId, EventTime, Source, Topic},
     http::{
         parameters::{named, optional, query},
@@ -34,8 +35,16 @@ struct Answer {
     next_cursor: Option<String>,
 }
 
-pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    request: HttpRequest,
+    caller: Caller,
+    api: Data<Api>,
+) -> Result<HttpResponse, Problem> {
     let query = parse(query(&request)?)?;
+    match &query.topic {
+        Some(topic) => caller.check_topic(topic.as_str())?,
+        None => caller.check_all_topics()?,
+    }
     let page = api.store.events(&query).await?;
     Ok(HttpResponse::Ok().json(Answer {
         count: page.items.len(),
@@ -46,10 +55,12 @@ pub(super) async fn list(request: HttpRequest, api: Data<Api>) -> Result<HttpRes
 
 pub(super) async fn one(
     path: Path<(String, String)>,
+    caller: Caller,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let (topic, id) = path.into_inner();
     let topic = named("topic", Topic::try_from(topic))?;
+    caller.check_topic(topic.as_str())?;
     let id = named("event_id", EventId::try_from(id))?;
     match api.store.event(&topic, &id).await? {
         Some(event) => Ok(HttpResponse::Ok().json(event)),

@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Payload},
 };
 use common::{
+    auth::Caller,
     event::{EventId, Topic, parse::Shape},
     http::{
         batch::{self, Rejected},
@@ -36,9 +37,11 @@ struct Several {
 pub(super) async fn ingest(
     request: HttpRequest,
     payload: Payload,
+    caller: Caller,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let batch = batch::read(&request, payload, &api.limits, &*api.clock, &api.ids).await?;
+    caller.check_topics(&batch.events)?;
     let keys: Vec<_> = batch
         .events
         .iter()

@@ -10,12 +10,20 @@ use std::{sync::Arc, time::Instant};
 
 use actix_web::web::{Data, ServiceConfig};
 use common::{
+    auth::Scope,
     clock::{Clock, Ids},
     config::LimitArgs,
-    http::server::{delete, get, post},
+    http::{
+        access::Access,
+        server::{delete, get, post},
+    },
     queue::{Consumer, memory::MemoryQueue},
     store::Store,
 };
+
+const PUBLISH: Access = Access::Needs(Scope::Publish);
+const READ: Access = Access::Needs(Scope::Read);
+const ADMIN: Access = Access::Needs(Scope::Admin);
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -34,12 +42,12 @@ impl Api {
     pub(crate) fn routes(self, config: &mut ServiceConfig) {
         config
             .app_data(Data::new(self))
-            .service(post("/ingest", ingest::ingest))
-            .service(get("/stats", stats::stats))
-            .service(get("/events", events::list))
-            .service(get("/events/{topic}/{event_id}", events::one))
-            .service(get("/dead-letters", dead_letters::list))
-            .service(post("/dead-letters/replay", dead_letters::replay))
-            .service(delete("/dead-letters/{id}", dead_letters::discard));
+            .service(post("/ingest", PUBLISH, ingest::ingest))
+            .service(get("/stats", READ, stats::stats))
+            .service(get("/events", READ, events::list))
+            .service(get("/events/{topic}/{event_id}", READ, events::one))
+            .service(get("/dead-letters", READ, dead_letters::list))
+            .service(post("/dead-letters/replay", ADMIN, dead_letters::replay))
+            .service(delete("/dead-letters/{id}", ADMIN, dead_letters::discard));
     }
 }

@@ -8,6 +8,7 @@ use actix_web::{
 };
 use chrono::SecondsFormat;
 use common::{
+    auth::Caller,
     http::problem::{Kind, Problem},
     queue::Depth,
 };
@@ -27,13 +28,15 @@ struct Answer {
     uptime_start: String,
 }
 
-/// The queue is read before the counters: whoever sees it empty sees final counters.
-pub(super) async fn stats(api: Data<Api>) -> Result<HttpResponse, Problem> {
+/// The queue is read before the counters: whoever sees it empty sees final counters. Of the topics,
+/// callers see theirs.
+pub(super) async fn stats(caller: Caller, api: Data<Api>) -> Result<HttpResponse, Problem> {
     let queue = api.queue.depth().await.map_err(|error| {
         tracing::warn!(%error, "the queue's depth cannot be read");
         Problem::new(Kind::Unavailable, "redis does not answer; try again")
     })?;
-    let stats = api.store.stats().await?;
+    let mut stats = api.store.stats().await?;
+    stats.topics.retain(|topic, _| caller.may_use(topic));
     let uptime = api.started.elapsed().as_secs_f64();
     Ok(HttpResponse::Ok().json(Json(Answer {
         received: stats.received,

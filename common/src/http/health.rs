@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{
+    access::Access,
     problem::{Kind, Problem},
     server::get,
 };
@@ -41,8 +42,8 @@ impl Dependencies {
     pub fn routes(&self, config: &mut web::ServiceConfig) {
         config
             .app_data(web::Data::new(self.clone()))
-            .service(get("/health", health))
-            .service(get("/ready", ready));
+            .service(get("/health", Access::Open, health))
+            .service(get("/ready", Access::Open, ready));
     }
 }
 

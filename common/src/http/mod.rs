@@ -2,11 +2,13 @@
 //!
 //! - [`problem`]: every error answer
 //! - [`parameters`]: the query string
+//! - [`access`]: who may call what
 //! - [`batch`]: from a request to the events in it
 //! - [`health`]: `/health` and `/ready`
 //! - [`healthcheck`]: asking for them
 //! - [`server`]: listening, unknown paths and methods, stopping
 
+pub mod access;
 pub mod batch;
 pub mod health;
 pub mod healthcheck;

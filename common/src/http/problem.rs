@@ -29,6 +29,10 @@ pub enum Kind {
     InvalidEvent,
     /// A query parameter or a part of the path breaks a rule.
     InvalidParameter,
+    /// No key came with the request, or none that is known.
+    Unauthorized,
+    /// The key is known, and does not allow this.
+    Forbidden,
     /// No such path, or no such event.
     NotFound,
     /// The path exists, the method does not.
@@ -58,6 +62,8 @@ impl Kind {
                 "Invalid parameter",
                 StatusCode::BAD_REQUEST,
             ),
+            Self::Unauthorized => ("unauthorized", "Unauthorized", StatusCode::UNAUTHORIZED),
+            Self::Forbidden => ("forbidden", "Forbidden", StatusCode::FORBIDDEN),
             Self::NotFound => ("not-found", "Not found", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
@@ -166,6 +172,16 @@ impl Problem {
         let detail = format!("{header} must be one of: {read}");
         let mut problem = Self::new(Kind::UnsupportedMediaType, detail);
         problem.0.header = Some((accept, HeaderValue::from_static(read)));
+        problem
+    }
+
+    /// 401 with how to send a key ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-3)).
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        let detail = "send a valid API key: Authorization: Bearer KEY, or X-API-Key: KEY";
+        let mut problem = Self::new(Kind::Unauthorized, detail);
+        let how = HeaderValue::from_static("Bearer");
+        problem.0.header = Some((header::WWW_AUTHENTICATE, how));
         problem
     }
 

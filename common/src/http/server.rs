@@ -6,96 +6,144 @@ use std::{
 };
 
 use actix_web::{
-    App, FromRequest, Handler, HttpRequest, HttpServer, Resource, Responder,
+    App, FromRequest, Handler, HttpRequest, HttpServer, Responder,
+    dev::HttpServiceFactory,
     guard::{self, Guard},
     http::Method,
+    middleware::from_fn,
     web,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::problem::{Kind, Problem};
-use crate::config::ConfigError;
+use super::{
+    access::{self, Access},
+    problem::{Kind, Problem},
+};
+use crate::{
+    auth::Gate,
+    config::{ConfigError, ServerArgs},
+};
 
 /// How long a client may take to send a request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Takes the address, before anything else is started.
-///
-/// # Errors
-/// [`ConfigError::Bind`] if it cannot be had.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, ConfigError> {
-    TcpListener::bind(address).map_err(|source| ConfigError::Bind { address, source })
+/// Where requests come in, and who is let in. Nothing is served yet.
+pub struct Front {
+    listener: TcpListener,
+    gate: Gate,
+    grace: Duration,
+}
+
+impl Front {
+    /// Reads the keys and takes the address, before anything else is started.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the settings do not go together, or one of them cannot be had.
+    pub fn open(bind_addr: SocketAddr, args: &ServerArgs) -> Result<Self, ConfigError> {
+        let gate = args.gate(bind_addr)?;
+        let listener = TcpListener::bind(bind_addr).map_err(|source| ConfigError::Bind {
+            address: bind_addr,
+            source,
+        })?;
+        Ok(Self {
+            listener,
+            gate,
+            grace: args.grace(),
+        })
+    }
+
+    /// Which port it got; useful if port 0 was asked for.
+    ///
+    /// # Errors
+    /// If the system does not know.
+    pub fn port(&self) -> std::io::Result<u16> {
+        Ok(self.listener.local_addr()?.port())
+    }
+
+    /// How long running requests may take to finish.
+    #[must_use]
+    pub const fn grace(&self) -> Duration {
+        self.grace
+    }
 }
 
 /// Serves `routes` until `stop`; then takes no more connections, and returns when the running
-/// requests are answered or `grace` is over.
+/// requests are answered or the grace period is over.
 ///
 /// # Errors
 /// If the listener cannot be used.
 pub async fn serve(
-    listener: TcpListener,
+    front: Front,
     routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     stop: CancellationToken,
-    grace: Duration,
 ) -> std::io::Result<()> {
+    let gate = front.gate.clone();
     let server = HttpServer::new(move || {
         App::new()
+            .app_data(web::Data::new(gate.clone()))
             .configure(&routes)
             .default_service(web::to(unknown_path))
     })
     .client_request_timeout(HEAD_WITHIN)
     .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(grace.as_secs())
+    .shutdown_timeout(front.grace.as_secs())
     .disable_signals()
-    .listen(listener)?
+    .listen(front.listener)?
     .run();
     let handle = server.handle();
+    let following = tokio::spawn({
+        let (gate, stop) = (front.gate, stop.clone());
+        async move { gate.follow(stop).await }
+    });
     tokio::spawn(async move {
         stop.cancelled().await;
         handle.stop(true).await;
     });
-    server.await
+    server.await?;
+    following.abort();
+    Ok(())
 }
 
 /// A path that answers `GET` and `HEAD`.
-pub fn get<F, Args>(path: &str, handler: F) -> Resource
+pub fn get<F, Args>(path: &str, access: Access, handler: F) -> impl HttpServiceFactory + 'static
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
     let reading = guard::Any(guard::Get()).or(guard::Head());
-    resource(path, reading, handler, "GET, HEAD")
+    resource(path, access, reading, handler, "GET, HEAD")
 }
 
 /// A path that answers `POST`.
-pub fn post<F, Args>(path: &str, handler: F) -> Resource
+pub fn post<F, Args>(path: &str, access: Access, handler: F) -> impl HttpServiceFactory + 'static
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    resource(path, guard::Post(), handler, "POST")
+    resource(path, access, guard::Post(), handler, "POST")
 }
 
 /// A path that answers `DELETE`.
-pub fn delete<F, Args>(path: &str, handler: F) -> Resource
+pub fn delete<F, Args>(path: &str, access: Access, handler: F) -> impl HttpServiceFactory + 'static
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    resource(path, guard::Delete(), handler, "DELETE")
+    resource(path, access, guard::Delete(), handler, "DELETE")
 }
 
 fn resource<F, Args>(
     path: &str,
+    access: Access,
     guard: impl Guard + 'static,
     handler: F,
     allowed: &'static str,
-) -> Resource
+) -> impl HttpServiceFactory + 'static
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
@@ -107,6 +155,9 @@ where
     web::resource(path)
         .route(web::route().guard(guard).to(handler))
         .default_service(web::to(refuse))
+        .wrap(from_fn(move |request, next| {
+            access::admit(access, request, next)
+        }))
 }
 
 async fn unknown_path(request: HttpRequest) -> Problem404 {

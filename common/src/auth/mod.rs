@@ -1,0 +1,84 @@
+//! Who may do what: API keys, their scopes, and the file they are in.
+//!
+//! - [`key`]: a secret, and the hash of it that is stored
+//! - [`keyring`]: the keys of a file
+//! - [`command`]: `keys new`, which makes one
+//! - [`gate`]: the keys in force, which follow the file
+//!
+//! What a request needs is decided in [`http::access`](crate::http::access).
+
+pub mod command;
+pub mod gate;
+pub mod key;
+pub mod keyring;
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+pub use gate::Gate;
+pub use key::{ApiKey, KeyHash};
+pub use keyring::{Key, Keyring};
+
+use crate::event::Topic;
+
+/// What a key allows. No scope contains another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Send events: `/publish`, `/ingest`.
+    Publish,
+    /// Read what is stored, and the counters.
+    Read,
+    /// Decide about dead letters.
+    Admin,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Publish => "publish",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+/// Who a request comes from.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// No keys are asked for.
+    Anyone,
+    /// The holder of this key.
+    Holder(Arc<Key>),
+}
+
+impl Caller {
+    /// Whether this scope is theirs.
+    #[must_use]
+    pub fn has(&self, scope: Scope) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Holder(key) => key.scopes.contains(&scope),
+        }
+    }
+
+    /// The prefixes that topics must have for them; `None`: any topic will do.
+    #[must_use]
+    pub fn prefixes(&self) -> Option<&[Topic]> {
+        match self {
+            Self::Anyone => None,
+            Self::Holder(key) => key.topics.as_deref(),
+        }
+    }
+
+    /// Whether they may publish to this topic, or read it.
+    #[must_use]
+    pub fn may_use(&self, topic: &str) -> bool {
+        self.prefixes().is_none_or(|prefixes| {
+            prefixes
+                .iter()
+                .any(|prefix| topic.starts_with(prefix.as_str()))
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Who may call what. Every path says what it needs where it is made ([`super::server`]); it is asked for
+//! before anything of the body is read.
+
+use std::future::{Ready, ready};
+
+use super::problem::{Kind, Problem};
+use crate::{
+    auth::{Caller, Gate, Scope},
+    event::Event,
+};
+use actix_web::{
+    Error, FromRequest, HttpMessage, HttpRequest,
+    body::MessageBody,
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::header::{AUTHORIZATION, HeaderMap},
+    middleware::Next,
+    web::Data,
+};
+
+/// Another place for the key than `Authorization: Bearer`.
+const X_API_KEY: &str = "x-api-key";
+
+/// What a path asks of its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Open,
+    /// A key with this scope, where keys are asked for.
+    Needs(Scope),
+}
+
+/// Lets a request through, and tells its handler who the caller is.
+pub(super) async fn admit(
+    access: Access,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if let Access::Needs(scope) = access {
+        let gate = request.app_data::<Data<Gate>>();
+        let caller = gate.and_then(|gate| gate.admit(sent_key(request.headers())));
+        let caller = caller.ok_or_else(Problem::unauthorized)?;
+        if !caller.has(scope) {
+            let detail = format!("this key does not have the scope {scope}");
+            return Err(Problem::new(Kind::Forbidden, detail).into());
+        }
+        request.extensions_mut().insert(caller);
+    }
+    next.call(request).await
+}
+
+/// `Authorization: Bearer KEY` ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)), or
+/// `X-API-Key: KEY`.
+fn sent_key(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| key.trim());
+    }
+    headers.get(X_API_KEY)?.to_str().ok()
+}
+
+impl Caller {
+    /// All topics of a batch must be the caller's.
+    ///
+    /// # Errors
+    /// 403 that names the first one that is not.
+    pub fn check_topics(&self, events: &[Event]) -> Result<(), Problem> {
+        let strange = events
+            .iter()
+            .find(|event| !self.may_use(event.topic.as_str()));
+        match strange {
+            None => Ok(()),
+            Some(event) => Err(self.wrong_topic(event.topic.as_str())),
+        }
+    }
+
+    /// This topic must be the caller's.
+    ///
+    /// # Errors
+    /// 403 that names it.
+    pub fn check_topic(&self, topic: &str) -> Result<(), Problem> {
+        if self.may_use(topic) {
+            Ok(())
+        } else {
+            Err(self.wrong_topic(topic))
+        }
+    }
+
+    /// What belongs to no one topic is only for those who may use all.
+    ///
+    /// # Errors
+    /// 403 that says what would be possible.
+    pub fn check_all_topics(&self) -> Result<(), Problem> {
+        if self.prefixes().is_none() {
+            return Ok(());
+        }
+        let detail = format!("this key is for {} only", self.allowed());
+        Err(Problem::new(Kind::Forbidden, detail))
+    }
+
+    fn wrong_topic(&self, topic: &str) -> Problem {
+        let detail = format!("this key is for {}, not for {topic:?}", self.allowed());
+        Problem::new(Kind::Forbidden, detail)
+    }
+
+    fn allowed(&self) -> String {
+        let prefixes = self.prefixes().unwrap_or_default().iter();
+        let prefixes: Vec<String> = prefixes
+            .map(|topic| format!("{:?}", topic.as_str()))
+            .collect();
+        format!("topics that begin with {}", prefixes.join(" or "))
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = request.extensions().get::<Self>().cloned();
+        ready(caller.ok_or_else(|| {
+            Problem::new(
+                Kind::Internal,
+                "a path that asks for no key wants to know its caller",
+            )
+        }))
+    }
+}
