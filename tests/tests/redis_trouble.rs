@@ -134,7 +134,7 @@ async fn assert_exact(aggregator: &App, received: i64, unique: i64) {
 
 #[tokio::test]
 async fn while_redis_loads_its_data_nothing_is_accepted_and_afterwards_all_is_there() {
-    const LOADED: u32 = 2000;
+    const LOADED: u32 = 6000;
     // Only loading is slow: a millisecond a command; answers come every thousand commands or so.
     let mut scene = Scene::start_with(&["--key-load-delay", "1000"]).await;
     let publisher = scene.publisher();
@@ -269,6 +269,33 @@ async fn a_full_redis_accepts_nothing_and_can_still_be_drained() {
     let next = u32::try_from(accepted).unwrap();
     publish_until_accepted(&publisher, &events(next..next + 1)).await;
     assert_exact(&aggregator, accepted + 1, accepted + 1).await;
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_nearly_full_is_left_alone_until_there_is_room() {
+    let scene = Scene::start().await;
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    assert_eq!(
+        publish(&publisher, &events(0..1)).await,
+        StatusCode::ACCEPTED
+    );
+    // Nearly nothing, then: what is used is over nine tenths of it.
+    let _: () = scene.ask("CONFIG SET maxmemory 100kb").await;
+    eventually("it is told to wait", SOON, async || {
+        let request = publisher.request(reqwest::Method::POST, "/publish");
+        let answer = request.json(&events(0..1)).send().await.unwrap();
+        let retry_after = answer.headers().contains_key("retry-after");
+        let problem: Value = answer.json().await.unwrap();
+        let full = problem["type"] == "urn:event-aggregator:problem:queue-full";
+        assert!(!full || retry_after, "{problem}");
+        full
+    })
+    .await;
+    let _: () = scene.ask("CONFIG SET maxmemory 100mb").await;
+    publish_until_accepted(&publisher, &events(1..2)).await;
+    let counters = aggregator.drained(2).await;
+    assert_eq!(counters["unique_processed"], 2, "{counters}");
     stop([publisher, aggregator]).await;
 }
 

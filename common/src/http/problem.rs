@@ -219,7 +219,7 @@ impl ResponseError for Problem {
 impl From<PushError> for Problem {
     fn from(error: PushError) -> Self {
         let kind = match &error {
-            PushError::Full { .. } => Kind::QueueFull,
+            PushError::Full { .. } | PushError::MemoryFull => Kind::QueueFull,
             PushError::Closed => Kind::ShuttingDown,
             PushError::Unconfirmed(cause) => {
                 tracing::warn!(error = %cause, "a batch was not confirmed by the queue");

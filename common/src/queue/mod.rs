@@ -152,6 +152,9 @@ pub enum PushError {
         /// `QUEUE_MAX_LEN`.
         max: u64,
     },
+    /// The server's memory is nearly full; nothing was accepted.
+    #[error("redis has used nearly all of its maxmemory; try again when the queue has drained")]
+    MemoryFull,
     /// The queue cannot be reached, or its answer was lost: the batch may or may not be in. It is
     /// never pushed again from here; the client's retry with the same ids is harmless.
     #[error("the queue did not confirm the batch; send it again with the same ids")]

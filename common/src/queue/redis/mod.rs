@@ -13,18 +13,11 @@
 
 mod keys;
 mod link;
+mod room;
 mod scripts;
 mod server;
 
-use std::{
-    collections::HashSet,
-    num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use redis::{
@@ -37,6 +30,7 @@ pub use server::{Server, Unfit};
 use self::{
     keys::Keys,
     link::Link,
+    room::Room,
     scripts::{Scripts, about},
 };
 use super::{
@@ -80,9 +74,7 @@ impl Address {
 pub struct RedisProducer {
     link: Arc<Link>,
     keys: Keys,
-    max_len: u64,
-    /// The queue's length as the server last told it.
-    len: AtomicU64,
+    room: Arc<Room>,
 }
 
 impl RedisProducer {
@@ -93,20 +85,26 @@ impl RedisProducer {
         Self {
             link: Arc::new(Link::new(address.client.clone(), ANSWER_WITHIN)),
             keys: Keys::new(&address.name),
-            max_len,
-            len: AtomicU64::new(0),
+            room: Arc::new(Room::new(max_len)),
         }
     }
 
-    /// The server behind it.
+    /// The server behind it. Somebody must watch it ([`Server::watch`]), or its memory is not looked at.
     #[must_use]
     pub fn server(&self) -> Server {
-        Server::new(self.link.clone(), self.keys.clone())
+        Server::new(
+            self.link.clone(),
+            self.keys.clone(),
+            Some(self.room.clone()),
+        )
     }
 
     /// Every push tells the length, so the server is asked only while the queue seems full.
     async fn check_room(&self, batch: u64) -> Result<(), PushError> {
-        if self.len.load(Ordering::Relaxed) + batch <= self.max_len {
+        if self.room.memory_full() {
+            return Err(PushError::MemoryFull);
+        }
+        if self.room.fits(batch) {
             return Ok(());
         }
         let key = &self.keys.queue;
@@ -115,13 +113,12 @@ impl RedisProducer {
             .run(async |redis| redis.llen(key).await)
             .await
             .map_err(|error| PushError::Unconfirmed(error.into()))?;
-        self.len.store(len, Ordering::Relaxed);
-        if len + batch <= self.max_len {
+        if self.room.fits_into(len, batch) {
             Ok(())
         } else {
             Err(PushError::Full {
                 len,
-                max: self.max_len,
+                max: self.room.max_len(),
             })
         }
     }
@@ -143,7 +140,7 @@ impl Producer for RedisProducer {
             .await
             .map_err(|error| PushError::Unconfirmed(error.into()))?;
         crash_at(Point::AfterPush);
-        self.len.store(len, Ordering::Relaxed);
+        self.room.set_len(len);
         Ok(())
     }
 }
@@ -183,7 +180,7 @@ impl RedisConsumer {
     /// The server behind it.
     #[must_use]
     pub fn server(&self) -> Server {
-        Server::new(self.shared.link.clone(), self.shared.keys.clone())
+        Server::new(self.shared.link.clone(), self.shared.keys.clone(), None)
     }
 
     fn lease_millis(&self) -> u64 {

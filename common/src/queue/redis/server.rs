@@ -12,11 +12,11 @@ use redis::InfoDict;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{keys::Keys, link::Link, scripts::Scripts};
+use super::{keys::Keys, link::Link, room::Room, scripts::Scripts};
 use crate::{http::health::Dependency, lifecycle::Backoff, queue::QueueError};
 
-/// How often the server's settings are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often the server's settings and its memory are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The server, as `/ready` and the log see it: over the connection that events take, so that what is
 /// ready is also connected.
@@ -24,6 +24,8 @@ pub struct Server {
     link: Arc<Link>,
     keys: Keys,
     scripts: Scripts,
+    /// Of a publisher, who must know how much memory is left.
+    room: Option<Arc<Room>>,
 }
 
 /// Why a server that answers must not be given events.
@@ -49,11 +51,12 @@ struct Settings {
 }
 
 impl Server {
-    pub(super) fn new(link: Arc<Link>, keys: Keys) -> Self {
+    pub(super) fn new(link: Arc<Link>, keys: Keys, room: Option<Arc<Room>>) -> Self {
         Self {
             link,
             keys,
             scripts: Scripts::new(),
+            room,
         }
     }
 
@@ -75,7 +78,7 @@ impl Server {
     }
 
     /// Logs what the server's settings put at risk, as soon as it answers and whenever that
-    /// changes, until `stop`.
+    /// changes, until `stop`. Meanwhile a publisher knows whether its memory is full.
     pub async fn watch(&self, stop: CancellationToken) {
         let (mut backoff, mut known) = (Backoff::default(), None);
         loop {
@@ -108,6 +111,10 @@ impl Server {
                 .await
         });
         let info = info.await?;
+        if let Some(room) = &self.room {
+            let bytes = |name: &str| info.get::<u64>(name).unwrap_or_default();
+            room.set_memory(bytes("used_memory"), bytes("maxmemory"));
+        }
         // Not everybody may ask for this one. What cannot be known is not complained about.
         let fsync = self.link.run(async |redis| {
             redis::cmd("CONFIG")

@@ -1,0 +1,118 @@
+//! Whether there is room for more events: bounded by their number, and by the server's memory.
+//!
+//! Once there is none, a tenth has to come free before there is again, so that publishers do not
+//! change their mind with every batch.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The share of the server's `maxmemory`, in percent, from which on nothing is accepted.
+const MEMORY_FULL_PERCENT: u64 = 90;
+/// The share, in percent, of what is full that must be left before anything is accepted again.
+const ROOM_AGAIN_PERCENT: u64 = 90;
+
+/// What a publisher knows about the queue.
+pub(super) struct Room {
+    max_len: u64,
+    /// As the server last told it.
+    len: AtomicU64,
+    too_long: AtomicBool,
+    memory_full: AtomicBool,
+}
+
+impl Room {
+    pub(super) fn new(max_len: u64) -> Self {
+        Self {
+            max_len,
+            len: AtomicU64::new(0),
+            too_long: AtomicBool::new(false),
+            memory_full: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn max_len(&self) -> u64 {
+        self.max_len
+    }
+
+    /// Whether a batch fits for certain, as far as is known without asking the server.
+    pub(super) fn fits(&self, batch: u64) -> bool {
+        !self.too_long.load(Ordering::Relaxed)
+            && self.len.load(Ordering::Relaxed) + batch <= self.max_len
+    }
+
+    /// Whether a batch fits into a queue of this length, which the server has just told.
+    pub(super) fn fits_into(&self, len: u64, batch: u64) -> bool {
+        self.set_len(len);
+        let limit = if self.too_long.load(Ordering::Relaxed) {
+            percent(self.max_len, ROOM_AGAIN_PERCENT)
+        } else {
+            self.max_len
+        };
+        // A batch that is larger than the room that is kept free must fit into an empty queue.
+        let fits = len + batch <= limit || (len == 0 && batch <= self.max_len);
+        self.too_long.store(!fits, Ordering::Relaxed);
+        fits
+    }
+
+    pub(super) fn set_len(&self, len: u64) {
+        self.len.store(len, Ordering::Relaxed);
+    }
+
+    /// Both in bytes; a `max` of 0 is no limit.
+    pub(super) fn set_memory(&self, used: u64, max: u64) {
+        let full = percent(max, MEMORY_FULL_PERCENT);
+        let limit = if self.memory_full() {
+            percent(full, ROOM_AGAIN_PERCENT)
+        } else {
+            full
+        };
+        self.memory_full
+            .store(max > 0 && used > limit, Ordering::Relaxed);
+    }
+
+    pub(super) fn memory_full(&self) -> bool {
+        self.memory_full.load(Ordering::Relaxed)
+    }
+}
+
+fn percent(of: u64, share: u64) -> u64 {
+    of / 100 * share + of % 100 * share / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_was_full_accepts_again_once_a_tenth_is_free() {
+        let room = Room::new(1000);
+        assert!(room.fits(1000) && room.fits_into(900, 100));
+        assert!(!room.fits_into(901, 100));
+        assert!(!room.fits(1), "ask first");
+        assert!(!room.fits_into(895, 10));
+        assert!(room.fits_into(890, 10));
+        assert!(room.fits_into(900, 100));
+    }
+
+    #[test]
+    fn a_batch_as_large_as_the_queue_fits_into_an_empty_one() {
+        let room = Room::new(10);
+        assert!(!room.fits_into(1, 10));
+        assert!(room.fits_into(0, 10));
+    }
+
+    #[test]
+    fn memory_is_full_from_nine_tenths_until_a_tenth_of_those_is_free() {
+        let room = Room::new(1);
+        let full = |used| {
+            room.set_memory(used, 1000);
+            room.memory_full()
+        };
+        assert!(!full(900));
+        assert!(full(901));
+        assert!(full(811));
+        assert!(!full(810));
+        assert!(!full(900));
+        room.set_memory(u64::MAX, 0);
+        assert!(!room.memory_full(), "without a limit it is never full");
+    }
+}
