@@ -21,6 +21,8 @@ use crate::{
 };
 
 const VERSION: u32 = 1;
+/// Most characters of what is wrong with an element: it may repeat the element, and stores keep it.
+const MAX_REASON_CHARS: usize = 200;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -107,7 +109,10 @@ fn read(element: &[u8]) -> Result<Event, String> {
 fn unreadable(text: &str, error: &serde_json::Error) -> String {
     match serde_json::from_str::<Version>(text) {
         Ok(Version { v }) if v != VERSION => version_error(v),
-        _ => format!("is no envelope: {error}"),
+        _ => {
+            let reason = format!("is no envelope: {error}");
+            reason.chars().take(MAX_REASON_CHARS).collect()
+        }
     }
 }
 
@@ -158,5 +163,16 @@ mod tests {
             assert!(malformed.reason.contains(reason), "{}", malformed.reason);
         }
         assert!(decode(b"\xff").unwrap_err().reason.contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_reason_repeats_little_of_the_element() {
+        let element = format!(r#"{{"v":"{}"}}"#, "x".repeat(1_000_000));
+        let reason = decode(element.as_bytes()).unwrap_err().reason;
+        assert!(
+            reason.starts_with("is no envelope: invalid type"),
+            "{reason}"
+        );
+        assert_eq!(reason.chars().count(), MAX_REASON_CHARS);
     }
 }

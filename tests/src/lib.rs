@@ -5,6 +5,7 @@ pub mod chaos;
 pub mod deployment;
 pub mod events;
 pub mod programs;
+pub mod properties;
 pub mod servers;
 pub mod stack;
 mod wait;
