@@ -15,6 +15,8 @@ use crate::{queue::PushError, store::StoreError};
 
 /// Most entries in `errors`; a batch may have more that are wrong.
 pub const MAX_REPORTED_ERRORS: usize = 100;
+/// Most characters of a client's path or method that an answer repeats.
+pub(super) const MAX_SHOWN_CHARS: usize = 100;
 /// What `Retry-After` says where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -37,6 +39,8 @@ pub enum Kind {
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
+    /// The body took too long to arrive.
+    RequestTimeout,
     /// Body, batch or event over its limit.
     TooLarge,
     /// The media type or encoding is none that is read here.
@@ -69,6 +73,11 @@ impl Kind {
                 "method-not-allowed",
                 "Method not allowed",
                 StatusCode::METHOD_NOT_ALLOWED,
+            ),
+            Self::RequestTimeout => (
+                "request-timeout",
+                "Request timeout",
+                StatusCode::REQUEST_TIMEOUT,
             ),
             Self::TooLarge => ("too-large", "Too large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::UnsupportedMediaType => (
@@ -188,6 +197,8 @@ impl Problem {
     /// 405 with the methods that there are.
     #[must_use]
     pub fn method_not_allowed(method: &Method, allowed: &'static str) -> Self {
+        // Clients choose the method: it is not echoed at any length.
+        let method: String = method.as_str().chars().take(MAX_SHOWN_CHARS).collect();
         let detail = format!("{method} is not possible here; use {allowed}");
         let mut problem = Self::new(Kind::MethodNotAllowed, detail);
         problem.0.header = Some((header::ALLOW, HeaderValue::from_static(allowed)));

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{self, Access},
-    problem::{Kind, Problem},
+    problem::{Kind, MAX_SHOWN_CHARS, Problem},
 };
 use crate::{
     auth::Gate,
@@ -171,6 +171,5 @@ type Problem404 = Result<&'static str, Problem>;
 
 /// Clients choose the path: it is not echoed at any length.
 fn shown(path: &str) -> String {
-    const MAX_SHOWN_CHARS: usize = 100;
     path.chars().take(MAX_SHOWN_CHARS).collect()
 }
