@@ -44,9 +44,9 @@ pub fn event(body: &[u8]) {
     let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(&body) else {
         return;
     };
-    let lines: String = elements.iter().map(|raw| format!("{raw}\n")).collect();
+    let lines: Vec<&str> = elements.iter().map(|raw| raw.get()).collect();
     let array = read(|receipts| parse(&body, &LIMITS, receipts));
-    let lines = in_pieces(lines.as_bytes(), &[]);
+    let lines = in_pieces(lines.join("\n").as_bytes(), &[]);
     match (array, lines) {
         (Ok(array), Ok(lines)) => {
             let accepted = |parsed: Parsed| -> Vec<_> {

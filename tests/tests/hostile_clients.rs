@@ -85,8 +85,8 @@ impl Server {
         self.send(head).await
     }
 
-    /// It accepted so many events so far, and serves a good client exactly.
-    async fn is_well(self, received: i64) {
+    /// It accepted so many events until now, still serves a good client exactly, and stops.
+    async fn ends_well(self, received: i64) {
         let event = json!({"topic": "good", "event_id": "1"}).to_string();
         for _ in 0..2 {
             let (status, body) = self.app.post("/publish", event.clone()).await;
@@ -169,7 +169,7 @@ async fn a_body_whose_end_is_told_in_two_ways_is_refused_and_nothing_after_it_is
             .await;
         assert_refused(&answer, 400, headers);
     }
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn a_chunk_whose_size_is_no_number_ends_the_connection() {
             .await;
         assert_refused(&answer, 400, chunk);
     }
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_head_that_readers_could_understand_differently_is_refused() {
     }
     let answer = server.send("GET /stats HTTP/1.1\r\n\r\n").await;
     assert_refused(&answer, 400, "no host");
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 /// Sends a beginning and then byte after byte of `drops`, over and over, until the server ends it.
@@ -275,7 +275,7 @@ async fn clients_that_drip_are_cut_off_and_told_why() {
             "urn:event-aggregator:problem:request-timeout"
         );
     }
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -295,7 +295,7 @@ async fn floods_of_headers_and_of_a_url_are_refused() {
             assert_refused(&answer, 431, &request[..10]);
         }
     }
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -334,7 +334,7 @@ async fn a_path_means_what_it_says_and_nothing_else() {
     ] {
         assert_eq!(statuses(&server.target(path).await), [status], "{path}");
     }
-    server.is_well(1).await;
+    server.ends_well(1).await;
 }
 
 #[tokio::test]
@@ -355,7 +355,7 @@ async fn a_target_of_another_form_is_no_way_around() {
     // Nothing is tunnelled.
     let tunnel = format!("CONNECT elsewhere:80 HTTP/1.1\r\nHost: x\r\n\r\n{SMUGGLED}");
     assert_refused(&server.send(tunnel).await, 404, "CONNECT");
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -384,7 +384,7 @@ async fn an_unknown_method_is_told_which_there_are_and_not_repeated_at_length() 
     ] {
         assert_refused(&server.send(request).await, 400, request);
     }
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -410,7 +410,7 @@ async fn a_body_shorter_than_it_says_is_not_taken_for_whole() {
             .await
             .unwrap();
     }
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -424,7 +424,7 @@ async fn what_is_left_of_a_body_longer_than_it_says_is_no_request() {
     assert!(answers.starts_with("HTTP/1.1 "), "{answers}");
     // The event itself came whole; what follows is refused.
     assert_eq!(statuses(&answers), [202, 400]);
-    server.is_well(1).await;
+    server.ends_well(1).await;
 }
 
 #[tokio::test]
@@ -433,7 +433,7 @@ async fn a_body_where_none_is_read_is_not_executed() {
     let headers = format!("Connection: close\r\nContent-Length: {}", SMUGGLED.len());
     let request = format!("GET /stats HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n{SMUGGLED}");
     assert_eq!(statuses(&server.send(request).await), [200]);
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -452,7 +452,7 @@ async fn http_1_0_ends_with_its_answer_unless_it_asks_to_be_kept() {
     let chunked =
         format!("POST /publish HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}");
     assert_refused(&server.send(chunked).await, 400, "chunks");
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -474,7 +474,7 @@ async fn who_asks_first_is_told_to_go_on_and_then_answered() {
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(event.as_bytes()).await.unwrap();
     assert_eq!(statuses(&rest(&mut stream).await), [202]);
-    server.is_well(1).await;
+    server.ends_well(1).await;
 }
 
 #[tokio::test]
@@ -485,7 +485,7 @@ async fn a_length_over_the_limit_is_refused_before_the_body_is_sent() {
         let answers = server.send(publish(&headers, "")).await;
         assert_eq!(statuses(&answers).last(), Some(&413), "{answers}");
     }
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -508,19 +508,19 @@ async fn chunks_without_end_are_refused_at_the_limit_and_not_read_on() {
     let answer = String::from_utf8(answer).unwrap();
     assert!(ended.is_ok(), "still open after {answer:?}");
     assert_refused(&answer, 413, "endless");
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
 async fn requests_at_once_on_one_connection_are_answered_in_order() {
     let server = Server::start().await;
-    let mut requests = String::new();
-    for id in 0..PIPELINED {
+    let pair = |id: usize| {
         let event = json!({"topic": "a", "event_id": id.to_string()}).to_string();
-        requests += &publish(&format!("Content-Length: {}", event.len()), &event);
-        requests += &format!("GET /nothing/{id} HTTP/1.1\r\nHost: x\r\n\r\n");
-    }
-    requests += "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let headers = format!("Content-Length: {}", event.len());
+        publish(&headers, &event) + &format!("GET /nothing/{id} HTTP/1.1\r\nHost: x\r\n\r\n")
+    };
+    let last = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let requests: String = (0..PIPELINED).map(pair).chain([last.to_owned()]).collect();
     let answers = server.send(requests).await;
     let expected = [[202, 404]; PIPELINED].concat();
     assert_eq!(statuses(&answers), [&expected[..], &[200]].concat());
@@ -528,7 +528,7 @@ async fn requests_at_once_on_one_connection_are_answered_in_order() {
         .map(|id| answers.find(&format!("/nothing/{id}\"")).unwrap())
         .collect();
     assert!(places.is_sorted());
-    server.is_well(i64::try_from(PIPELINED).unwrap()).await;
+    server.ends_well(i64::try_from(PIPELINED).unwrap()).await;
 }
 
 #[tokio::test]
@@ -544,7 +544,7 @@ async fn a_client_that_never_reads_its_answers_stops_no_other() {
     }
     assert_eq!(statuses(&server.target("/stats").await), [200]);
     drop(streams);
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }
 
 #[tokio::test]
@@ -561,5 +561,5 @@ async fn thousands_of_idle_connections_stop_no_other() {
     let idle = join_all((0..IDLE).map(|_| server.connect())).await;
     assert_eq!(statuses(&server.target("/stats").await), [200]);
     drop(idle);
-    server.is_well(0).await;
+    server.ends_well(0).await;
 }

@@ -155,7 +155,10 @@ fn change(input: &mut Vec<u8>, corpus: &[Vec<u8>], rng: &mut impl Rng) {
     match rng.random_range(0..8) {
         0 if at < input.len() => input[at] ^= 1 << rng.random_range(0..8),
         1 => drop(input.drain(run)),
-        2 => insert(input, at, &input[run].to_vec()),
+        2 => {
+            let doubled = input[run].to_vec();
+            insert(input, at, &doubled);
+        }
         3 => insert(input, at, &[rng.random()]),
         4 => input.truncate(at),
         5 => {
