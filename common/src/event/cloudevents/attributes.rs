@@ -44,6 +44,7 @@ impl Place {
         match self {
             Self::Members => EventError::member(name, what),
             Self::Headers(prefix) => {
+                let name = shortened(name);
                 EventError::invalid(String::new(), format!("{prefix}{name} {what}"))
             }
         }
@@ -111,7 +112,7 @@ impl<'a> Attributes<'a> {
         );
         Err(match self.place {
             Place::Members => EventError::unknown_member(name, &what),
-            Place::Headers(_) => self.refuse(&shortened(name), format_args!("is unknown; {what}")),
+            Place::Headers(_) => self.refuse(name, format_args!("is unknown; {what}")),
         })
     }
 
