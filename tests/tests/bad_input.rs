@@ -455,3 +455,31 @@ async fn events_are_found_by_each_filter() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn every_answer_names_its_request_and_is_nothing_for_browsers_to_guess_about() {
+    let (app, _folder) = app().await;
+    for path in ["/stats", "/nothing/here", "/publish", "/events?limit=0"] {
+        let request = || app.request(Method::GET, path);
+        let answer = request().send().await.unwrap();
+        let made = answer.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(made.parse::<uuid::Uuid>().is_ok(), "{path}: {made}");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.headers()[name], value, "{path}");
+        }
+        let answer = request()
+            .header("X-Request-Id", "mine-1")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.headers()["x-request-id"], "mine-1", "{path}");
+    }
+    app.stop().await;
+}

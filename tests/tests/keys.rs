@@ -170,6 +170,7 @@ async fn a_key_comes_in_either_of_two_headers_and_without_one_the_answer_says_so
     }
     let response = stats().send().await.unwrap();
     assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    assert!(response.headers().contains_key("x-request-id"));
     assert_eq!(
         response.headers()["content-type"],
         "application/problem+json"

@@ -9,7 +9,7 @@ use crate::{
     event::Event,
 };
 use actix_web::{
-    Error, FromRequest, HttpMessage, HttpRequest,
+    Error, FromRequest, HttpMessage, HttpRequest, ResponseError,
     body::MessageBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::header::{AUTHORIZATION, HeaderMap},
@@ -33,19 +33,32 @@ pub enum Access {
 pub(super) async fn admit(
     access: Access,
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     if let Access::Needs(scope) = access {
-        let gate = request.app_data::<Data<Gate>>();
-        let caller = gate.and_then(|gate| gate.admit(sent_key(request.headers())));
-        let caller = caller.ok_or_else(Problem::unauthorized)?;
-        if !caller.has(scope) {
-            let detail = format!("this key does not have the scope {scope}");
-            return Err(Problem::new(Kind::Forbidden, detail).into());
-        }
-        request.extensions_mut().insert(caller);
+        match caller(&request, scope) {
+            Ok(caller) => request.extensions_mut().insert(caller),
+            // An answer, not an error: it passes through what every answer passes through.
+            Err(problem) => {
+                let answer = request.into_response(problem.error_response());
+                return Ok(answer.map_into_right_body());
+            }
+        };
     }
-    next.call(request).await
+    Ok(next.call(request).await?.map_into_left_body())
+}
+
+fn caller(request: &ServiceRequest, scope: Scope) -> Result<Caller, Problem> {
+    let gate = request.app_data::<Data<Gate>>();
+    let caller = gate
+        .and_then(|gate| gate.admit(sent_key(request.headers())))
+        .ok_or_else(Problem::unauthorized)?;
+    if caller.has(scope) {
+        Ok(caller)
+    } else {
+        let detail = format!("this key does not have the scope {scope}");
+        Err(Problem::new(Kind::Forbidden, detail))
+    }
 }
 
 /// `Authorization: Bearer KEY` ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)), or

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{self, Access},
+    headers,
     problem::{Kind, MAX_SHOWN_CHARS, Problem},
 };
 use crate::{
@@ -83,6 +84,7 @@ pub async fn serve(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(gate.clone()))
+            .wrap(from_fn(headers::add))
             .configure(&routes)
             .default_service(web::to(unknown_path))
     })
