@@ -26,8 +26,8 @@ const MAX_SHOWN_CHARS: usize = 200;
 /// The `type` of a 503 that does not say whether the events were taken.
 const UNCONFIRMED: &str = "urn:event-aggregator:problem:unavailable";
 
-/// Where the servers are, and how to speak to them.
-#[derive(Debug, Clone)]
+/// Where the servers are, and how to speak to them. Not to be printed: it holds the key.
+#[derive(Clone)]
 pub struct Target {
     /// The publisher, or a standalone server.
     pub url: Url,
@@ -40,7 +40,7 @@ pub struct Target {
 }
 
 /// A client of both servers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     target: Target,

@@ -1,7 +1,5 @@
 //! `GET /dead-letters`, `POST /dead-letters/replay`, `DELETE /dead-letters/{id}`.
 
-use std::fmt::Write;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Path, Payload},
@@ -9,6 +7,7 @@ use actix_web::{
 use common::{
     auth::Caller,
     event::EventTime,
+    hex::hex,
     http::{
         batch,
         parameters::{flag, optional, query},
@@ -175,12 +174,4 @@ pub(super) async fn discard(
     } else {
         Err(unknown())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a string has no way to fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

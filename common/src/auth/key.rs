@@ -3,11 +3,13 @@
 //! Keys are 256 random bits, so a plain SHA-256 of one tells nobody what it is; slow hashes are for
 //! passwords, which can be guessed.
 
-use std::{fmt, fmt::Write as _, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use rand::{TryRng, rngs::SysRng};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::hex::hex;
 
 const KEY_BYTES: usize = 32;
 /// Every key begins so: people and secret scanners recognize it.
@@ -98,14 +100,6 @@ impl fmt::Debug for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[hidden]")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
