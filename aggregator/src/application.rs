@@ -64,7 +64,7 @@ impl Application {
         // There is at least one worker.
         let redis = Arc::new(consumers[0].server());
         let aggregator = Aggregator::over(consumers, store, settings.workers, settings.limits);
-        let front = Front::open(settings.bind_addr, &settings.server)?;
+        let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         Ok(Self {
             port: front.port()?,
             front,

@@ -49,6 +49,22 @@ pub struct ServerArgs {
           num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub auth_disabled: bool,
 
+    /// Most connections; more wait to be taken
+    #[arg(long, env, default_value_t = 20_000, value_name = "CONNECTIONS",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Most requests that are being answered; beyond, the answer is 503
+    #[arg(long, env, default_value_t = 2000, value_name = "REQUESTS",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_requests_in_flight: u32,
+
+    /// Most bytes of bodies that are being worked on, decompressed, and at least `MAX_BODY_BYTES`; beyond, the
+    /// answer is 503
+    #[arg(long, env, default_value_t = 64 * 1024 * 1024, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(1024..))]
+    pub max_bytes_in_flight: u32,
+
     /// How long running requests and claims may take to finish after a signal to stop
     #[arg(long, env, default_value_t = 30, value_name = "SECONDS",
           value_parser = clap::value_parser!(u16).range(0..=3600))]

@@ -57,7 +57,7 @@ impl Application {
         )?;
         let producer = RedisProducer::new(&address, settings.publishing.queue_max_len);
         let redis = Arc::new(producer.server());
-        let front = Front::open(settings.bind_addr, &settings.server)?;
+        let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         Ok(Self {
             port: front.port()?,
             front,

@@ -87,6 +87,7 @@ async fn publish(
     let batch = batch::read(&request, payload, limits, &**clock, ids).await?;
     caller.check_topics(&batch.events)?;
     let accepted = batch.events.len();
+    caller.spend_events(&request, accepted)?;
     producer.push(batch.events).await?;
     Ok(HttpResponse::Accepted().json(Answer {
         status: "accepted",

@@ -65,7 +65,7 @@ impl Application {
     /// # Errors
     /// [`BuildError`] if a setting cannot be used.
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
-        let front = Front::open(settings.bind_addr, &settings.server)?;
+        let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         let (store_name, store) = open_store(settings)?;
         let mut dependencies: Vec<Arc<dyn Dependency>> = Vec::new();
         let max_len = settings.publishing.queue_max_len;

@@ -271,7 +271,7 @@ async fn a_hang_up_rereads_the_keys_and_ends_nothing_and_no_log_holds_a_key_or_a
         ("BIND_ADDR", address.as_str()),
         ("DATABASE_URL", &database),
         ("API_KEYS_FILE", &keys),
-        ("RUST_LOG", "trace"),
+        ("RUST_LOG", "trace,actix_http=trace"),
     ];
     let mut process = Running::start("event-aggregator", &[], &settings);
     let (client, url) = (Client::new(), format!("http://{address}"));

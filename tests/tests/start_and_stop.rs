@@ -157,7 +157,12 @@ async fn a_stopped_aggregator_hands_back_what_it_cannot_finish() {
     let publisher = Server::start("publisher", &settings);
     let mut aggregator = Server::start("aggregator", &settings);
     publisher.ready().await;
-    aggregator.ready().await;
+    // A worker must have registered before the database goes away: one that has not claims nothing.
+    assert_eq!(
+        publisher.publish(&one("first")).await,
+        Some(StatusCode::ACCEPTED)
+    );
+    aggregator.received(1).await;
     postgres.stop();
     let batch: Vec<Value> = (0..500).map(|id| one(&id.to_string())).collect();
     assert_eq!(
@@ -186,7 +191,7 @@ async fn a_stopped_aggregator_hands_back_what_it_cannot_finish() {
     postgres.restart().await;
     let aggregator = Server::start("aggregator", &settings);
     aggregator.ready().await;
-    aggregator.received(500).await;
+    aggregator.received(501).await;
     let (_, stats) = aggregator.get("/stats").await.unwrap();
     assert_eq!(stats["duplicate_dropped"], 0);
 }

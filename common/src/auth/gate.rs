@@ -115,10 +115,14 @@ impl Gate {
                 () = stop.cancelled() => return Ok(()),
             }
             match Loaded::read(path) {
-                Ok(loaded) => {
+                Ok(mut loaded) => {
                     failing = false;
                     let mut current = current.write().unwrap_or_else(PoisonError::into_inner);
                     if loaded.text != current.text {
+                        // Nobody else has it yet.
+                        if let Some(keys) = Arc::get_mut(&mut loaded.keys) {
+                            keys.go_on_from(&current.keys);
+                        }
                         tracing::info!(keys.count = loaded.keys.len(), "API keys were read again");
                         *current = loaded;
                     }

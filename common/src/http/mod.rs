@@ -3,7 +3,10 @@
 //! - [`problem`]: every error answer
 //! - [`parameters`]: the query string
 //! - [`access`]: who may call what
+//! - `rate`: how often
+//! - `load`: how much at once
 //! - [`batch`]: from a request to the events in it
+//! - `files`: how many may be open
 //! - `headers`: what every answer carries
 //! - [`health`]: `/health` and `/ready`
 //! - [`healthcheck`]: asking for them
@@ -11,9 +14,12 @@
 
 pub mod access;
 pub mod batch;
+mod files;
 mod headers;
 pub mod health;
 pub mod healthcheck;
+mod load;
 pub mod parameters;
 pub mod problem;
+mod rate;
 pub mod server;

@@ -45,8 +45,12 @@ pub enum Kind {
     TooLarge,
     /// The media type or encoding is none that is read here.
     UnsupportedMediaType,
+    /// The key has used up its rate.
+    RateLimited,
     /// As many events wait as may.
     QueueFull,
+    /// As many requests are being answered, or take as much memory, as may.
+    Overloaded,
     /// Redis or the database is away, or did not confirm.
     Unavailable,
     /// The process is going down.
@@ -85,6 +89,12 @@ impl Kind {
                 "Unsupported media type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ),
+            Self::RateLimited => (
+                "rate-limited",
+                "Rate limited",
+                StatusCode::TOO_MANY_REQUESTS,
+            ),
+            Self::Overloaded => ("overloaded", "Overloaded", StatusCode::SERVICE_UNAVAILABLE),
             Self::QueueFull => ("queue-full", "Queue full", StatusCode::SERVICE_UNAVAILABLE),
             Self::Unavailable => (
                 "unavailable",
@@ -191,6 +201,13 @@ impl Problem {
         let mut problem = Self::new(Kind::Unauthorized, detail);
         let how = HeaderValue::from_static("Bearer");
         problem.0.header = Some((header::WWW_AUTHENTICATE, how));
+        problem
+    }
+
+    /// 429, to be tried again after so many seconds.
+    pub(super) fn rate_limited(detail: String, retry_after: u64) -> Self {
+        let mut problem = Self::new(Kind::RateLimited, detail);
+        problem.0.header = Some((header::RETRY_AFTER, HeaderValue::from(retry_after)));
         problem
     }
 

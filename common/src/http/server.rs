@@ -2,6 +2,8 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
+    thread::available_parallelism,
     time::Duration,
 };
 
@@ -17,12 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{self, Access},
-    headers,
+    files, headers,
+    load::Load,
     problem::{Kind, MAX_SHOWN_CHARS, Problem},
 };
 use crate::{
     auth::Gate,
-    config::{ConfigError, ServerArgs},
+    config::{ConfigError, LimitArgs, ServerArgs},
 };
 
 /// How long a client may take to send a request's head.
@@ -34,6 +37,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub struct Front {
     listener: TcpListener,
     gate: Gate,
+    load: Load,
+    max_connections: usize,
     grace: Duration,
 }
 
@@ -42,8 +47,15 @@ impl Front {
     ///
     /// # Errors
     /// [`ConfigError`] if the settings do not go together, or one of them cannot be had.
-    pub fn open(bind_addr: SocketAddr, args: &ServerArgs) -> Result<Self, ConfigError> {
+    pub fn open(
+        bind_addr: SocketAddr,
+        args: &ServerArgs,
+        limits: &LimitArgs,
+    ) -> Result<Self, ConfigError> {
         let gate = args.gate(bind_addr)?;
+        files::allow(args.max_connections);
+        // A body of any allowed length can be read, if only alone.
+        let max_bytes = args.max_bytes_in_flight.max(limits.max_body_bytes);
         let listener = TcpListener::bind(bind_addr).map_err(|source| ConfigError::Bind {
             address: bind_addr,
             source,
@@ -51,6 +63,8 @@ impl Front {
         Ok(Self {
             listener,
             gate,
+            load: Load::new(args.max_requests_in_flight as usize, max_bytes as usize),
+            max_connections: args.max_connections as usize,
             grace: args.grace(),
         })
     }
@@ -80,14 +94,21 @@ pub async fn serve(
     routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let gate = front.gate.clone();
+    let (gate, load) = (
+        web::Data::new(front.gate.clone()),
+        web::Data::new(front.load),
+    );
+    let threads = available_parallelism().map_or(1, NonZeroUsize::get);
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(web::Data::new(gate.clone()))
+            .app_data(gate.clone())
+            .app_data(load.clone())
             .wrap(from_fn(headers::add))
             .configure(&routes)
             .default_service(web::to(unknown_path))
     })
+    .workers(threads)
+    .max_connections(front.max_connections.div_ceil(threads))
     .client_request_timeout(HEAD_WITHIN)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(front.grace.as_secs())

@@ -10,7 +10,10 @@ use super::{
     decode::Decoder,
     media::{self, Encoding},
 };
-use crate::http::problem::{Kind, Problem};
+use crate::http::{
+    load::{self, Held},
+    problem::{Kind, Problem},
+};
 
 /// How long a body may take to arrive, besides the time that its bytes earn it.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
@@ -22,6 +25,7 @@ const HELD_FOR: Duration = Duration::from_secs(1);
 
 /// A body that has not been read yet.
 pub(super) struct Body {
+    request: HttpRequest,
     payload: Payload,
     encoding: Encoding,
     limit: usize,
@@ -41,6 +45,7 @@ impl Body {
             return Err(too_large(limit));
         }
         Ok(Self {
+            request: request.clone(),
             payload,
             encoding,
             limit,
@@ -63,14 +68,21 @@ impl Body {
         fed
     }
 
-    async fn read(&mut self, take: impl FnMut(&[u8])) -> Result<(), Problem> {
+    async fn read(&mut self, mut take: impl FnMut(&[u8])) -> Result<(), Problem> {
         let limit = self.limit;
         let refuse = |error: io::Error| match error.kind() {
             io::ErrorKind::FileTooLarge => too_large(limit),
+            io::ErrorKind::QuotaExceeded => load::overloaded(),
             _ => Problem::new(
                 Kind::MalformedBody,
                 format!("the body is not what Content-Encoding says: {error}"),
             ),
+        };
+        let mut held = Held::by(&self.request);
+        let take = |piece: &[u8]| {
+            held.grow(piece.len())?;
+            take(piece);
+            Ok(())
         };
         let mut decoder = Decoder::new(self.encoding, limit, take).map_err(refuse)?;
         // Compressed, nothing at all can take any number of bytes.
@@ -90,7 +102,9 @@ impl Body {
             deadline += Duration::from_millis(chunk.len() as u64 * 1000 / BYTES_A_SECOND);
             decoder.push(&chunk).map_err(refuse)?;
         }
-        decoder.finish().map_err(refuse)
+        decoder.finish().map_err(refuse)?;
+        held.until_answered(&self.request);
+        Ok(())
     }
 }
 
