@@ -7,6 +7,7 @@ pub mod config;
 pub mod envelope;
 pub mod event;
 pub mod faults;
+mod files;
 pub mod hex;
 pub mod http;
 pub mod lifecycle;

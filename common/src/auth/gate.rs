@@ -2,26 +2,19 @@
 //! a file that cannot be read changes nothing.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::timeout,
-};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Caller, Keyring,
     keyring::{KeyringError, MAX_KEYS},
 };
+use crate::files;
 
-/// How often the file is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A file is no longer than this, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * MAX_KEYS as u64;
 
@@ -98,43 +91,25 @@ impl Gate {
         }
     }
 
-    /// Follows the file until `stop`: looks at it every second, and on SIGHUP.
-    ///
-    /// # Errors
-    /// If the signal cannot be listened to.
-    pub async fn follow(&self, stop: CancellationToken) -> io::Result<()> {
+    /// Follows the file until `stop`.
+    pub(crate) async fn follow(&self, stop: CancellationToken) {
         let State::Keys { path, current } = &*self.0 else {
-            return Ok(());
+            return;
         };
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let mut failing = false;
-        loop {
-            tokio::select! {
-                // Once a second, or earlier if told to.
-                _ = timeout(LOOK_EVERY, hang_up.recv()) => {}
-                () = stop.cancelled() => return Ok(()),
-            }
-            match Loaded::read(path) {
-                Ok(mut loaded) => {
-                    failing = false;
-                    let mut current = current.write().unwrap_or_else(PoisonError::into_inner);
-                    if loaded.text != current.text {
-                        // Nobody else has it yet.
-                        if let Some(keys) = Arc::get_mut(&mut loaded.keys) {
-                            keys.go_on_from(&current.keys);
-                        }
-                        tracing::info!(keys.count = loaded.keys.len(), "API keys were read again");
-                        *current = loaded;
-                    }
+        let look = || {
+            let mut loaded = Loaded::read(path)?;
+            let mut current = current.write().unwrap_or_else(PoisonError::into_inner);
+            if loaded.text != current.text {
+                // Nobody else has it yet.
+                if let Some(keys) = Arc::get_mut(&mut loaded.keys) {
+                    keys.go_on_from(&current.keys);
                 }
-                Err(error) => {
-                    if !failing {
-                        tracing::error!("{error}; the keys from before stay in force");
-                    }
-                    failing = true;
-                }
+                tracing::info!(keys.count = loaded.keys.len(), "API keys were read again");
+                *current = loaded;
             }
-        }
+            Ok::<_, GateError>(())
+        };
+        files::follow(stop, "the keys from before stay in force", look).await;
     }
 }
 
@@ -156,12 +131,6 @@ impl Loaded {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let mut file = File::open(path)?.take(MAX_FILE_BYTES + 1);
-    file.read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        let detail = format!("it has more than {MAX_FILE_BYTES} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, detail));
-    }
-    Ok(text)
+    let bytes = files::read(path, MAX_FILE_BYTES)?;
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
