@@ -8,7 +8,7 @@ use common::{
     http::{health::Dependencies, server::Front},
     queue::{
         QueueError,
-        redis::{Address, RedisConsumer, Server},
+        redis::{RedisConsumer, Server},
     },
     store::{Audit, Store, StoreError},
 };
@@ -52,10 +52,7 @@ impl Application {
     /// [`BuildError`] if a setting cannot be used.
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
         let store: Arc<dyn Store> = Arc::new(open(settings)?);
-        let address = Address::new(
-            settings.redis_url.expose(),
-            settings.queue.queue_name.clone(),
-        )?;
+        let address = settings.queue.address(&settings.redis_url)?;
         let consumers = RedisConsumer::for_workers(
             &address,
             settings.workers.lease(),

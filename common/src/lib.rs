@@ -14,3 +14,4 @@ pub mod lifecycle;
 pub mod queue;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

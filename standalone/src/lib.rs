@@ -17,7 +17,7 @@ use common::{
     queue::{
         Producer, QueueError,
         memory::MemoryQueue,
-        redis::{Address, RedisConsumer, RedisProducer, Server},
+        redis::{RedisConsumer, RedisProducer, Server},
     },
     store::{Audit, Store},
 };
@@ -77,7 +77,7 @@ impl Application {
                 (queue, aggregator, None)
             }
             Some(url) => {
-                let address = Address::new(url.expose(), settings.queue.queue_name.clone())?;
+                let address = settings.queue.address(url)?;
                 let consumers = RedisConsumer::for_workers(
                     &address,
                     settings.workers.lease(),

@@ -4,6 +4,7 @@
 use std::future::{Ready, ready};
 
 use super::{
+    client_certificate,
     load::Load,
     problem::{Kind, Problem},
     rate,
@@ -30,7 +31,7 @@ const X_API_KEY: &str = "x-api-key";
 pub enum Access {
     /// Nothing.
     Open,
-    /// A key with this scope, where keys are asked for.
+    /// A client certificate and a key with this scope, where they are asked for.
     Needs(Scope),
 }
 
@@ -65,6 +66,7 @@ fn enter(request: &ServiceRequest, scope: Scope) -> Result<Option<OwnedSemaphore
 }
 
 fn caller(request: &ServiceRequest, scope: Scope) -> Result<Caller, Problem> {
+    client_certificate::check(request.request())?;
     let gate = request.app_data::<Data<Gate>>();
     let caller = gate
         .and_then(|gate| gate.admit(sent_key(request.headers())))

@@ -5,8 +5,9 @@
 //! - [`access`]: who may call what
 //! - `rate`: how often
 //! - `load`: how much at once
+//! - `client_certificate`: which clients have shown one
 //! - [`batch`]: from a request to the events in it
-//! - `files`: how many may be open
+//! - `open_files`: how many may be
 //! - `headers`: what every answer carries
 //! - [`health`]: `/health` and `/ready`
 //! - [`healthcheck`]: asking for them
@@ -14,11 +15,13 @@
 
 pub mod access;
 pub mod batch;
-mod files;
+
+mod client_certificate;
 mod headers;
 pub mod health;
 pub mod healthcheck;
 mod load;
+mod open_files;
 pub mod parameters;
 pub mod problem;
 mod rate;

@@ -33,6 +33,8 @@ pub enum Kind {
     InvalidParameter,
     /// No key came with the request, or none that is known.
     Unauthorized,
+    /// The client has shown no certificate.
+    CertificateRequired,
     /// The key is known, and does not allow this.
     Forbidden,
     /// No such path, or no such event.
@@ -71,6 +73,11 @@ impl Kind {
                 StatusCode::BAD_REQUEST,
             ),
             Self::Unauthorized => ("unauthorized", "Unauthorized", StatusCode::UNAUTHORIZED),
+            Self::CertificateRequired => (
+                "certificate-required",
+                "Client certificate required",
+                StatusCode::FORBIDDEN,
+            ),
             Self::Forbidden => ("forbidden", "Forbidden", StatusCode::FORBIDDEN),
             Self::NotFound => ("not-found", "Not found", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => (

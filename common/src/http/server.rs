@@ -1,6 +1,7 @@
 //! Listening, unknown paths and methods, stopping.
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
     thread::available_parallelism,
@@ -19,17 +20,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{self, Access},
-    files, headers,
+    client_certificate::{self, ClientCertificates},
+    headers,
     load::Load,
+    open_files,
     problem::{Kind, MAX_SHOWN_CHARS, Problem},
 };
 use crate::{
     auth::Gate,
     config::{ConfigError, LimitArgs, ServerArgs},
+    tls::Identity,
 };
 
 /// How long a client may take to send a request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long a client may take for a TLS handshake.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -39,11 +45,12 @@ pub struct Front {
     gate: Gate,
     load: Load,
     max_connections: usize,
+    identity: Option<Identity>,
     grace: Duration,
 }
 
 impl Front {
-    /// Reads the keys and takes the address, before anything else is started.
+    /// Reads keys and certificates and takes the address, before anything else is started.
     ///
     /// # Errors
     /// [`ConfigError`] if the settings do not go together, or one of them cannot be had.
@@ -53,7 +60,8 @@ impl Front {
         limits: &LimitArgs,
     ) -> Result<Self, ConfigError> {
         let gate = args.gate(bind_addr)?;
-        files::allow(args.max_connections);
+        let identity = args.tls.identity()?;
+        open_files::allow(args.max_connections);
         // A body of any allowed length can be read, if only alone.
         let max_bytes = args.max_bytes_in_flight.max(limits.max_body_bytes);
         let listener = TcpListener::bind(bind_addr).map_err(|source| ConfigError::Bind {
@@ -65,6 +73,7 @@ impl Front {
             gate,
             load: Load::new(args.max_requests_in_flight as usize, max_bytes as usize),
             max_connections: args.max_connections as usize,
+            identity,
             grace: args.grace(),
         })
     }
@@ -73,7 +82,7 @@ impl Front {
     ///
     /// # Errors
     /// If the system does not know.
-    pub fn port(&self) -> std::io::Result<u16> {
+    pub fn port(&self) -> io::Result<u16> {
         Ok(self.listener.local_addr()?.port())
     }
 
@@ -93,16 +102,21 @@ pub async fn serve(
     front: Front,
     routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     stop: CancellationToken,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let (gate, load) = (
         web::Data::new(front.gate.clone()),
         web::Data::new(front.load),
     );
     let threads = available_parallelism().map_or(1, NonZeroUsize::get);
+    let certificates = match &front.identity {
+        Some(identity) if identity.asks_clients() => ClientCertificates::Required,
+        _ => ClientCertificates::NotAsked,
+    };
     let server = HttpServer::new(move || {
         App::new()
             .app_data(gate.clone())
             .app_data(load.clone())
+            .app_data(certificates)
             .wrap(from_fn(headers::add))
             .configure(&routes)
             .default_service(web::to(unknown_path))
@@ -113,12 +127,27 @@ pub async fn serve(
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(front.grace.as_secs())
     .disable_signals()
-    .listen(front.listener)?
-    .run();
+    .tls_handshake_timeout(HANDSHAKE_WITHIN)
+    .on_connect(client_certificate::note);
+    let server = match &front.identity {
+        Some(identity) => {
+            let config = identity.server_config().map_err(io::Error::other)?;
+            server.listen_rustls_0_23(front.listener, config)?
+        }
+        None => server.listen(front.listener)?,
+    };
+    let server = server.run();
     let handle = server.handle();
     let following = tokio::spawn({
-        let (gate, stop) = (front.gate, stop.clone());
-        async move { gate.follow(stop).await }
+        let (gate, identity, stop) = (front.gate, front.identity, stop.clone());
+        async move {
+            let certificates = async {
+                if let Some(identity) = identity {
+                    identity.follow(stop.clone()).await;
+                }
+            };
+            tokio::join!(gate.follow(stop.clone()), certificates);
+        }
     });
     tokio::spawn(async move {
         stop.cancelled().await;
@@ -184,6 +213,7 @@ where
 }
 
 async fn unknown_path(request: HttpRequest) -> Problem404 {
+    client_certificate::check(&request)?;
     Err(Problem::new(
         Kind::NotFound,
         format!("there is nothing at {}", shown(request.path())),
