@@ -5,7 +5,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use common::auth::ApiKey;
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{
@@ -274,7 +274,7 @@ async fn a_hang_up_rereads_the_keys_and_ends_nothing_and_no_log_holds_a_key_or_a
         ("RUST_LOG", "trace,actix_http=trace"),
     ];
     let mut process = Running::start("event-aggregator", &[], &settings);
-    let (client, url) = (Client::new(), format!("http://{address}"));
+    let (client, url) = (tests::http::client(), format!("http://{address}"));
     let ready = async || {
         let answer = client.get(format!("{url}/ready")).send().await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
@@ -367,7 +367,10 @@ async fn with_keys_a_program_may_listen_on_any_address_and_makes_its_own_keys() 
     ];
     let _process = Running::start("event-aggregator", &[], &settings);
     eventually("it asks for a key", SOON, async || {
-        let answer = reqwest::get(format!("http://127.0.0.1:{port}/stats")).await;
+        let answer = tests::http::client()
+            .get(format!("http://127.0.0.1:{port}/stats"))
+            .send()
+            .await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED)
     })
     .await;
