@@ -1,7 +1,11 @@
 //! Servers to compare with, as processes of their own: this program again, with the same HTTP server and settings as
 //! the services, and as little behind it as can be.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use actix_web::{
     App, HttpResponse, HttpServer,
@@ -64,13 +68,17 @@ pub(crate) async fn serve(address: SocketAddr, what: Baseline) -> Result<()> {
         }
     };
     let ids = Data::new(Ids::default());
+    let counts = Data::new(Read::default());
     let server = HttpServer::new(move || {
         let app = App::new()
             .app_data(PayloadConfig::new(MAX_BODY_BYTES))
             .app_data(ids.clone())
             .route("/ready", get().to(HttpResponse::Ok));
         match &pool {
-            None => app.route("/publish", post().to(empty)),
+            None => app
+                .app_data(counts.clone())
+                .route("/read", get().to(read))
+                .route("/publish", post().to(empty)),
             Some(pool) => app
                 .app_data(Data::new(pool.clone()))
                 .route("/ingest", post().to(insert)),
@@ -85,9 +93,26 @@ pub(crate) async fn serve(address: SocketAddr, what: Baseline) -> Result<()> {
     Ok(())
 }
 
-async fn empty(body: Bytes) -> HttpResponse {
-    // Read, and nothing else.
-    drop(body);
+/// What was read, for whoever compares it with what was sent.
+#[derive(Default)]
+struct Read {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// `GET /read`: requests and bytes of their bodies.
+async fn read(read: Data<Read>) -> String {
+    let Read { requests, bytes } = &**read;
+    format!(
+        "{} {}",
+        requests.load(Ordering::Relaxed),
+        bytes.load(Ordering::Relaxed)
+    )
+}
+
+async fn empty(body: Bytes, read: Data<Read>) -> HttpResponse {
+    read.requests.fetch_add(1, Ordering::Relaxed);
+    read.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
     let answer = r#"{"status":"accepted","count":1,"accepted":1,"rejected":0}"#;
     HttpResponse::Accepted()
         .content_type("application/json")

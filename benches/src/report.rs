@@ -49,6 +49,8 @@ pub(crate) struct Figure {
     pub(crate) met: Option<bool>,
     /// Of all processors, while it was measured the last time.
     pub(crate) shares: Vec<Share>,
+    /// The same for what it is compared with.
+    pub(crate) reference_shares: Vec<Share>,
     pub(crate) note: String,
 }
 
@@ -96,6 +98,7 @@ impl Figure {
             goal: None,
             met: None,
             shares: Vec::new(),
+            reference_shares: Vec::new(),
             note: String::new(),
         }
     }
@@ -117,6 +120,7 @@ impl Figure {
             goal: None,
             met: None,
             shares: Vec::new(),
+            reference_shares: Vec::new(),
             note: String::new(),
         }
     }
@@ -132,6 +136,13 @@ impl Figure {
 
     pub(crate) fn shares(self, shares: Vec<Share>) -> Self {
         Self { shares, ..self }
+    }
+
+    pub(crate) fn reference_shares(self, reference_shares: Vec<Share>) -> Self {
+        Self {
+            reference_shares,
+            ..self
+        }
     }
 
     pub(crate) fn note(self, note: impl Into<String>) -> Self {
@@ -191,7 +202,10 @@ impl Report {
             text,
             "\nShares of all processors, while each was measured:\n"
         )?;
-        writeln!(text, "| benchmark | case | shares |\n| --- | --- | --- |")?;
+        writeln!(
+            text,
+            "| benchmark | case | shares | of what it is compared with |\n| --- | --- | --- | --- |"
+        )?;
         for figure in self
             .figures
             .iter()
@@ -199,10 +213,11 @@ impl Report {
         {
             writeln!(
                 text,
-                "| {} | {} | {} |",
+                "| {} | {} | {} | {} |",
                 figure.benchmark,
                 figure.case,
-                shares(&figure.shares)
+                shares(&figure.shares),
+                shares(&figure.reference_shares)
             )?;
         }
         for what in &self.skipped {

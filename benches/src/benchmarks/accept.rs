@@ -1,9 +1,9 @@
 //! Requests into the queue, beside a handler that only reads the same body; and latencies at half of that load.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
-    generator::{self, Load, Pace, Template},
+    generator::{self, Connection, Load, Pace, Template, get},
     lab::{Lab, QUEUE, QUEUE_MAX_LEN},
     processes::{Meter, Party},
     report::{Figure, Goal, Report},
@@ -63,7 +63,7 @@ async fn one_case(
     };
     let saturate = Pace::SaturateFor(lab.budget.load);
     let [redis, _] = lab.parties();
-    let (mut pairs, mut shares) = (Pairs::default(), Vec::new());
+    let (mut pairs, mut shares, mut reference_shares) = (Pairs::default(), Vec::new(), Vec::new());
     for _ in 0..lab.budget.pairs {
         lab.empty_queue().await?;
         let meter = Meter::start(&[Party::generator(), publisher.party, redis])?;
@@ -77,11 +77,24 @@ async fn one_case(
             depth.pending,
             published.requests * events
         );
+        let before = read_by(empty).await?;
+        let meter = Meter::start(&[Party::generator(), empty.party])?;
         let read = generator::send(&load(empty, saturate)).await?;
+        reference_shares = meter.shares()?;
+        let [requests, bytes] = read_by(empty).await?;
+        ensure!(
+            requests - before[0] == read.requests
+                && bytes - before[1] == read.requests * template.body_bytes(),
+            "{} requests were answered, but the handler read {} and {} bytes",
+            read.requests,
+            requests - before[0],
+            bytes - before[1]
+        );
         pairs.push(published.rate(), read.rate());
     }
     let case = format!("{events} a request");
-    let figure = Figure::beside("accept", &case, "requests/s", &pairs).shares(shares);
+    let figure = Figure::beside("accept", &case, "requests/s", &pairs);
+    let figure = figure.shares(shares).reference_shares(reference_shares);
     report.add(match goal {
         Some(goal) => figure.goal(Goal::AtLeast(goal)),
         None => figure,
@@ -107,4 +120,12 @@ async fn one_case(
         );
     }
     Ok(())
+}
+
+/// Requests and bytes that the handler has read: a rate that only the generator claims is none.
+async fn read_by(empty: &Service) -> Result<[u64; 2]> {
+    let (_, body) = get(&mut Connection::open(empty.address).await?, "/read").await?;
+    let text = String::from_utf8(body)?;
+    let (requests, bytes) = text.split_once(' ').context("two numbers")?;
+    Ok([requests.parse()?, bytes.parse()?])
 }

@@ -12,7 +12,7 @@ use super::accept::start_publisher;
 use crate::{
     drain::{Counters, received},
     floor,
-    generator::{self, Connection, Load, Pace, Template, get, histogram, millis},
+    generator::{self, Connection, Load, Pace, Template, get, histogram, millis, record},
     lab::{Database, Lab, QUEUE},
     processes::{Meter, Party, Share},
     report::{Figure, Goal, Report},
@@ -205,8 +205,7 @@ async fn probe(
             );
             sleep(LOOK_EVERY).await;
         }
-        let micros = u64::try_from(accepted.elapsed().as_micros()).unwrap_or(u64::MAX);
-        seen.saturating_record(micros);
+        record(&mut seen, accepted)?;
         sleep(Duration::from_millis(rand::random_range(PAUSE_MS))).await;
     }
     Ok(seen)

@@ -53,8 +53,11 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     let inserting = start_inserting(&theirs, pool).await?;
     let mut connection = ours.connect().await?;
     let before = Counters::read(&mut connection).await?;
+    let mut their_connection = theirs.connect().await?;
+    let their_before = Counters::read(&mut their_connection).await?;
     let [_, postgres] = lab.parties();
-    let (mut pairs, mut shares, mut requests) = (Pairs::default(), Vec::new(), 0);
+    let (mut pairs, mut shares) = (Pairs::default(), Vec::new());
+    let (mut requests, mut inserts) = (0, 0);
     for _ in 0..lab.budget.pairs {
         let meter = Meter::start(&[Party::generator(), aggregator.party, postgres])?;
         let ingested = generator::send(&load(&aggregator)).await?;
@@ -62,12 +65,18 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
         let inserted = generator::send(&load(&inserting)).await?;
         pairs.push(ingested.rate(), inserted.rate());
         requests += ingested.requests;
+        inserts += inserted.requests;
     }
     let rows = before.rows_since(&mut connection).await?;
     let after = Counters::read(&mut connection).await?;
     ensure!(
         rows == requests && after.unique == requests && after.received == requests,
         "{requests} events were ingested, but {rows} rows stored: {after:?}"
+    );
+    let rows = their_before.rows_since(&mut their_connection).await?;
+    ensure!(
+        rows == inserts,
+        "{inserts} inserts were answered, but {rows} rows stored"
     );
     aggregator.stop().await?;
     drop(inserting);

@@ -29,6 +29,8 @@ pub(crate) use self::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Latencies are kept with so many digits.
 const DIGITS: u8 = 3;
+/// The longest latency that is kept: an answer, after a wait for its turn.
+const LONGEST_MICROS: u64 = 600_000_000;
 /// The shortest sleep between two looks at the schedule.
 const SHORTEST_NAP: Duration = Duration::from_micros(100);
 
@@ -86,9 +88,18 @@ pub(crate) fn millis(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     crate::stats::float(histogram.value_at_quantile(quantile)) / 1000.0
 }
 
-/// An empty histogram of microseconds.
+/// An empty histogram of microseconds. Its bound is fixed: one that is made without grows only for some of its methods, and
+/// others turn what is above into something small.
 pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new(DIGITS).expect("three digits are allowed")
+    Histogram::new_with_bounds(1, LONGEST_MICROS, DIGITS).expect("bounds and digits are allowed")
+}
+
+/// Adds the time since then. One that is out of bounds fails the measurement.
+pub(crate) fn record(histogram: &mut Histogram<u64>, since: Instant) -> Result<()> {
+    let micros = u64::try_from(since.elapsed().as_micros())?;
+    histogram
+        .record(micros)
+        .with_context(|| format!("a latency of {micros} µs cannot be kept"))
 }
 
 /// What the connections share.
@@ -234,8 +245,7 @@ async fn serve_one(
             "answered {status} instead of {expected}: {}",
             String::from_utf8_lossy(connection.body())
         );
-        let micros = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-        latency.saturating_record(micros);
+        record(&mut latency, due)?;
     }
     Ok(latency)
 }
@@ -277,13 +287,15 @@ mod tests {
     #[tokio::test]
     async fn so_many_requests_are_sent_and_no_two_are_alike() {
         let (server, mut told) = server(Duration::ZERO).await;
-        let served = send(&Load {
+        let template = Template::events("/publish", 2, 200);
+        let load = Load {
             server,
-            template: &Template::events("/publish", 2, 200),
+            template: &template,
             expected: 202,
             connections: 4,
             pace: Pace::SaturateWith(50),
-        });
+        };
+        let served = send(&load);
         assert_eq!(served.await.unwrap().requests, 50);
         let mut seen = HashSet::new();
         while let Ok(request) = told.try_recv() {
@@ -296,32 +308,57 @@ mod tests {
     #[tokio::test]
     async fn requests_that_wait_for_a_slow_server_count_their_wait() {
         let (server, _told) = server(Duration::from_millis(20)).await;
-        let served = send(&Load {
+        let template = Template::events("/publish", 1, 200);
+        let load = Load {
             server,
-            template: &Template::events("/publish", 1, 200),
+            template: &template,
             expected: 202,
             connections: 1,
             pace: Pace::Schedule {
                 rate: 200.0,
                 lasting: Duration::from_millis(200),
             },
-        });
+        };
+        let served = send(&load);
         let served = served.await.unwrap();
         assert_eq!(served.requests, 40);
         // The last was due after 195 ms and is answered after 40 times 20.
         assert!(served.latency_ms(1.0) >= 600.0);
     }
 
+    #[test]
+    fn latencies_of_every_length_are_kept_as_they_are() {
+        let mut all = histogram();
+        for millis in [0, 1, 5, 100, 30_000] {
+            let now = Instant::now();
+            record(
+                &mut all,
+                now.checked_sub(Duration::from_millis(millis)).unwrap(),
+            )
+            .unwrap();
+        }
+        assert!(
+            (5.0..50.0).contains(&millis(&all, 0.5)),
+            "{}",
+            millis(&all, 0.5)
+        );
+        assert!(millis(&all, 1.0) >= 29_900.0, "{}", millis(&all, 1.0));
+        let hour = Instant::now().checked_sub(Duration::from_hours(1));
+        assert!(record(&mut all, hour.unwrap()).is_err());
+    }
+
     #[tokio::test]
     async fn another_answer_than_expected_fails_the_measurement() {
         let (server, _told) = server(Duration::ZERO).await;
-        let served = send(&Load {
+        let template = Template::events("/publish", 1, 200);
+        let load = Load {
             server,
-            template: &Template::events("/publish", 1, 200),
+            template: &template,
             expected: 200,
             connections: 1,
             pace: Pace::SaturateWith(1),
-        });
+        };
+        let served = send(&load);
         let error = served.await.err().unwrap();
         assert!(error.to_string().contains("202"), "{error}");
     }

@@ -12,6 +12,8 @@ static NEXT: AtomicU64 = AtomicU64::new(1 << 48);
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
+    /// Where the body begins.
+    body: usize,
     ids: Vec<usize>,
 }
 
@@ -59,9 +61,19 @@ impl Template {
             body.len()
         )
         .into_bytes();
+        let head = bytes.len();
         let ids = ids.iter().map(|at| bytes.len() + at - shift).collect();
         bytes.extend_from_slice(body);
-        Self { bytes, ids }
+        Self {
+            bytes,
+            body: head,
+            ids,
+        }
+    }
+
+    /// Length of the body.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        (self.bytes.len() - self.body) as u64
     }
 
     /// The bytes, with ids that were in no request before.
