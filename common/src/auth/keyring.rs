@@ -48,8 +48,13 @@ pub struct Key {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// It is not of the form above.
-    #[error("{0}")]
-    Malformed(#[from] Box<toml::de::Error>),
+    #[error("line {line}: {what}")]
+    Malformed {
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
     /// A key breaks a rule.
     #[error("key {name:?}: {reason}")]
     Key {
@@ -88,18 +93,22 @@ impl Keyring {
     /// Reads the text of a file.
     ///
     /// # Errors
-    /// [`KeyringError`] says what is wrong, and never shows a hash.
+    /// [`KeyringError`] says what is wrong, and never shows a hash, nor a key that stands where its hash should.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
-        let file: File = toml::from_str(text).map_err(Box::new)?;
+        let file: File = toml::from_str(text).map_err(|error| malformed(text, &error))?;
         match file.key.len() {
             0 => return Err(KeyringError::Empty),
             count if count > MAX_KEYS => return Err(KeyringError::TooMany(count)),
             _ => {}
         }
-        let mut names = HashSet::new();
+        let (mut names, mut hashes) = (HashSet::new(), HashSet::new());
         let keys = file.key.into_iter().map(|entry| {
+            // One key under two names would outlive the removal of one.
+            let another = hashes.insert(entry.hash.to_ascii_lowercase());
             let key = Key::try_from(entry)?;
-            if names.insert(key.name.clone()) {
+            if !another {
+                Err(wrong(&key.name, "the hash is that of another key"))
+            } else if names.insert(key.name.clone()) {
                 Ok(Arc::new(key))
             } else {
                 Err(wrong(&key.name, "the name is taken by another key"))
@@ -199,6 +208,15 @@ fn go_on(meter: &mut Option<Arc<Meter>>, before: Option<&Arc<Meter>>) {
     }
 }
 
+/// Not as the error shows itself: that repeats the line, and secrets may be in it.
+fn malformed(text: &str, error: &toml::de::Error) -> KeyringError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    KeyringError::Malformed {
+        line: 1 + before.unwrap_or_default().matches('\n').count(),
+        what: error.message().to_owned(),
+    }
+}
+
 fn wrong(name: &str, reason: impl Into<String>) -> KeyringError {
     KeyringError::Key {
         name: name.to_owned(),
@@ -230,8 +248,33 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_wrong_shows_nothing_that_may_be_a_secret() {
+        let good = entry("a", "1", "");
+        let (before, _) = good.split_once("hash").unwrap();
+        for bad in [
+            "hash = ea_secret",
+            "hash = \"ea_secret",
+            "hash = \"ea_secret\"",
+            "ea_secret",
+            "hash = [\"ea_secret\"]",
+            "\"hash\": \"ea_secret\"",
+        ] {
+            let error = Keyring::parse(&format!("{before}{bad}\n")).unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains("secret"), "{said}");
+            let place = if bad == "hash = \"ea_secret\"" {
+                "key \"a\""
+            } else {
+                "line 4: "
+            };
+            assert!(said.starts_with(place), "{said}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_wrong_says_what_is() {
         let twice = entry("a", "1", "") + &entry("a", "2", "");
+        let copied = entry("a", "1", "") + &entry("b", "1", "");
         for (file, says) in [
             ("", "no key in it"),
             ("key = 7", "invalid type"),
@@ -246,6 +289,7 @@ mod tests {
             (&entry("a", "1", "topics = [\"\"]"), "topics"),
             (&entry("", "1", ""), "name must be"),
             (&twice, "taken by another"),
+            (&copied, "that of another"),
             (
                 &entry("a", "1", "").replace("publish", "write"),
                 "unknown variant `write`",
