@@ -285,6 +285,48 @@ async fn clients_that_drip_are_cut_off_and_told_why() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_reads_is_not_waited_for() {
+    let server = Server::start().await;
+    let chunked = |target: &str, headers: &str| {
+        format!("{target} HTTP/1.1\r\nHost: x\r\n{headers}Transfer-Encoding: chunked\r\n\r\n")
+    };
+    for (request, status) in [
+        (chunked("GET /health", ""), 200),
+        (chunked("GET /stats", ""), 200),
+        (chunked("POST /nothing", ""), 404),
+        (chunked("POST /stats", ""), 405),
+        (
+            chunked("POST /publish", "Sec-Fetch-Site: cross-site\r\n"),
+            403,
+        ),
+        (
+            chunked("POST /publish", "Content-Type: text/plain\r\n"),
+            415,
+        ),
+        (
+            chunked("POST /publish?x", "Content-Type: application/json\r\n"),
+            400,
+        ),
+    ] {
+        let mut stream = server.connect().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (mut reader, mut writer) = stream.split();
+        let dripping = async {
+            while writer.write_all(b"1\r\n \r\n").await.is_ok() {
+                sleep(DRIP).await;
+            }
+        };
+        let mut answer = Vec::new();
+        let both = async { tokio::join!(dripping, reader.read_to_end(&mut answer)) };
+        let ended = timeout(CUT_OFF_WITHIN, both).await;
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(ended.is_ok(), "{request:?} is still open after {answer:?}");
+        assert_eq!(statuses(&answer), [status], "{request:?}");
+    }
+    server.ends_well(0).await;
+}
+
+#[tokio::test]
 async fn floods_of_headers_and_of_a_url_are_refused() {
     let server = Server::start().await;
     let many = "X: y\r\n".repeat(HEADERS);

@@ -9,6 +9,7 @@
 //! - [`batch`]: from a request to the events in it
 //! - `open_files`: how many may be
 //! - `headers`: what every answer carries
+//! - `unread`: bodies that are not read to their end
 //! - [`health`]: `/health` and `/ready`
 //! - [`healthcheck`]: asking for them
 //! - [`server`]: listening, unknown paths and methods, stopping
@@ -26,3 +27,4 @@ pub mod parameters;
 pub mod problem;
 mod rate;
 pub mod server;
+mod unread;

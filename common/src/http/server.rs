@@ -25,6 +25,7 @@ use super::{
     load::Load,
     open_files,
     problem::{Kind, MAX_SHOWN_CHARS, Problem},
+    unread,
 };
 use crate::{
     auth::Gate,
@@ -117,6 +118,7 @@ pub async fn serve(
             .app_data(gate.clone())
             .app_data(load.clone())
             .app_data(certificates)
+            .wrap(from_fn(unread::hold))
             .wrap(from_fn(headers::add))
             .configure(&routes)
             .default_service(web::to(unknown_path))

@@ -20,9 +20,6 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How many bytes earn a body another second: slower clients are cut off in the end.
 const BYTES_A_SECOND: u64 = 4096;
 
-/// How long a body that was refused is held, see [`hold`]: longer than its answer takes to be made.
-const HELD_FOR: Duration = Duration::from_secs(1);
-
 /// A body that has not been read yet.
 pub(super) struct Body {
     request: HttpRequest,
@@ -60,15 +57,7 @@ impl Body {
     }
 
     /// Hands it to `take` while it arrives, in pieces.
-    pub(super) async fn feed(mut self, take: impl FnMut(&[u8])) -> Result<(), Problem> {
-        let fed = self.read(take).await;
-        if fed.is_err() {
-            hold(self.payload);
-        }
-        fed
-    }
-
-    async fn read(&mut self, mut take: impl FnMut(&[u8])) -> Result<(), Problem> {
+    pub(super) async fn feed(mut self, mut take: impl FnMut(&[u8])) -> Result<(), Problem> {
         let limit = self.limit;
         let refuse = |error: io::Error| match error.kind() {
             io::ErrorKind::FileTooLarge => too_large(limit),
@@ -106,15 +95,6 @@ impl Body {
         held.until_answered(&self.request);
         Ok(())
     }
-}
-
-/// Keeps a body that will not be read to its end until the answer is made: then actix closes the
-/// connection. It reads on and on if a chunked body is dropped before, however slowly that comes.
-fn hold(payload: Payload) {
-    actix_web::rt::spawn(async move {
-        tokio::time::sleep(HELD_FOR).await;
-        drop(payload);
-    });
 }
 
 fn too_slow() -> Problem {
