@@ -105,7 +105,8 @@ impl ServerArgs {
         match named(self.api_keys_file.as_ref()) {
             Some(_) if self.auth_disabled => Err(ConfigError::KeysAndNoKeys),
             Some(path) => Ok(Gate::with_keys(path)?),
-            None if bind_addr.ip().is_loopback() || self.auth_disabled => Ok(Gate::open()),
+            None if self.auth_disabled => Ok(Gate::open()),
+            None if bind_addr.ip().is_loopback() => Ok(Gate::local()),
             None => Err(ConfigError::Exposed(bind_addr)),
         }
     }

@@ -338,6 +338,44 @@ async fn settings_about_keys_that_cannot_be_used_stop_the_start() {
     }
 }
 
+/// Browsers send such requests for any page, without asking the server first.
+#[tokio::test]
+async fn without_keys_web_pages_of_others_can_neither_publish_nor_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("--database-url=sqlite://{}/e.db", folder.path().display());
+    let app = App::standalone(&[&database, "--redis-url="]);
+    app.ready().await;
+    let publish = |header: &str, value: &str| {
+        let request = app.request(Method::POST, "/publish");
+        request.header(header, value).body(event("t").to_string())
+    };
+    for (header, value) in [
+        ("Origin", "https://evil.example"),
+        ("Origin", "null"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Host", "evil.example"),
+    ] {
+        let (status, problem) = answer(publish(header, value)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{header}: {value}");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("API_KEYS_FILE")
+        );
+    }
+    for path in ["/stats", "/events"] {
+        let read = app
+            .request(Method::GET, path)
+            .header("Host", "evil.example");
+        assert_eq!(answer(read).await.0, StatusCode::FORBIDDEN, "{path}");
+    }
+    let (status, _) = answer(publish("Sec-Fetch-Site", "same-origin")).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert_eq!(app.stats().await["received"], 1);
+    app.stop().await;
+}
+
 #[tokio::test]
 async fn with_keys_a_program_may_listen_on_any_address_and_makes_its_own_keys() {
     let folder = tempfile::tempdir().unwrap();

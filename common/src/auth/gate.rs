@@ -23,7 +23,9 @@ const MAX_FILE_BYTES: u64 = 1024 * MAX_KEYS as u64;
 pub struct Gate(Arc<State>);
 
 enum State {
-    Open,
+    Open {
+        local: bool,
+    },
     Keys {
         path: PathBuf,
         current: RwLock<Loaded>,
@@ -60,7 +62,19 @@ impl Gate {
     /// Everybody may do everything.
     #[must_use]
     pub fn open() -> Self {
-        Self(Arc::new(State::Open))
+        Self(Arc::new(State::Open { local: false }))
+    }
+
+    /// Everybody on this machine may do everything.
+    #[must_use]
+    pub fn local() -> Self {
+        Self(Arc::new(State::Open { local: true }))
+    }
+
+    /// Whether it is for this machine only.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(*self.0, State::Open { local: true })
     }
 
     /// Only holders of the keys in this file.
@@ -79,7 +93,7 @@ impl Gate {
     #[must_use]
     pub fn admit(&self, sent: Option<&str>) -> Option<Caller> {
         match &*self.0 {
-            State::Open => Some(Caller::Anyone),
+            State::Open { .. } => Some(Caller::Anyone),
             State::Keys { current, .. } => {
                 let keys = current
                     .read()

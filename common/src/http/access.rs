@@ -6,6 +6,7 @@ use std::future::{Ready, ready};
 use super::{
     client_certificate,
     load::Load,
+    pages,
     problem::{Kind, Problem},
     rate,
 };
@@ -71,6 +72,12 @@ fn caller(request: &ServiceRequest, scope: Scope) -> Result<Caller, Problem> {
     let caller = gate
         .and_then(|gate| gate.admit(sent_key(request.headers())))
         .ok_or_else(Problem::unauthorized)?;
+    if matches!(caller, Caller::Anyone) {
+        pages::check_origin(request)?;
+        if gate.is_some_and(|gate| gate.is_local()) {
+            pages::check_host(request)?;
+        }
+    }
     if caller.has(scope) {
         Ok(caller)
     } else {

@@ -9,6 +9,7 @@
 //! - [`batch`]: from a request to the events in it
 //! - `open_files`: how many may be
 //! - `headers`: what every answer carries
+//! - `pages`: what web pages may do without a key
 //! - `unread`: bodies that are not read to their end
 //! - [`health`]: `/health` and `/ready`
 //! - [`healthcheck`]: asking for them
@@ -23,6 +24,7 @@ pub mod health;
 pub mod healthcheck;
 mod load;
 mod open_files;
+mod pages;
 pub mod parameters;
 pub mod problem;
 mod rate;
