@@ -1169,6 +1169,25 @@ async fn a_page_of_postgres_waits_for_ids_that_are_drawn_but_not_committed() {
 }
 
 #[tokio::test]
+async fn what_postgres_has_forgotten_behind_a_new_connection_is_stored_again() {
+    let tested = Tested::over(Tables::postgres().await).await;
+    let stored = events("t", 3);
+    assert_eq!(tested.add(&stored).await, [Accepted; 3]);
+
+    // Known without asking: a row that is deleted under a living connection is not missed.
+    tested.tables.run("DELETE FROM processed_events").await;
+    assert_eq!(tested.add(&stored).await, [Duplicate; 3]);
+
+    // As when a replica was promoted that had not received them.
+    let disconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let claim = claim(tested.worker().await, &stored);
+    tested.tables.run(disconnect).await;
+    assert_eq!(tested.insist(&claim).await, [Accepted; 3]);
+    assert_eq!(tested.all().await.len(), 3);
+}
+
+#[tokio::test]
 async fn an_error_of_postgres_at_the_commit_is_told_from_a_lost_answer() {
     let tested = Tested::over(Tables::postgres().await).await;
     tested

@@ -23,12 +23,13 @@ const INSERT: &str = "
 
 type Keys = Vec<(String, String)>;
 
-/// One statement for all. An error is one for all, too.
+/// One statement for all but those that are known to be stored. An error is one for all, too.
 pub(super) async fn all<'a>(
     transaction: &mut PgConnection,
     plan: &Plan<'a>,
+    known: &[bool],
 ) -> sqlx::Result<Outcome<'a>> {
-    let inserted = insert(transaction, &plan.rows()).await?;
+    let inserted = insert(transaction, &plan.rows(known)).await?;
     Ok(plan.outcome(&inserted, Vec::new()))
 }
 

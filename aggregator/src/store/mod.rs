@@ -1,6 +1,7 @@
 //! The PostgreSQL store.
 //!
 //! - `record`: a claim in one transaction; `insert`: its events; `workers`: that it counts once
+//! - `known`: what need not be inserted again
 //! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
 //! - `horizon`: a cursor that misses nothing
 //! - `classify`: what to do about an error
@@ -9,13 +10,15 @@ mod audit;
 mod classify;
 mod horizon;
 mod insert;
+mod known;
 mod letters;
 mod read;
 mod record;
 mod workers;
 
-use std::{path::Path, str::FromStr, time::Duration};
+use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 
+use self::known::Known;
 use async_trait::async_trait;
 use common::{
     event::{EventId, Topic},
@@ -54,6 +57,7 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 pub struct Postgres {
     writers: PgPool,
     readers: PgPool,
+    known: Arc<Known>,
 }
 
 /// `DATABASE_URL` cannot be used.
@@ -94,10 +98,16 @@ impl Postgres {
             ("statement_timeout", READ_WITHIN_MS),
             ("default_transaction_read_only", "on"),
         ]);
+        let known = Arc::new(Known::new());
+        let connected = known.clone();
         Ok(Self {
             writers: pool(u32::from(workers) + INGEST_CONNECTIONS)
-                .after_connect(|connection, _| Box::pin(commit_durably(connection)))
+                .after_connect(move |connection, _| {
+                    connected.forget();
+                    Box::pin(commit_durably(connection))
+                })
                 .connect_lazy_with(writing),
+            known,
             readers: pool(READ_CONNECTIONS).connect_lazy_with(reading),
         })
     }
@@ -151,7 +161,7 @@ impl Store for Postgres {
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
-        record::record(&self.writers, claim).await
+        record::record(&self.writers, &self.known, claim).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {

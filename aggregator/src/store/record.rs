@@ -14,7 +14,9 @@ use uuid::Uuid;
 
 use super::{
     classify::{commit_failure, failure},
-    horizon, insert, workers,
+    horizon, insert,
+    known::Known,
+    workers,
 };
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -50,20 +52,32 @@ enum Insert {
 }
 
 /// The second attempt finds out which events the database refuses.
-pub(super) async fn record(pool: &PgPool, claim: &Claim) -> Result<Recorded, StoreError> {
-    match attempt(pool, claim, Insert::All).await {
-        Err(StoreError::Refused(_)) => attempt(pool, claim, Insert::AroundRefused).await,
+pub(super) async fn record(
+    pool: &PgPool,
+    known: &Known,
+    claim: &Claim,
+) -> Result<Recorded, StoreError> {
+    match attempt(pool, known, claim, Insert::All).await {
+        Err(StoreError::Refused(_)) => attempt(pool, known, claim, Insert::AroundRefused).await,
         done => done,
     }
 }
 
-async fn attempt(pool: &PgPool, claim: &Claim, how: Insert) -> Result<Recorded, StoreError> {
+async fn attempt(
+    pool: &PgPool,
+    known: &Known,
+    claim: &Claim,
+    how: Insert,
+) -> Result<Recorded, StoreError> {
     let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
     crash_at(Point::AfterBegin);
-    let recorded = apply(&mut transaction, claim, how).await.map_err(failure)?;
-    if let Recorded::Committed(_) = recorded {
+    let glance = known.glance(&claim.events);
+    let applied = apply(&mut transaction, claim, how, &glance.known).await;
+    let recorded = applied.map_err(failure)?;
+    if let Recorded::Committed(verdicts) = &recorded {
         crash_at(Point::BeforeCommit);
         transaction.commit().await.map_err(commit_failure)?;
+        known.learn(glance, verdicts);
     }
     Ok(recorded)
 }
@@ -72,6 +86,7 @@ async fn apply(
     transaction: &mut PgConnection,
     claim: &Claim,
     how: Insert,
+    known: &[bool],
 ) -> sqlx::Result<Recorded> {
     if let Some(nothing_to_record) = workers::advance(transaction, claim.id).await? {
         return Ok(nothing_to_record);
@@ -80,7 +95,7 @@ async fn apply(
     horizon::enter(transaction).await?;
     let plan = Plan::new(&claim.events);
     let mut outcome = match how {
-        Insert::All => insert::all(transaction, &plan).await?,
+        Insert::All => insert::all(transaction, &plan, known).await?,
         Insert::AroundRefused => insert::around_refused(transaction, &plan).await?,
     };
     outcome

@@ -28,10 +28,15 @@ impl<'a> Plan<'a> {
         Self { events, order }
     }
 
-    /// The rows to insert, each identity once: the first that came of it.
+    /// The rows to insert, each identity once: the first that came of it. None of those that are known to be
+    /// stored, by position; nothing is known beyond the end.
     #[must_use]
-    pub fn rows(&self) -> Vec<&'a Event> {
-        let mut rows: Vec<&Event> = self.order.iter().map(|&at| &self.events[at]).collect();
+    pub fn rows(&self, known: &[bool]) -> Vec<&'a Event> {
+        let new = self
+            .order
+            .iter()
+            .filter(|&&at| known.get(at) != Some(&true));
+        let mut rows: Vec<&Event> = new.map(|&at| &self.events[at]).collect();
         rows.dedup_by_key(|event| event.key());
         rows
     }

@@ -27,7 +27,7 @@ pub(super) async fn all<'a>(
     plan: &Plan<'a>,
     now: i64,
 ) -> sqlx::Result<Outcome<'a>> {
-    let inserted = insert(transaction, &plan.rows(), now).await?;
+    let inserted = insert(transaction, &plan.rows(&[]), now).await?;
     Ok(plan.outcome(&inserted, Vec::new()))
 }
 

@@ -1,0 +1,182 @@
+//! Events that this process knows to be stored: the database need not be asked about them again. Clients repeat
+//! themselves soon, so the most recent ones are enough.
+//!
+//! Nothing rests on what is forgotten here, but on what is known: it must be stored, for good. Therefore an event is
+//! learnt only after the commit that stored it or found it stored, and everything is forgotten when a connection to
+//! the database is made: behind a new connection may be a replica that was promoted too early, or a backup. What the
+//! database knew by the old one counts no more, and a transaction on the old one does not commit.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use common::{event::Event, queue::Verdict};
+
+/// So many events make a generation. Two are kept, which takes 10 MB when both are full.
+const GENERATION: usize = 200_000;
+
+/// Recently stored events.
+///
+/// Of each there are 128 bits of two keyed hashes
+/// ([SipHash](https://doc.rust-lang.org/std/hash/struct.RandomState.html)). The keys are new in each process and never
+/// shown, so nobody can make two events that look the same, and by chance it happens once in 2¹²⁸ / 400,000 events.
+pub(super) struct Known {
+    hashers: [RandomState; 2],
+    generations: Mutex<Generations>,
+}
+
+#[derive(Default)]
+struct Generations {
+    /// Counts how often everything was forgotten.
+    epoch: u64,
+    young: HashSet<u128>,
+    old: HashSet<u128>,
+}
+
+/// What is known of the events of a batch.
+pub(super) struct Glance {
+    epoch: u64,
+    hashes: Vec<u128>,
+    /// Whether it is stored, for each event in order.
+    pub(super) known: Vec<bool>,
+}
+
+impl Known {
+    pub(super) fn new() -> Self {
+        Self {
+            hashers: [RandomState::new(), RandomState::new()],
+            generations: Mutex::default(),
+        }
+    }
+
+    /// To be called within a transaction: what is forgotten later, because of a new connection, does not matter to
+    /// one on an older.
+    pub(super) fn glance(&self, events: &[Event]) -> Glance {
+        let hashes: Vec<u128> = events.iter().map(|event| self.hash(event)).collect();
+        let generations = self.lock();
+        Glance {
+            epoch: generations.epoch,
+            known: hashes.iter().map(|hash| generations.know(*hash)).collect(),
+            hashes,
+        }
+    }
+
+    /// To be called after the commit, with what it made of the same events.
+    pub(super) fn learn(&self, glance: Glance, verdicts: &[Verdict]) {
+        let mut generations = self.lock();
+        if generations.epoch != glance.epoch {
+            return;
+        }
+        for (hash, verdict) in glance.hashes.into_iter().zip(verdicts) {
+            if *verdict != Verdict::DeadLettered {
+                generations.learn(hash);
+            }
+        }
+    }
+
+    pub(super) fn forget(&self) {
+        let mut generations = self.lock();
+        let epoch = generations.epoch + 1;
+        *generations = Generations {
+            epoch,
+            ..Generations::default()
+        };
+    }
+
+    fn hash(&self, event: &Event) -> u128 {
+        let [high, low] = &self.hashers;
+        let key = event.key();
+        u128::from(high.hash_one(key)) << 64 | u128::from(low.hash_one(key))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generations {
+    fn know(&self, hash: u128) -> bool {
+        self.young.contains(&hash) || self.old.contains(&hash)
+    }
+
+    /// What is repeated stays young.
+    fn learn(&mut self, hash: u128) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(hash);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{
+        clock::{Ids, SystemClock},
+        event::parse::{Limits, Receipts, parse},
+    };
+
+    use super::*;
+
+    fn events(ids: std::ops::Range<usize>) -> Vec<Event> {
+        let body: Vec<String> = ids.map(|id| format!("{{\"id\":\"{id}\"}}")).collect();
+        let limits = Limits {
+            max_events: usize::MAX,
+            max_event_bytes: 256,
+        };
+        let ids = Ids::default();
+        let receipts = Receipts::new(&SystemClock, &ids);
+        let body = format!("[{}]", body.join(","));
+        let parsed = parse(body.as_bytes(), &limits, &receipts).unwrap();
+        parsed.events.into_iter().map(Result::unwrap).collect()
+    }
+
+    fn known(known: &Known, events: &[Event]) -> usize {
+        known
+            .glance(events)
+            .known
+            .iter()
+            .filter(|known| **known)
+            .count()
+    }
+
+    #[test]
+    fn what_was_committed_is_known_and_what_was_refused_is_not() {
+        let memory = Known::new();
+        let batch = events(0..3);
+        let glance = memory.glance(&batch);
+        assert_eq!(glance.known, [false; 3]);
+        let verdicts = [Verdict::Accepted, Verdict::DeadLettered, Verdict::Duplicate];
+        memory.learn(glance, &verdicts);
+        assert_eq!(memory.glance(&batch).known, [true, false, true]);
+        assert_eq!(known(&memory, &events(3..100)), 0);
+    }
+
+    #[test]
+    fn nothing_that_was_seen_before_a_new_connection_is_known_after_it() {
+        let memory = Known::new();
+        let batch = events(0..2);
+        let verdicts = [Verdict::Accepted; 2];
+        memory.learn(memory.glance(&batch), &verdicts);
+        let before = memory.glance(&batch);
+        memory.forget();
+        assert_eq!(known(&memory, &batch), 0);
+        memory.learn(before, &verdicts);
+        assert_eq!(known(&memory, &batch), 0, "its commit was before, too");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_recent_ones_are_kept() {
+        let memory = Known::new();
+        let all = events(0..3 * GENERATION);
+        for batch in all.chunks(1000) {
+            let verdicts = vec![Verdict::Accepted; batch.len()];
+            memory.learn(memory.glance(batch), &verdicts);
+        }
+        assert_eq!(known(&memory, &all[2 * GENERATION..]), GENERATION);
+        assert!(known(&memory, &all) <= 2 * GENERATION);
+    }
+}
