@@ -8,6 +8,7 @@ use clap::Args;
 use crate::{
     auth::{Gate, gate::GateError},
     event::parse::Limits,
+    http::cors::Origins,
     queue::redis::QueueName,
 };
 
@@ -48,6 +49,16 @@ pub struct ServerArgs {
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub auth_disabled: bool,
+
+    /// Origins whose web pages may call, such as <https://app.example>, separated by commas, or *
+    #[arg(
+        long,
+        env,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "ORIGINS"
+    )]
+    pub cors_allow_origin: Origins,
 
     /// How long running requests and claims may take to finish after a signal to stop
     #[arg(long, env, default_value_t = 30, value_name = "SECONDS",

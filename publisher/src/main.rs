@@ -12,6 +12,7 @@ async fn main() -> anyhow::Result<()> {
         Some(Command::Healthcheck(healthcheck)) => {
             println!("{}", healthcheck.ask(settings.bind_addr)?);
         }
+        Some(Command::OpenApi) => println!("{}", publisher::description().pretty()),
         Some(Command::Keys(keys)) => println!("{}", keys.run()?),
         None => {
             let stop = lifecycle::stop_on_signal()?;

@@ -21,6 +21,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Healthcheck(healthcheck)) => {
             println!("{}", healthcheck.ask(settings.bind_addr)?);
         }
+        Some(Command::OpenApi) => println!("{}", standalone::description().pretty()),
         Some(Command::Keys(keys)) => println!("{}", keys.run()?),
         None => {
             let stop = lifecycle::stop_on_signal()?;

@@ -10,6 +10,7 @@ use actix_web::{
     },
 };
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::{queue::PushError, store::StoreError};
 
@@ -45,6 +46,8 @@ pub enum Kind {
     TooLarge,
     /// The media type or encoding is none that is read here.
     UnsupportedMediaType,
+    /// The key has used up what it may send for now.
+    RateLimited,
     /// As many events wait as may.
     QueueFull,
     /// Redis or the database is away, or did not confirm.
@@ -56,7 +59,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn facts(self) -> (&'static str, &'static str, StatusCode) {
+    pub(super) const fn facts(self) -> (&'static str, &'static str, StatusCode) {
         match self {
             Self::MalformedBody => ("malformed-body", "Malformed body", StatusCode::BAD_REQUEST),
             Self::InvalidBatch => ("invalid-batch", "Invalid batch", StatusCode::BAD_REQUEST),
@@ -84,6 +87,11 @@ impl Kind {
                 "unsupported-media-type",
                 "Unsupported media type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ),
+            Self::RateLimited => (
+                "rate-limited",
+                "Rate limited",
+                StatusCode::TOO_MANY_REQUESTS,
             ),
             Self::QueueFull => ("queue-full", "Queue full", StatusCode::SERVICE_UNAVAILABLE),
             Self::Unavailable => (
@@ -129,7 +137,7 @@ struct Members {
 }
 
 /// What is wrong with one event of a batch.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BatchItem {
     /// The event's place in the batch, from 0.
     pub index: usize,
@@ -196,12 +204,13 @@ impl Problem {
 
     /// 405 with the methods that there are.
     #[must_use]
-    pub fn method_not_allowed(method: &Method, allowed: &'static str) -> Self {
+    pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
         // Clients choose the method: it is not echoed at any length.
         let method: String = method.as_str().chars().take(MAX_SHOWN_CHARS).collect();
         let detail = format!("{method} is not possible here; use {allowed}");
         let mut problem = Self::new(Kind::MethodNotAllowed, detail);
-        problem.0.header = Some((header::ALLOW, HeaderValue::from_static(allowed)));
+        let allowed = HeaderValue::from_str(allowed);
+        problem.0.header = allowed.ok().map(|allowed| (header::ALLOW, allowed));
         problem
     }
 }

@@ -5,20 +5,15 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{
-    App, FromRequest, Handler, HttpRequest, HttpServer, Responder,
-    dev::HttpServiceFactory,
-    guard::{self, Guard},
-    http::Method,
-    middleware::from_fn,
-    web,
-};
+use actix_web::{App, HttpRequest, HttpServer, middleware::from_fn, web};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    access::{self, Access},
-    headers,
+    cors::Origins,
+    docs, headers, health,
+    openapi::Description,
     problem::{Kind, MAX_SHOWN_CHARS, Problem},
+    routes::Routes,
 };
 use crate::{
     auth::Gate,
@@ -34,6 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub struct Front {
     listener: TcpListener,
     gate: Gate,
+    origins: Origins,
     grace: Duration,
 }
 
@@ -51,6 +47,7 @@ impl Front {
         Ok(Self {
             listener,
             gate,
+            origins: args.cors_allow_origin.clone(),
             grace: args.grace(),
         })
     }
@@ -70,22 +67,37 @@ impl Front {
     }
 }
 
-/// Serves `routes` until `stop`; then takes no more connections, and returns when the running
-/// requests are answered or the grace period is over.
+/// The paths of every server, beside its own.
+#[must_use]
+pub fn routes() -> Routes {
+    health::routes().and(docs::routes())
+}
+
+/// Serves `routes`, and their description under `title`, until `stop`; then takes no more connections,
+/// and returns when the running requests are answered or the grace period is over.
 ///
 /// # Errors
 /// If the listener cannot be used.
 pub async fn serve(
     front: Front,
-    routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    title: &str,
+    routes: Routes,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let gate = front.gate.clone();
+    let (gate, origins) = (front.gate.clone(), front.origins);
+    let description = Description::of(title, &routes);
+    let routes = routes.state(if gate.is_open() {
+        description.without_keys()
+    } else {
+        description
+    });
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(gate.clone()))
+            // The last one is the first to see a request.
+            .wrap(origins.middleware())
             .wrap(from_fn(headers::add))
-            .configure(&routes)
+            .configure(|config| routes.configure(config))
             .default_service(web::to(unknown_path))
     })
     .client_request_timeout(HEAD_WITHIN)
@@ -106,60 +118,6 @@ pub async fn serve(
     server.await?;
     following.abort();
     Ok(())
-}
-
-/// A path that answers `GET` and `HEAD`.
-pub fn get<F, Args>(path: &str, access: Access, handler: F) -> impl HttpServiceFactory + 'static
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    let reading = guard::Any(guard::Get()).or(guard::Head());
-    resource(path, access, reading, handler, "GET, HEAD")
-}
-
-/// A path that answers `POST`.
-pub fn post<F, Args>(path: &str, access: Access, handler: F) -> impl HttpServiceFactory + 'static
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    resource(path, access, guard::Post(), handler, "POST")
-}
-
-/// A path that answers `DELETE`.
-pub fn delete<F, Args>(path: &str, access: Access, handler: F) -> impl HttpServiceFactory + 'static
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    resource(path, access, guard::Delete(), handler, "DELETE")
-}
-
-fn resource<F, Args>(
-    path: &str,
-    access: Access,
-    guard: impl Guard + 'static,
-    handler: F,
-    allowed: &'static str,
-) -> impl HttpServiceFactory + 'static
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    let refuse = move |method: Method| async move {
-        Err::<&str, _>(Problem::method_not_allowed(&method, allowed))
-    };
-    web::resource(path)
-        .route(web::route().guard(guard).to(handler))
-        .default_service(web::to(refuse))
-        .wrap(from_fn(move |request, next| {
-            access::admit(access, request, next)
-        }))
 }
 
 async fn unknown_path(request: HttpRequest) -> Problem404 {
