@@ -10,11 +10,10 @@ use common::{
     auth::{Caller, Scope},
     clock::{Clock, Ids, SystemClock},
     config::LimitArgs,
-    event::Event,
     http::{
         access::Access,
         batch::{self, Beside, Rejected},
-        openapi::{CloudEvent, Events},
+        openapi::{CloudEvent, EventLines, Events, Group},
         problem::Problem,
         routes::Routes,
     },
@@ -35,8 +34,8 @@ struct Inner {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Accepted {
-    #[schema(example = "accepted")]
+struct Published {
+    #[schema(pattern = "^accepted$")]
     status: &'static str,
     /// How many events the batch has.
     count: usize,
@@ -73,8 +72,10 @@ impl Publish {
 #[must_use]
 pub fn routes() -> Routes {
     let access = Access::Needs(Scope::Publish);
-    let routes = Routes::default().route(__path_publish, access, publish);
-    batch::described(routes).schema::<Accepted>()
+    let routes = Routes::of(Group::EventsIn).route(__path_publish, access, publish);
+    batch::described(routes)
+        .schema::<Published>()
+        .schema::<Rejected>()
 }
 
 /// Publish events
@@ -84,19 +85,18 @@ pub fn routes() -> Routes {
 #[utoipa::path(
     post,
     path = "/publish",
-    tag = "events in",
     params(Beside),
     request_body(
         description = batch::BODY,
         content(
             (Events = "application/json"),
-            ([Event] = "application/x-ndjson"),
+            (EventLines = "application/x-ndjson"),
             (CloudEvent = "application/cloudevents+json"),
             ([CloudEvent] = "application/cloudevents-batch+json"),
         ),
     ),
     responses(
-        (status = 202, description = "Accepted; on disk, where the queue is set up to be", body = Accepted,
+        (status = 202, description = "Accepted; on disk, where the queue is set up to be", body = Published,
             example = json!({"status": "accepted", "count": 2, "accepted": 2, "rejected": 0})),
         batch::Problems,
     ),
@@ -117,7 +117,7 @@ async fn publish(
     caller.check_topics(&batch.events)?;
     let accepted = batch.events.len();
     producer.push(batch.events).await?;
-    Ok(HttpResponse::Accepted().json(Accepted {
+    Ok(HttpResponse::Accepted().json(Published {
         status: "accepted",
         count: accepted + batch.rejected.count,
         accepted,

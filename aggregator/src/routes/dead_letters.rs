@@ -95,7 +95,7 @@ impl From<DeadLetter> for Letter {
 /// What could not be stored
 ///
 /// Oldest first. Not for a key that is for some topics only.
-#[utoipa::path(get, path = "/dead-letters", tag = "dead letters", params(ListParameters),
+#[utoipa::path(get, path = "/dead-letters", params(ListParameters),
     operation_id = "list_dead_letters",
     responses((status = 200, description = "A part of it", body = DeadLetterPage), ListProblems))]
 pub(super) async fn list(
@@ -171,7 +171,7 @@ impl ToSchema for Selected {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReplayBody {
-    ids: Option<Vec<i64>>,
+    ids: Option<Vec<Id>>,
     all: Option<bool>,
     cursor: Option<String>,
 }
@@ -220,7 +220,6 @@ impl IntoResponses for ReplayProblems {
 #[utoipa::path(
     post,
     path = "/dead-letters/replay",
-    tag = "dead letters",
     operation_id = "replay_dead_letters",
     params(ReplayParameters, batch::Encoded),
     request_body(description = "65536 bytes at most", content = Selected),
@@ -259,9 +258,30 @@ pub(super) async fn replay(
     }))
 }
 
+/// The number of a dead letter. JSON has one kind of numbers, so 1.0 is 1.
+#[derive(Deserialize)]
+#[serde(try_from = "serde_json::Number")]
+struct Id(i64);
+
+impl TryFrom<serde_json::Number> for Id {
+    type Error = &'static str;
+
+    fn try_from(number: serde_json::Number) -> Result<Self, Self::Error> {
+        /// 2^53: up to here, a float is the number that was written.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let whole = |number: &f64| number.fract() == 0.0 && number.abs() <= EXACT;
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
+        let from_float = || Some(number.as_f64().filter(whole)? as i64);
+        let id = number.as_i64().or_else(from_float);
+        id.map(Self).ok_or("an id is a whole number of 64 bits")
+    }
+}
+
 fn selection(body: ReplayBody) -> Result<Selection, Problem> {
     match (body.ids, body.all, body.cursor) {
-        (Some(ids), None, None) if ids.len() <= usize::from(Limit::MAX) => Ok(Selection::Ids(ids)),
+        (Some(ids), None, None) if ids.len() <= usize::from(Limit::MAX) => {
+            Ok(Selection::Ids(ids.into_iter().map(|Id(id)| id).collect()))
+        }
         (None, Some(true), cursor) => {
             let cursor = optional("cursor", cursor, |text| text.parse::<Cursor>())?;
             Ok(Selection::After(cursor))
@@ -292,7 +312,7 @@ impl IntoResponses for DiscardProblems {
 /// Throw away what is in a dead letter
 ///
 /// It was received, so it stays counted. Not for a key that is for some topics only.
-#[utoipa::path(delete, path = "/dead-letters/{id}", tag = "dead letters", operation_id = "discard_dead_letter",
+#[utoipa::path(delete, path = "/dead-letters/{id}", operation_id = "discard_dead_letter",
     params(("id" = i64, Path)),
     responses((status = 204, description = "It is gone"), DiscardProblems))]
 pub(super) async fn discard(

@@ -59,7 +59,7 @@ pub(super) struct EventPage {
 /// Stored events
 ///
 /// Oldest first. Going on with `cursor` until `next_cursor` is null meets every event once, also while events arrive.
-#[utoipa::path(get, path = "/events", tag = "events out", params(Parameters),
+#[utoipa::path(get, path = "/events", operation_id = "list_events", params(Parameters),
     responses((status = 200, description = "A part of them", body = EventPage), ListProblems))]
 pub(super) async fn list(
     request: HttpRequest,
@@ -88,7 +88,7 @@ impl IntoResponses for OneProblems {
 }
 
 /// One event
-#[utoipa::path(get, path = "/events/{topic}/{event_id}", tag = "events out",
+#[utoipa::path(get, path = "/events/{topic}/{event_id}", operation_id = "get_event",
     params(("topic" = Topic, Path), ("event_id" = EventId, Path)),
     responses((status = 200, description = "The event", body = StoredEvent), OneProblems))]
 pub(super) async fn one(

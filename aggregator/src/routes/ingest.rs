@@ -6,11 +6,11 @@ use actix_web::{
 };
 use common::{
     auth::Caller,
-    event::{Event, EventId, Topic, parse::Shape},
+    event::{EventId, Topic, parse::Shape},
     http::{
-        batch::{self, Beside, Rejected},
-        openapi::{CloudEvent, Events},
-        problem::{Kind, Problem},
+        batch::{self, Beside},
+        openapi::{CloudEvent, EventLines, Events},
+        problem::{BatchItem, Kind, Problem},
     },
     queue::Verdict,
 };
@@ -59,24 +59,29 @@ pub(super) struct Several {
     dead_lettered: usize,
     /// Of the events that were valid, in order.
     results: Vec<Judged>,
-    #[serde(flatten)]
-    rejected: Option<Rejected>,
+    /// Only there if any was not valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rejected: Option<usize>,
+    /// What is wrong with them, up to 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
+    errors: Vec<BatchItem>,
 }
 
 /// Store events
 ///
 /// Stores all of them, or none; with `partial`, those that are valid. Answers when they are stored, with what became of
-/// each. `rejected` is only there if any was not valid. Sending an event again is safe.
+/// each. Sending an event again is safe.
 #[utoipa::path(
     post,
     path = "/ingest",
-    tag = "events in",
     params(Beside),
     request_body(
         description = batch::BODY,
         content(
             (Events = "application/json"),
-            ([Event] = "application/x-ndjson"),
+            (EventLines = "application/x-ndjson"),
             (CloudEvent = "application/cloudevents+json"),
             ([CloudEvent] = "application/cloudevents-batch+json"),
         ),
@@ -141,7 +146,8 @@ pub(super) async fn ingest(
         duplicates: count(Verdict::Duplicate),
         dead_lettered: count(Verdict::DeadLettered),
         results,
-        rejected: (batch.rejected.count > 0).then_some(batch.rejected),
+        rejected: (batch.rejected.count > 0).then_some(batch.rejected.count),
+        errors: batch.rejected.errors,
     })))
 }
 

@@ -15,7 +15,7 @@ use common::{
     http::{
         access::Access,
         batch,
-        openapi::{Answers, problems},
+        openapi::{Answers, Group, problems},
         problem::Kind,
         routes::Routes,
     },
@@ -56,15 +56,18 @@ pub fn routes() -> Routes {
     use ingest::__path_ingest;
     use stats::__path_stats;
 
-    let routes = Routes::default()
-        .route(__path_ingest, PUBLISH, ingest::ingest)
+    let events_in = Routes::of(Group::EventsIn).route(__path_ingest, PUBLISH, ingest::ingest);
+    let events_out = Routes::of(Group::EventsOut)
         .route(__path_stats, READ, stats::stats)
         .route(__path_list, READ, events::list)
-        .route(__path_one, READ, events::one)
+        .route(__path_one, READ, events::one);
+    let dead_letters = Routes::of(Group::DeadLetters)
         .route(__path_letters, READ, dead_letters::list)
         .route(__path_replay, ADMIN, dead_letters::replay)
         .route(__path_discard, ADMIN, dead_letters::discard);
-    batch::described(routes)
+    batch::described(events_in)
+        .and(events_out)
+        .and(dead_letters)
         .schema::<Ingested>()
         .schema::<Counters>()
         .schema::<EventPage>()

@@ -61,7 +61,6 @@ impl IntoResponses for Away {
 #[utoipa::path(
     get,
     path = "/stats",
-    tag = "events out",
     responses(
         (status = 200, description = "The counters", body = Counters, example = json!({
             "received": 10, "unique_processed": 8, "duplicate_dropped": 2, "dead_lettered": 0,

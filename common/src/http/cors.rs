@@ -70,7 +70,7 @@ impl FromStr for Origins {
             "" => return Ok(Self::These(Vec::new())),
             _ => {}
         }
-        let origins: Vec<_> = text.split(',').map(|origin| origin.trim()).collect();
+        let origins: Vec<_> = text.split(',').map(str::trim).collect();
         if origins.len() > MAX_ORIGINS {
             return Err(OriginsError::TooMany(origins.len()));
         }

@@ -12,7 +12,7 @@ use utoipa_swagger_ui::{Config, serve};
 
 use super::{
     access::Access,
-    openapi::{Answers, Description, problems},
+    openapi::{Answers, Description, Group, problems},
     problem::{Kind, Problem},
     routes::Routes,
 };
@@ -31,7 +31,7 @@ const PAGE: &str = "docs/";
 /// The paths.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::default()
+    Routes::of(Group::Server)
         .route(__path_description, Access::Open, description)
         .route(__path_to_page, Access::Open, to_page)
         .route(__path_page, Access::Open, page)
@@ -40,8 +40,8 @@ pub fn routes() -> Routes {
 
 /// This description
 ///
-/// OpenAPI 3.1. If the server asks for no keys, it says so.
-#[utoipa::path(get, path = "/openapi.json", tag = "server",
+/// In `OpenAPI` 3.1. If the server asks for no keys, it says so.
+#[utoipa::path(get, path = "/openapi.json",
     responses((status = 200, description = "The description", body = Object)))]
 async fn description(description: Data<Description>) -> HttpResponse {
     HttpResponse::Ok()
@@ -50,7 +50,7 @@ async fn description(description: Data<Description>) -> HttpResponse {
 }
 
 /// To the page
-#[utoipa::path(get, path = "/docs", tag = "server",
+#[utoipa::path(get, path = "/docs",
     responses((status = 308, description = "It is at `/docs/`",
         headers(("Location" = String, description = "`docs/`")))))]
 async fn to_page() -> HttpResponse {
@@ -60,14 +60,14 @@ async fn to_page() -> HttpResponse {
 }
 
 /// This description as a page
-#[utoipa::path(get, path = "/docs/", tag = "server",
+#[utoipa::path(get, path = "/docs/",
     responses((status = 200, description = "The page", body = String, content_type = "text/html")))]
 async fn page() -> Result<HttpResponse, Problem> {
     find("index.html")
 }
 
 /// A part of the page
-#[utoipa::path(get, path = "/docs/{file}", tag = "server",
+#[utoipa::path(get, path = "/docs/{file}",
     params(("file" = String, Path, description = "Its name", example = "swagger-ui.css")),
     responses((status = 200, description = "The part", content_type = "*/*", body = String), NoFile))]
 async fn file(name: Path<String>) -> Result<HttpResponse, Problem> {

@@ -11,7 +11,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::{
     access::Access,
-    openapi::{Answers, problems},
+    openapi::{Answers, Group, problems},
     problem::{Kind, Problem},
     routes::Routes,
 };
@@ -44,7 +44,7 @@ impl Dependencies {
 /// The two paths. They need [`Dependencies`].
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::default()
+    Routes::of(Group::Server)
         .route(__path_health, Access::Open, health)
         .route(__path_ready, Access::Open, ready)
         .schema::<Alive>()
@@ -54,7 +54,7 @@ pub fn routes() -> Routes {
 /// What `/health` says.
 #[derive(Serialize, ToSchema)]
 struct Alive {
-    #[schema(example = "alive")]
+    #[schema(pattern = "^alive$")]
     status: &'static str,
 }
 
@@ -64,7 +64,7 @@ struct Ready {
     /// What answered.
     #[schema(value_type = Vec<String>, example = json!(["redis", "postgres"]))]
     checked: Vec<&'static str>,
-    #[schema(example = "ready")]
+    #[schema(pattern = "^ready$")]
     status: &'static str,
 }
 
@@ -77,7 +77,7 @@ impl IntoResponses for NotReady {
 }
 
 /// Is it alive?
-#[utoipa::path(get, path = "/health", tag = "server",
+#[utoipa::path(get, path = "/health",
     responses((status = 200, description = "It is", body = Alive)))]
 async fn health() -> HttpResponse {
     HttpResponse::Ok().json(Alive { status: "alive" })
@@ -86,7 +86,7 @@ async fn health() -> HttpResponse {
 /// Can it work?
 ///
 /// Asks what it depends on. 503 says what does not answer.
-#[utoipa::path(get, path = "/ready", tag = "server",
+#[utoipa::path(get, path = "/ready",
     responses((status = 200, description = "It can", body = Ready), NotReady))]
 async fn ready(dependencies: web::Data<Dependencies>) -> Result<HttpResponse, Problem> {
     let checks = dependencies.0.iter().map(|dependency| async move {

@@ -21,19 +21,34 @@ use utoipa::{
 
 use super::{
     access::{self, Access},
-    openapi,
+    openapi::{self, Group},
     problem::Problem,
 };
 
+/// Adds something to a server.
+type Add = dyn Fn(&mut ServiceConfig) + Send + Sync;
+
 /// Routes with their descriptions, and what their handlers need.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Routes {
-    added: Vec<Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>>,
+    group: Group,
+    added: Vec<Arc<Add>>,
     pub(super) paths: Paths,
     pub(super) schemas: Vec<(String, RefOr<Schema>)>,
 }
 
 impl Routes {
+    /// None yet; those that are added belong to this group.
+    #[must_use]
+    pub fn of(group: Group) -> Self {
+        Self {
+            group,
+            added: Vec::new(),
+            paths: Paths::default(),
+            schemas: Vec::new(),
+        }
+    }
+
     /// Adds a route. `described` is what `#[utoipa::path]` made of the handler's description: path
     /// and method are taken from it, and what `access` asks for is added to it.
     ///
@@ -49,7 +64,7 @@ impl Routes {
         let path = P::path();
         let allowed: Vec<&str> = P::methods().iter().map(allowed).collect();
         let allowed: Arc<str> = allowed.join(", ").into();
-        let operation = openapi::complete(P::operation(), access);
+        let operation = openapi::complete(P::operation(), self.group, access);
         self.paths
             .add_path_operation(&path, P::methods(), operation);
         self.added.push(Arc::new(move |config| {

@@ -26,7 +26,7 @@ use utoipa::{
 
 use self::{body::Body, media::Format};
 use super::{
-    openapi::{Answers, CloudEvent, Events, problems, written},
+    openapi::{Answers, CloudEvent, EventLines, Events, problems, written},
     parameters::{flag, query},
     problem::{BatchItem, Kind, MAX_REPORTED_ERRORS, Problem},
     routes::Routes,
@@ -143,8 +143,8 @@ impl IntoResponses for Problems {
 pub fn described(routes: Routes) -> Routes {
     routes
         .schema::<Events>()
+        .schema::<EventLines>()
         .schema::<CloudEvent>()
-        .schema::<Rejected>()
 }
 
 /// Reads a batch in which every event is valid; with `?partial=true`, in which at least one is.

@@ -13,7 +13,7 @@ use actix_web::web::Bytes;
 use serde_json::{Value, json};
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder,
-    path::Operation,
+    path::{Operation, PathItem},
     security::{
         ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
     },
@@ -21,7 +21,7 @@ use utoipa::openapi::{
 };
 
 pub use answers::{Answers, problems};
-pub use schemas::{CloudEvent, Events, written};
+pub use schemas::{CloudEvent, EventLines, Events, written};
 
 use super::{
     access::Access,
@@ -44,15 +44,43 @@ the one of the request, if that has up to 128 printable ASCII characters, or a n
 
 Limits that are settings of the server are given with their defaults.";
 
-const TAGS: [(&str, &str); 4] = [
-    ("events in", "Publishing."),
-    ("events out", "What is stored, and the counters."),
-    (
-        "dead letters",
-        "What could not be stored, and what to do with it.",
-    ),
-    ("server", "Is it alive, and what can it do?"),
-];
+/// Routes that belong together; a tag in the description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Publishing.
+    EventsIn,
+    /// What is stored, and the counters.
+    EventsOut,
+    /// What could not be stored.
+    DeadLetters,
+    /// The server itself.
+    Server,
+}
+
+impl Group {
+    const ALL: [Self; 4] = [
+        Self::EventsIn,
+        Self::EventsOut,
+        Self::DeadLetters,
+        Self::Server,
+    ];
+
+    const fn name_and_about(self) -> (&'static str, &'static str) {
+        match self {
+            Self::EventsIn => ("events in", "Publishing."),
+            Self::EventsOut => ("events out", "What is stored, and the counters."),
+            Self::DeadLetters => (
+                "dead letters",
+                "What could not be stored, and what to do with it.",
+            ),
+            Self::Server => ("server", "Is it alive, and what can it do?"),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        self.name_and_about().0
+    }
+}
 
 /// The description of a program.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +105,18 @@ impl Description {
                 .build(),
         );
         let routes = routes.clone().schema::<Problem>();
+        let tagged = |group: &Group| {
+            let mut operations = routes.paths.paths.values().flat_map(operations);
+            operations.any(|operation| operation.tags == Some(vec![group.name().to_owned()]))
+        };
+        let tags = Group::ALL.into_iter().filter(tagged).map(|group| {
+            let (name, about) = group.name_and_about();
+            TagBuilder::new()
+                .name(name)
+                .description(Some(about))
+                .build()
+        });
+        let tags: Vec<_> = tags.collect();
         let components = ComponentsBuilder::new()
             .schemas_from_iter(routes.schemas)
             .security_scheme(
@@ -96,10 +136,6 @@ impl Description {
                 ))),
             )
             .build();
-        let tags = TAGS.map(|(name, description)| {
-            let tag = TagBuilder::new().name(name);
-            tag.description(Some(description)).build()
-        });
         let document = OpenApiBuilder::new()
             .info(info)
             .tags(Some(tags))
@@ -141,8 +177,12 @@ impl Description {
     }
 }
 
+fn operations(item: &PathItem) -> impl Iterator<Item = &Operation> {
+    [&item.get, &item.post, &item.delete].into_iter().flatten()
+}
+
 /// Adds to an operation what all with this access have in common.
-pub(super) fn complete(mut operation: Operation, access: Access) -> Operation {
+pub(super) fn complete(mut operation: Operation, group: Group, access: Access) -> Operation {
     let requirements = match access {
         Access::Open => Vec::new(),
         Access::Needs(scope) => {
@@ -158,6 +198,7 @@ pub(super) fn complete(mut operation: Operation, access: Access) -> Operation {
         }
     };
     operation.security = Some(requirements);
+    operation.tags = Some(vec![group.name().to_owned()]);
     answers::add_request_id(&mut operation.responses);
     operation
 }

@@ -34,6 +34,9 @@ pub fn written(schema: Value) -> RefOr<Schema> {
 /// A body of events as JSON.
 pub struct Events;
 
+/// A body of events as lines of JSON.
+pub struct EventLines;
+
 /// A CloudEvent as JSON.
 pub struct CloudEvent;
 
@@ -231,6 +234,18 @@ schema!(
             [{"topic": "orders", "event_id": "o-1"}, {"id": "a"}],
             {"events": [{"topic": "orders", "event_id": "o-1"}]}
         ]
+    })
+);
+
+schema!(
+    EventLines,
+    "EventLines",
+    [Event],
+    json!({
+        "description": "An event a line",
+        "type": "array",
+        "items": to("Event"),
+        "minItems": 1
     })
 );
 
