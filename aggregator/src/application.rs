@@ -12,7 +12,7 @@ use common::{
     },
     queue::{
         QueueError,
-        redis::{Address, RedisConsumer, Server},
+        redis::{RedisConsumer, Server},
     },
     store::{Audit, Store, StoreError},
 };
@@ -68,10 +68,7 @@ impl Application {
     /// [`BuildError`] if a setting cannot be used.
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
         let store: Arc<dyn Store> = Arc::new(open(settings)?);
-        let address = Address::new(
-            settings.redis_url.expose(),
-            settings.queue.queue_name.clone(),
-        )?;
+        let address = settings.queue.address(&settings.redis_url)?;
         let consumers = RedisConsumer::for_workers(
             &address,
             settings.workers.lease(),
@@ -80,7 +77,7 @@ impl Application {
         // There is at least one worker.
         let redis = Arc::new(consumers[0].server());
         let aggregator = Aggregator::over(consumers, store, settings.workers, settings.limits);
-        let front = Front::open(settings.bind_addr, &settings.server)?;
+        let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         Ok(Self {
             port: front.port()?,
             front,

@@ -270,7 +270,7 @@ impl Dependency for StoreCheck {
 
     async fn check(&self) -> Result<(), String> {
         self.store.ping().await.map_err(|error| match error {
-            StoreError::ReadOnly(_) => error.to_string(),
+            StoreError::ReadOnly(_) | StoreError::Untrusted(_) => error.to_string(),
             StoreError::Schema(_) => "its tables are not up to date yet".to_owned(),
             _ => "does not answer".to_owned(),
         })?;

@@ -1,15 +1,29 @@
 //! Settings that several programs share, as clap argument groups: every setting is a flag and an
 //! environment variable.
 
-use std::{convert::Infallible, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 
 use crate::{
     auth::{Gate, gate::GateError},
     event::parse::Limits,
     http::cors::Origins,
-    queue::redis::QueueName,
+    queue::{
+        QueueError,
+        redis::{Address, QueueName},
+    },
+    tls::{self, Identity, TlsError},
 };
 
 /// A text that must not be shown, such as an address with a password in it.
@@ -42,7 +56,7 @@ impl fmt::Debug for Secret {
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
     /// File of API keys; without one, only this machine may call
-    #[arg(long, env, value_name = "PATH")]
+    #[arg(long, env, value_name = "PATH", value_parser = path())]
     pub api_keys_file: Option<PathBuf>,
 
     /// Serve without API keys on an address that others can reach
@@ -59,6 +73,25 @@ pub struct ServerArgs {
         value_name = "ORIGINS"
     )]
     pub cors_allow_origin: Origins,
+
+    /// Most connections; more wait to be taken
+    #[arg(long, env, default_value_t = 20_000, value_name = "CONNECTIONS",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Most requests that are being answered; beyond, the answer is 503
+    #[arg(long, env, default_value_t = 2000, value_name = "REQUESTS",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_requests_in_flight: u32,
+
+    /// Most bytes of bodies that are being worked on, decompressed, and at least `MAX_BODY_BYTES`; beyond, the
+    /// answer is 503
+    #[arg(long, env, default_value_t = 64 * 1024 * 1024, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(1024..))]
+    pub max_bytes_in_flight: u32,
+    /// TLS.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// How long running requests and claims may take to finish after a signal to stop
     #[arg(long, env, default_value_t = 30, value_name = "SECONDS",
@@ -80,15 +113,76 @@ impl ServerArgs {
     /// [`ConfigError::Exposed`] for an address that is not loopback, unless that was asked for;
     /// [`ConfigError::Keys`] if the file cannot be used.
     pub fn gate(&self, bind_addr: SocketAddr) -> Result<Gate, ConfigError> {
-        let file = self.api_keys_file.as_deref();
-        // An empty variable means the same as none.
-        match file.filter(|path| !path.as_os_str().is_empty()) {
+        match named(self.api_keys_file.as_ref()) {
             Some(_) if self.auth_disabled => Err(ConfigError::KeysAndNoKeys),
             Some(path) => Ok(Gate::with_keys(path)?),
-            None if bind_addr.ip().is_loopback() || self.auth_disabled => Ok(Gate::open()),
+            None if self.auth_disabled => Ok(Gate::open()),
+            None if bind_addr.ip().is_loopback() => Ok(Gate::local()),
             None => Err(ConfigError::Exposed(bind_addr)),
         }
     }
+}
+
+/// Which certificates a server shows and asks for.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TlsArgs {
+    /// The server's certificate, and after it those that signed it; PEM. Then it speaks only HTTPS
+    #[arg(long, env, value_name = "PATH", value_parser = path())]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of the server's certificate; PEM, not encrypted
+    #[arg(long, env, value_name = "PATH", value_parser = path())]
+    pub tls_key: Option<PathBuf>,
+
+    /// Authorities that sign clients' certificates; PEM. Clients must show one of those
+    #[arg(long, env, value_name = "PATH", value_parser = path())]
+    pub tls_client_ca: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    /// What to show and to ask for, if the server speaks TLS.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the settings do not go together, or their files cannot be used.
+    pub fn identity(&self) -> Result<Option<Identity>, ConfigError> {
+        let client_ca = named(self.tls_client_ca.as_ref());
+        match (self.certificate(), named(self.tls_key.as_ref())) {
+            (Some(cert), Some(key)) => Ok(Some(Identity::open(tls::Files {
+                cert: cert.to_owned(),
+                key: key.to_owned(),
+                client_ca: client_ca.map(Path::to_owned),
+            })?)),
+            (None, None) if client_ca.is_none() => Ok(None),
+            (None, None) => Err(ConfigError::ClientCaAlone),
+            _ => Err(ConfigError::HalfAPair),
+        }
+    }
+
+    /// The file of the certificate that the server shows, if it speaks TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Path> {
+        named(self.tls_cert.as_ref())
+    }
+
+    /// How its addresses begin.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        match self.certificate() {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+}
+
+/// Takes the empty path too, which clap would refuse.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// An empty variable means the same as none.
+fn named(path: Option<&PathBuf>) -> Option<&Path> {
+    let path = path?.as_path();
+    (!path.as_os_str().is_empty()).then_some(path)
 }
 
 /// How large what clients send may be.
@@ -137,6 +231,24 @@ pub struct QueueArgs {
     /// Name of the queue; its keys in Redis begin with {NAME}:
     #[arg(long, env, default_value = "events", value_name = "NAME")]
     pub queue_name: QueueName,
+
+    /// Authorities to trust instead of the public ones, for rediss:// addresses; PEM
+    #[arg(long, env, value_name = "PATH", value_parser = path())]
+    pub redis_ca_cert: Option<PathBuf>,
+}
+
+impl QueueArgs {
+    /// Where the queue is, in the Redis at `url`.
+    ///
+    /// # Errors
+    /// [`QueueError`] if that is no address, or the authorities cannot be used.
+    pub fn address(&self, url: &Secret) -> Result<Address, QueueError> {
+        let address = Address::new(url.expose(), self.queue_name.clone())?;
+        match named(self.redis_ca_cert.as_ref()) {
+            Some(file) => address.trusting(file),
+            None => Ok(address),
+        }
+    }
 }
 
 /// How a publisher treats the queue.
@@ -185,6 +297,15 @@ pub enum ConfigError {
     /// Two settings contradict each other.
     #[error("API_KEYS_FILE and AUTH_DISABLED=true contradict each other: unset one of them")]
     KeysAndNoKeys,
+    /// One of the two is missing.
+    #[error("TLS_CERT and TLS_KEY belong together: set both, or neither")]
+    HalfAPair,
+    /// Clients cannot show certificates without TLS.
+    #[error("TLS_CLIENT_CA needs TLS: set TLS_CERT and TLS_KEY, or unset it")]
+    ClientCaAlone,
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The log filter cannot be read.
     #[error(
         "RUST_LOG is no filter: {0}; use a level (error, warn, info, debug, trace) or target=level"

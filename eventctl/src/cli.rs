@@ -2,11 +2,14 @@
 
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Args, Parser, Subcommand, builder::RangedU64ValueParser};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, RangedU64ValueParser, TypedValueParser},
+};
 use clap_complete::Shell;
 use reqwest::Url;
 
-use crate::{client::Target, exit};
+use crate::{client::Target, error::Error, exit, tls};
 
 /// Most events in one request; the server's own limit is 10000 unless it is set higher.
 const BATCH: RangeInclusive<u64> = 1..=10_000;
@@ -59,6 +62,18 @@ pub struct ServerArgs {
     #[arg(long, global = true, env = "EVENTCTL_KEY", hide_env_values = true)]
     pub key: Option<String>,
 
+    /// Authorities to trust instead of the public ones, for https:// addresses; PEM
+    #[arg(long, global = true, env = "EVENTCTL_CA_CERT", value_name = "FILE", value_parser = path())]
+    pub ca_cert: Option<PathBuf>,
+
+    /// Certificate to show to a server that asks for one; PEM
+    #[arg(long, global = true, env = "EVENTCTL_CERT", value_name = "FILE", value_parser = path())]
+    pub cert: Option<PathBuf>,
+
+    /// Its key; PEM, not encrypted
+    #[arg(long, global = true, env = "EVENTCTL_CERT_KEY", value_name = "FILE", value_parser = path())]
+    pub cert_key: Option<PathBuf>,
+
     /// How long one request is tried again while the server is away or busy
     #[arg(long, global = true, default_value = "60s", value_name = "TIME")]
     pub patience: Time,
@@ -66,15 +81,39 @@ pub struct ServerArgs {
 
 impl ServerArgs {
     /// What a client needs.
-    #[must_use]
-    pub fn target(&self) -> Target {
-        Target {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a certificate has no key, or a key no certificate.
+    pub fn target(&self) -> Result<Target, Error> {
+        let identity = match (named(self.cert.as_ref()), named(self.cert_key.as_ref())) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => {
+                let reason = "--cert and --cert-key belong together: give both, or neither";
+                return Err(Error::Usage(reason.to_owned()));
+            }
+        };
+        Ok(Target {
             url: self.url.clone(),
             read_url: self.read_url.as_ref().unwrap_or(&self.url).clone(),
             key: self.key.clone(),
+            tls: tls::Files {
+                ca: named(self.ca_cert.as_ref()),
+                identity,
+            },
             patience: self.patience.into(),
-        }
+        })
     }
+}
+
+/// Takes the empty path too, which clap would refuse.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// An empty variable means the same as none.
+fn named(path: Option<&PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty()).cloned()
 }
 
 /// What there is to do.
@@ -361,7 +400,7 @@ mod tests {
     fn the_aggregator_is_where_the_publisher_is_unless_it_is_said() {
         let read = |args: &[&str]| {
             let cli = Cli::parse_from([&["eventctl", "simulate"], args].concat());
-            cli.server.target().read_url.to_string()
+            cli.server.target().unwrap().read_url.to_string()
         };
         assert_eq!(read(&["--url=http://a:1"]), "http://a:1/");
         assert_eq!(

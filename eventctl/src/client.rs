@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     error::Error,
     retry::{Pauses, retry_after},
+    tls,
 };
 
 /// How long a connection may take to be made.
@@ -35,6 +36,8 @@ pub struct Target {
     pub read_url: Url,
     /// Sent as a bearer token.
     pub key: Option<String>,
+    /// Whom to trust and what to show, for `https://`.
+    pub tls: tls::Files,
     /// How long one request is tried again for.
     pub patience: Duration,
 }
@@ -67,6 +70,9 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status, self.detail)?;
         match self.status {
+            403 if self.kind.ends_with(":certificate-required") => {
+                f.write_str(" (--cert and --cert-key give one)")
+            }
             401 | 403 => f.write_str(" (--key or EVENTCTL_KEY gives a key)"),
             _ => Ok(()),
         }
@@ -143,11 +149,12 @@ impl Client {
     /// A client; once `stop` is cancelled nothing is tried again.
     ///
     /// # Errors
-    /// [`Error::Usage`] if an address is none of HTTP, or the key cannot be sent in a header.
+    /// [`Error::Usage`] if an address is none of HTTP, or the key cannot be sent in a header;
+    /// [`Error::File`] if certificates cannot be used.
     pub fn new(target: Target, stop: CancellationToken) -> Result<Self, Error> {
         for url in [&target.url, &target.read_url] {
-            if url.scheme() != "http" {
-                let reason = format!("{url} is no http:// address, and eventctl speaks no TLS");
+            if !matches!(url.scheme(), "http" | "https") {
+                let reason = format!("{url} is neither an http:// nor an https:// address");
                 return Err(Error::Usage(reason));
             }
         }
@@ -161,6 +168,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .user_agent(concat!("eventctl/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
+            .tls_backend_preconfigured(target.tls.config()?)
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
             .build()
@@ -285,6 +293,10 @@ impl Client {
             Ok(response) => response,
             Err(error) if error.is_builder() => return Err(Error::Usage(reason(&error))),
             Err(error) => {
+                if let Some(reason) = tls::distrust(&error) {
+                    let url = error.url().map(origin).unwrap_or_default();
+                    return Err(Error::Distrust { url, reason });
+                }
                 return Ok(Err(Failure {
                     unsure: !error.is_connect(),
                     reason: reason(&error),
@@ -332,10 +344,14 @@ pub fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
 
 fn away(url: &Url, failure: Failure, attempts: u32) -> Error {
     Error::Away {
-        url: url.origin().ascii_serialization(),
+        url: origin(url),
         reason: failure.reason,
         attempts,
     }
+}
+
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
 }
 
 /// A path below the server's address; each part is percent-encoded.
@@ -350,7 +366,7 @@ fn endpoint(base: &Url, path: &[&str]) -> Result<Url, Error> {
 
 async fn read<T: DeserializeOwned>(url: &Url, response: Response) -> Result<T, Error> {
     response.json().await.map_err(|error| Error::Answer {
-        url: url.origin().ascii_serialization(),
+        url: origin(url),
         reason: reason(&error),
     })
 }

@@ -33,6 +33,14 @@ pub enum Error {
         /// How often it was tried.
         attempts: u32,
     },
+    /// It is not certain that it is the right server, or that server does not know this client.
+    #[error("{url} is not spoken to: {reason}")]
+    Distrust {
+        /// Which address.
+        url: String,
+        /// What TLS found, and what to do.
+        reason: String,
+    },
     /// The server understood, and refused.
     #[error("the server refused: {0}")]
     Refused(Box<Problem>),

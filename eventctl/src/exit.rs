@@ -10,7 +10,7 @@ Exit codes:
     0  done, and all is well
     1  done, and not all is well: events were refused, counters differ, nothing of this id
     2  wrong usage, or a file that cannot be used
-    3  the server is away, or was too busy for too long
+    3  the server is away, was too busy for too long, or one side does not trust the other's certificate
     4  the server refused the request
   130  interrupted before the end";
 
@@ -50,7 +50,7 @@ pub fn code_of(error: &Error) -> ExitCode {
         // Whoever reads has read enough: `eventctl events | head`.
         Error::Print(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
         Error::Usage(_) | Error::File { .. } | Error::Print(_) => 2,
-        Error::Away { .. } => 3,
+        Error::Away { .. } | Error::Distrust { .. } => 3,
         Error::Refused(_) | Error::Answer { .. } => 4,
         Error::Interrupted => 130,
     })

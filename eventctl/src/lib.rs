@@ -15,6 +15,7 @@ pub mod screen;
 pub mod signals;
 pub mod simulate;
 pub mod stats;
+pub mod tls;
 pub mod verify;
 
 #[cfg(test)]
@@ -37,7 +38,7 @@ use crate::{
 /// # Errors
 /// If it cannot be done to the end.
 pub async fn run(cli: Cli) -> Result<Outcome, Error> {
-    let client = Client::new(cli.server.target(), signals::stop_on_signal()?)?;
+    let client = Client::new(cli.server.target()?, signals::stop_on_signal()?)?;
     match cli.command {
         Command::Publish(args) => publish::run(&client, &args, cli.json).await,
         Command::Simulate(args) => {

@@ -12,7 +12,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Client, Target};
+use crate::{
+    client::{Client, Target},
+    tls,
+};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -63,6 +66,7 @@ impl FakeServer {
             url: url.clone(),
             read_url: url,
             key: Some("secret".to_owned()),
+            tls: tls::Files::default(),
             patience,
         };
         Client::new(target, CancellationToken::new()).unwrap()

@@ -15,7 +15,7 @@ use common::{
     },
     queue::{
         QueueError,
-        redis::{Address, RedisProducer, Server},
+        redis::{RedisProducer, Server},
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -64,13 +64,10 @@ impl Application {
     /// # Errors
     /// [`BuildError`] if a setting cannot be used.
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
-        let address = Address::new(
-            settings.redis_url.expose(),
-            settings.queue.queue_name.clone(),
-        )?;
+        let address = settings.queue.address(&settings.redis_url)?;
         let producer = RedisProducer::new(&address, settings.publishing.queue_max_len);
         let redis = Arc::new(producer.server());
-        let front = Front::open(settings.bind_addr, &settings.server)?;
+        let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         Ok(Self {
             port: front.port()?,
             front,

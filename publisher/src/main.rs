@@ -10,7 +10,10 @@ async fn main() -> anyhow::Result<()> {
     telemetry::init(&settings.log)?;
     match &settings.command {
         Some(Command::Healthcheck(healthcheck)) => {
-            println!("{}", healthcheck.ask(settings.bind_addr)?);
+            println!(
+                "{}",
+                healthcheck.ask(settings.bind_addr, &settings.server.tls)?
+            );
         }
         Some(Command::OpenApi) => println!("{}", publisher::description().pretty()),
         Some(Command::Keys(keys)) => println!("{}", keys.run()?),

@@ -116,6 +116,7 @@ async fn publish(
     let batch = batch::read(&request, payload, limits, &**clock, ids).await?;
     caller.check_topics(&batch.events)?;
     let accepted = batch.events.len();
+    caller.spend_events(&request, accepted)?;
     producer.push(batch.events).await?;
     Ok(HttpResponse::Accepted().json(Published {
         status: "accepted",

@@ -18,7 +18,7 @@ use common::{
     queue::{
         Producer, QueueError,
         memory::MemoryQueue,
-        redis::{Address, RedisConsumer, RedisProducer, Server},
+        redis::{RedisConsumer, RedisProducer, Server},
     },
     store::{Audit, Store},
 };
@@ -80,7 +80,7 @@ impl Application {
     /// # Errors
     /// [`BuildError`] if a setting cannot be used.
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
-        let front = Front::open(settings.bind_addr, &settings.server)?;
+        let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         let (store_name, store) = open_store(settings)?;
         let mut dependencies: Vec<Arc<dyn Dependency>> = Vec::new();
         let max_len = settings.publishing.queue_max_len;
@@ -92,7 +92,7 @@ impl Application {
                 (queue, aggregator, None)
             }
             Some(url) => {
-                let address = Address::new(url.expose(), settings.queue.queue_name.clone())?;
+                let address = settings.queue.address(url)?;
                 let consumers = RedisConsumer::for_workers(
                     &address,
                     settings.workers.lease(),

@@ -19,7 +19,10 @@ async fn main() -> anyhow::Result<ExitCode> {
             }
         }
         Some(Command::Healthcheck(healthcheck)) => {
-            println!("{}", healthcheck.ask(settings.bind_addr)?);
+            println!(
+                "{}",
+                healthcheck.ask(settings.bind_addr, &settings.server.tls)?
+            );
         }
         Some(Command::OpenApi) => println!("{}", standalone::description().pretty()),
         Some(Command::Keys(keys)) => println!("{}", keys.run()?),

@@ -101,7 +101,11 @@ impl Settings {
             Some(_) => format!("Redis (REDIS_URL), queue {}", self.queue.queue_name),
             None => "memory; 202 is answered after the commit".to_owned(),
         };
-        let url = format!("http://{}:{port}", self.bind_addr.ip());
+        let url = format!(
+            "{}://{}:{port}",
+            self.server.tls.scheme(),
+            self.bind_addr.ip()
+        );
         format!(
             "event-aggregator {version}\n\
              \x20 listening on   {url}\n\

@@ -78,9 +78,20 @@ impl App {
         let stop = CancellationToken::new();
         Self {
             url: format!("http://127.0.0.1:{port}"),
-            client: Client::new(),
+            client: crate::http::client(),
             running: tokio::spawn(app(stop.clone())),
             stop,
+        }
+    }
+
+    /// It speaks TLS, and is spoken to with this client.
+    #[must_use]
+    pub fn over_tls(self, client: Client) -> Self {
+        let url = self.url.replacen("http:", "https:", 1);
+        Self {
+            url,
+            client,
+            ..self
         }
     }
 

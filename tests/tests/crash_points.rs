@@ -10,7 +10,7 @@ use common::{
 };
 use futures_util::future::join_all;
 use redis::AsyncCommands;
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tests::{
@@ -105,7 +105,11 @@ impl Stage {
             let url = &url;
             async move {
                 for attempt in 1..=ATTEMPTS {
-                    let sent = Client::new().post(url).json(&batch).timeout(SOON).send();
+                    let sent = tests::http::client()
+                        .post(url)
+                        .json(&batch)
+                        .timeout(SOON)
+                        .send();
                     if sent
                         .await
                         .is_ok_and(|answer| answer.status() == StatusCode::ACCEPTED)

@@ -10,7 +10,7 @@ use std::{
 };
 
 use redis::AsyncCommands;
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{
@@ -210,7 +210,7 @@ async fn start(folder: &Path, port: u16) -> Running {
     let address = format!("--bind-addr=127.0.0.1:{port}");
     let process = Running::start("event-aggregator", &[&address, &database_url(folder)], &[]);
     eventually("it is ready", SOON, async || {
-        let ready = Client::new()
+        let ready = tests::http::client()
             .get(format!("http://127.0.0.1:{port}/ready"))
             .send()
             .await;
@@ -235,7 +235,10 @@ async fn a_simulation_is_exact_though_the_server_is_killed_meanwhile() {
     let simulation = eventctl(&url, &arguments);
     let disaster = async {
         eventually("some events have arrived", SOON, async || {
-            let stats = Client::new().get(format!("{url}/stats")).send().await;
+            let stats = tests::http::client()
+                .get(format!("{url}/stats"))
+                .send()
+                .await;
             let stats: Value = stats.unwrap().json().await.unwrap();
             stats["received"].as_u64() > Some(500)
         })
@@ -477,7 +480,7 @@ async fn exit_codes_tell_scripts_what_happened() {
         (&["dead-letters", "show", "7"], 1),
         (&["simulate", "--duplicates=1.5"], 2),
         (&["publish", "no such file"], 2),
-        (&["stats", "--url=https://localhost"], 2),
+        (&["stats", "--url=ftp://localhost"], 2),
         (&["stats", &nowhere, "--patience=0s"], 3),
         (&["events", "--since=yesterday"], 4),
     ] {

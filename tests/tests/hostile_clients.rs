@@ -9,7 +9,11 @@ use futures_util::future::join_all;
 use reqwest::StatusCode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
-use tests::app::App;
+use tests::{
+    app::App,
+    eventually,
+    programs::{Running, free_port},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -29,9 +33,11 @@ const MEBIBYTE: usize = 1 << 20;
 /// A flood of headers.
 const HEADERS: usize = 5000;
 /// Connections that do nothing.
-const IDLE: usize = 2000;
-/// Both ends of them are in this process, and it has other files.
-const FILES: u64 = 2 * IDLE as u64 + 500;
+const IDLE: usize = 10_000;
+/// One of them is a file, and this process has others.
+const FILES: u64 = IDLE as u64 + 500;
+/// Most memory that one of them may take in the server.
+const MAX_IDLE_BYTES: usize = 32 * 1024;
 /// Requests at once on one connection.
 const PIPELINED: usize = 50;
 /// Requests of a client that reads none of the answers: tens of megabytes.
@@ -274,6 +280,48 @@ async fn clients_that_drip_are_cut_off_and_told_why() {
             problem["type"],
             "urn:event-aggregator:problem:request-timeout"
         );
+    }
+    server.ends_well(0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_is_not_waited_for() {
+    let server = Server::start().await;
+    let chunked = |target: &str, headers: &str| {
+        format!("{target} HTTP/1.1\r\nHost: x\r\n{headers}Transfer-Encoding: chunked\r\n\r\n")
+    };
+    for (request, status) in [
+        (chunked("GET /health", ""), 200),
+        (chunked("GET /stats", ""), 200),
+        (chunked("POST /nothing", ""), 404),
+        (chunked("POST /stats", ""), 405),
+        (
+            chunked("POST /publish", "Sec-Fetch-Site: cross-site\r\n"),
+            403,
+        ),
+        (
+            chunked("POST /publish", "Content-Type: text/plain\r\n"),
+            415,
+        ),
+        (
+            chunked("POST /publish?x", "Content-Type: application/json\r\n"),
+            400,
+        ),
+    ] {
+        let mut stream = server.connect().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (mut reader, mut writer) = stream.split();
+        let dripping = async {
+            while writer.write_all(b"1\r\n \r\n").await.is_ok() {
+                sleep(DRIP).await;
+            }
+        };
+        let mut answer = Vec::new();
+        let both = async { tokio::join!(dripping, reader.read_to_end(&mut answer)) };
+        let ended = timeout(CUT_OFF_WITHIN, both).await;
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(ended.is_ok(), "{request:?} is still open after {answer:?}");
+        assert_eq!(statuses(&answer), [status], "{request:?}");
     }
     server.ends_well(0).await;
 }
@@ -547,8 +595,16 @@ async fn a_client_that_never_reads_its_answers_stops_no_other() {
     server.ends_well(0).await;
 }
 
+/// Resident memory of a process, in bytes.
+fn memory(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+    kibibytes.parse::<usize>().unwrap() * 1024
+}
+
 #[tokio::test]
-async fn thousands_of_idle_connections_stop_no_other() {
+async fn ten_thousand_idle_connections_stop_no_other_and_take_little_memory() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_some_and(|files| files < FILES) {
         let raised = Rlimit {
@@ -557,9 +613,25 @@ async fn thousands_of_idle_connections_stop_no_other() {
         };
         setrlimit(Resource::Nofile, raised).expect("enough files: raise ulimit -H -n");
     }
-    let server = Server::start().await;
-    let idle = join_all((0..IDLE).map(|_| server.connect())).await;
-    assert_eq!(statuses(&server.target("/stats").await), [200]);
-    drop(idle);
-    server.ends_well(0).await;
+    let address = format!("127.0.0.1:{}", free_port());
+    let limits = "ulimit -S -n 1024";
+    // A process of its own, that has to raise its limit of open files.
+    let settings = [("BIND_ADDR", &*address), ("DATABASE_URL", "sqlite://e.db")];
+    let process = Running::start_limited(limits, "event-aggregator", &settings);
+    let get = async || {
+        let mut stream = TcpStream::connect(&address).await.ok()?;
+        let request = b"GET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.ok()?;
+        Some(statuses(&rest(&mut stream).await))
+    };
+    let ok = async || get().await == Some(vec![200]);
+    eventually("it is ready", CUT_OFF_WITHIN, ok).await;
+
+    let before = memory(process.id());
+    let idle = join_all((0..IDLE).map(|_| TcpStream::connect(&address))).await;
+    assert!(idle.iter().all(Result::is_ok));
+    assert_eq!(get().await.unwrap(), [200]);
+    let taken = memory(process.id()).saturating_sub(before) / IDLE;
+    println!("an idle connection takes {taken} bytes");
+    assert!(taken <= MAX_IDLE_BYTES, "{taken}");
 }

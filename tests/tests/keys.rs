@@ -5,7 +5,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use common::auth::ApiKey;
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{
@@ -271,10 +271,10 @@ async fn a_hang_up_rereads_the_keys_and_ends_nothing_and_no_log_holds_a_key_or_a
         ("BIND_ADDR", address.as_str()),
         ("DATABASE_URL", &database),
         ("API_KEYS_FILE", &keys),
-        ("RUST_LOG", "trace"),
+        ("RUST_LOG", "trace,actix_http=trace"),
     ];
     let mut process = Running::start("event-aggregator", &[], &settings);
-    let (client, url) = (Client::new(), format!("http://{address}"));
+    let (client, url) = (tests::http::client(), format!("http://{address}"));
     let ready = async || {
         let answer = client.get(format!("{url}/ready")).send().await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
@@ -338,6 +338,44 @@ async fn settings_about_keys_that_cannot_be_used_stop_the_start() {
     }
 }
 
+/// Browsers send such requests for any page, without asking the server first.
+#[tokio::test]
+async fn without_keys_web_pages_of_others_can_neither_publish_nor_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("--database-url=sqlite://{}/e.db", folder.path().display());
+    let app = App::standalone(&[&database, "--redis-url="]);
+    app.ready().await;
+    let publish = |header: &str, value: &str| {
+        let request = app.request(Method::POST, "/publish");
+        request.header(header, value).body(event("t").to_string())
+    };
+    for (header, value) in [
+        ("Origin", "https://evil.example"),
+        ("Origin", "null"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Host", "evil.example"),
+    ] {
+        let (status, problem) = answer(publish(header, value)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{header}: {value}");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("API_KEYS_FILE")
+        );
+    }
+    for path in ["/stats", "/events"] {
+        let read = app
+            .request(Method::GET, path)
+            .header("Host", "evil.example");
+        assert_eq!(answer(read).await.0, StatusCode::FORBIDDEN, "{path}");
+    }
+    let (status, _) = answer(publish("Sec-Fetch-Site", "same-origin")).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert_eq!(app.stats().await["received"], 1);
+    app.stop().await;
+}
+
 #[tokio::test]
 async fn with_keys_a_program_may_listen_on_any_address_and_makes_its_own_keys() {
     let folder = tempfile::tempdir().unwrap();
@@ -367,7 +405,10 @@ async fn with_keys_a_program_may_listen_on_any_address_and_makes_its_own_keys() 
     ];
     let _process = Running::start("event-aggregator", &[], &settings);
     eventually("it asks for a key", SOON, async || {
-        let answer = reqwest::get(format!("http://127.0.0.1:{port}/stats")).await;
+        let answer = tests::http::client()
+            .get(format!("http://127.0.0.1:{port}/stats"))
+            .send()
+            .await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED)
     })
     .await;

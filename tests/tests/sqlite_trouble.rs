@@ -5,7 +5,7 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 use tests::{
@@ -41,7 +41,7 @@ impl Scene {
     }
 
     async fn get(&self, path: &str) -> Option<Answer> {
-        let request = Client::new().get(format!("{}{path}", self.url));
+        let request = tests::http::client().get(format!("{}{path}", self.url));
         let response = request.send().await.ok()?;
         Some((response.status(), response.json().await.ok()?))
     }
@@ -63,7 +63,7 @@ impl Scene {
             })
         };
         let batch: Value = (0..BATCH).map(event).collect();
-        let request = Client::new().post(format!("{}/publish", self.url));
+        let request = tests::http::client().post(format!("{}/publish", self.url));
         let answer = answer(request.json(&batch)).await;
         self.batches += i64::from(answer.0 == StatusCode::ACCEPTED);
         answer

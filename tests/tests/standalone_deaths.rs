@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use common::store::Store;
 use futures_util::future::join_all;
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::json;
 use standalone::store::Sqlite;
 use tests::{
@@ -33,7 +33,10 @@ async fn start(folder: &Path) -> (Running, String) {
     let process = Running::start("event-aggregator", &[], &settings);
     let url = format!("http://{address}");
     eventually("it is ready", SOON, async || {
-        let ready = Client::new().get(format!("{url}/ready")).send().await;
+        let ready = tests::http::client()
+            .get(format!("{url}/ready"))
+            .send()
+            .await;
         ready.is_ok_and(|answer| answer.status() == StatusCode::OK)
     })
     .await;
@@ -42,7 +45,7 @@ async fn start(folder: &Path) -> (Running, String) {
 
 /// Sends until the program is gone; answers the ids that were acknowledged.
 async fn send(url: &str, round: usize, client: usize) -> Vec<String> {
-    let (http, mut acknowledged) = (Client::new(), Vec::new());
+    let (http, mut acknowledged) = (tests::http::client(), Vec::new());
     for batch in 0..BATCHES {
         let ids: Vec<String> = (0..5)
             .map(|n| format!("{round}-{client}-{batch}-{n}"))

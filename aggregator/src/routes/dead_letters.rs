@@ -209,6 +209,7 @@ impl IntoResponses for ReplayProblems {
             Kind::RequestTimeout,
             Kind::TooLarge,
             Kind::UnsupportedMediaType,
+            Kind::Overloaded,
             Kind::Unavailable,
         ])
     }
@@ -305,7 +306,7 @@ struct DiscardProblems;
 
 impl IntoResponses for DiscardProblems {
     fn responses() -> Answers {
-        problems(&[Kind::NotFound, Kind::Unavailable])
+        problems(&[Kind::NotFound, Kind::Overloaded, Kind::Unavailable])
     }
 }
 

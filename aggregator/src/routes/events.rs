@@ -83,7 +83,12 @@ struct OneProblems;
 
 impl IntoResponses for OneProblems {
     fn responses() -> Answers {
-        problems(&[Kind::InvalidParameter, Kind::NotFound, Kind::Unavailable])
+        problems(&[
+            Kind::InvalidParameter,
+            Kind::NotFound,
+            Kind::Overloaded,
+            Kind::Unavailable,
+        ])
     }
 }
 

@@ -108,6 +108,7 @@ pub(super) async fn ingest(
 ) -> Result<HttpResponse, Problem> {
     let batch = batch::read(&request, payload, &api.limits, &*api.clock, &api.ids).await?;
     caller.check_topics(&batch.events)?;
+    caller.spend_events(&request, batch.events.len())?;
     let keys: Vec<_> = batch
         .events
         .iter()

@@ -81,6 +81,6 @@ struct ListProblems;
 
 impl IntoResponses for ListProblems {
     fn responses() -> Answers {
-        problems(&[Kind::InvalidParameter, Kind::Unavailable])
+        problems(&[Kind::InvalidParameter, Kind::Overloaded, Kind::Unavailable])
     }
 }

@@ -51,7 +51,7 @@ struct Away;
 
 impl IntoResponses for Away {
     fn responses() -> Answers {
-        problems(&[Kind::Unavailable])
+        problems(&[Kind::Overloaded, Kind::Unavailable])
     }
 }
 

@@ -1,12 +1,20 @@
 //! What to do about an error of PostgreSQL, by its SQLSTATE
 //! ([appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)).
 
-use common::store::{ErrorClass, StoreError};
+use common::{
+    store::{ErrorClass, StoreError},
+    tls::trust::Distrust,
+};
 use sqlx::migrate::MigrateError;
 
 /// Nothing was committed, or the server said so.
 pub(super) fn failure(error: sqlx::Error) -> StoreError {
-    class(&error).wrap(error)
+    match Distrust::find(&error) {
+        Some(distrust) => {
+            StoreError::Untrusted(distrust.advice("sslrootcert in DATABASE_URL", "DATABASE_URL"))
+        }
+        None => class(&error).wrap(error),
+    }
 }
 
 /// The data is at fault: without it, the rest may go through.

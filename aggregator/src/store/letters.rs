@@ -5,6 +5,7 @@ use common::{
     event::EventTime,
     store::{Cursor, DeadLetter, Limit, Page, Plan, Replay, Replayed, Selection, StoreError},
 };
+use futures_util::TryStreamExt;
 use sqlx::{FromRow, PgConnection, PgPool, Row, postgres::PgRow, query, query_as};
 
 use super::{
@@ -36,15 +37,13 @@ pub(super) async fn page(
     after: Option<Cursor>,
     limit: Limit,
 ) -> Result<Page<DeadLetter>, StoreError> {
-    let rows: Vec<LetterRow> = query_as(PAGE)
+    let rows = query_as(PAGE)
         .bind(after.map_or(0, |cursor| cursor.id))
         // One more than asked for tells whether there is a next page.
         .bind(i64::from(limit.get()) + 1)
-        .fetch_all(pool)
-        .await
-        .map_err(failure)?;
-    let rows = rows.into_iter().map(|row| row.0).collect();
-    Ok(Page::from_rows(rows, limit))
+        .fetch(pool)
+        .map_ok(|LetterRow(letter)| letter);
+    Page::collect(rows, limit).await.map_err(failure)
 }
 
 pub(super) async fn replay(

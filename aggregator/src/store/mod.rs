@@ -14,7 +14,7 @@ mod read;
 mod record;
 mod workers;
 
-use std::{str::FromStr, time::Duration};
+use std::{path::Path, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
 use common::{
@@ -24,6 +24,7 @@ use common::{
         Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed,
         Selection, Stats, Store, StoreError, StoredEvent,
     },
+    tls::{self, TlsError},
 };
 use sqlx::{
     PgConnection, PgPool,
@@ -66,6 +67,9 @@ pub enum UrlError {
         "DATABASE_URL is no address of a database; give postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
     )]
     Malformed,
+    /// The authorities that it names cannot be used.
+    #[error(transparent)]
+    Authorities(#[from] TlsError),
 }
 
 impl Postgres {
@@ -73,11 +77,12 @@ impl Postgres {
     /// [`INGEST_CONNECTIONS`] and [`READ_CONNECTIONS`].
     ///
     /// # Errors
-    /// [`UrlError::Malformed`] if `url` is no PostgreSQL address.
+    /// [`UrlError`] if `url` is no PostgreSQL address, or names authorities that cannot be used.
     pub fn from_url(url: &str, workers: u16) -> Result<Self, UrlError> {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(UrlError::Malformed);
         }
+        check_authorities(url)?;
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| UrlError::Malformed)?
             .application_name("event-aggregator");
@@ -96,6 +101,18 @@ impl Postgres {
             readers: pool(READ_CONNECTIONS).connect_lazy_with(reading),
         })
     }
+}
+
+/// The driver reads them for each connection, and would only then say that it cannot.
+fn check_authorities(url: &str) -> Result<(), TlsError> {
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        // It takes the certificates themselves, too.
+        if name == "sslrootcert" && !value.starts_with("-----BEGIN") {
+            tls::authorities("sslrootcert in DATABASE_URL", Path::new(&*value))?;
+        }
+    }
+    Ok(())
 }
 
 fn pool(connections: u32) -> PgPoolOptions {

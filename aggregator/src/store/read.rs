@@ -5,6 +5,7 @@ use common::{
     event::{EventId, EventTime, Source, Topic},
     store::{EventQuery, Page, Stats, StoreError, StoredEvent},
 };
+use futures_util::TryStreamExt;
 use serde_json::value::RawValue;
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow, query, query_as};
 
@@ -56,7 +57,7 @@ pub(super) async fn events(
 ) -> Result<Page<StoredEvent>, StoreError> {
     let mut connection = pool.acquire().await.map_err(failure)?;
     let horizon = horizon::read(&mut connection).await.map_err(failure)?;
-    let rows: Vec<EventRow> = query_as(EVENTS)
+    let rows = query_as(EVENTS)
         .bind(filter.after.map_or(0, |cursor| cursor.id))
         .bind(horizon)
         .bind(filter.topic.as_ref().map(Topic::as_str))
@@ -65,11 +66,9 @@ pub(super) async fn events(
         .bind(filter.until.map(EventTime::as_datetime))
         // One more than asked for tells whether there is a next page.
         .bind(i64::from(filter.limit.get()) + 1)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(failure)?;
-    let rows = rows.into_iter().map(|row| row.0).collect();
-    Ok(Page::from_rows(rows, filter.limit))
+        .fetch(&mut *connection)
+        .map_ok(|EventRow(event)| event);
+    Page::collect(rows, filter.limit).await.map_err(failure)
 }
 
 pub(super) async fn event(

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 
-use super::{ApiKey, Scope};
+use super::{
+    ApiKey, Scope,
+    rate::{Rate, RateError},
+};
 use crate::event::Topic;
 
 /// What to do about keys.
@@ -28,6 +31,14 @@ pub struct NewKey {
     /// Only topics that begin so; may be given several times
     #[arg(long = "topic", value_name = "PREFIX", value_parser = parse_topic)]
     topics: Vec<Topic>,
+
+    /// Most requests, on average
+    #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
+    requests_per_second: Option<Rate>,
+
+    /// Most events, on average
+    #[arg(long, value_name = "NUMBER", value_parser = parse_rate)]
+    events_per_second: Option<Rate>,
 }
 
 impl Keys {
@@ -62,6 +73,14 @@ impl NewKey {
             // Writing to a string does not fail.
             let _ = writeln!(lines, "topics = [{}]", quoted(topics.collect()));
         }
+        for (name, rate) in [
+            ("requests_per_second", self.requests_per_second),
+            ("events_per_second", self.events_per_second),
+        ] {
+            if let Some(rate) = rate {
+                let _ = writeln!(lines, "{name} = {}", rate.per_second());
+            }
+        }
         let _ = write!(lines, "hash = {}", quote(&key.hash().to_string()));
         lines
     }
@@ -80,14 +99,20 @@ fn parse_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
+fn parse_rate(text: &str) -> Result<Rate, RateError> {
+    text.parse::<u32>().map_err(|_| RateError)?.try_into()
+}
+
 fn parse_topic(text: &str) -> Result<Topic, String> {
     Topic::try_from(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::auth::Keyring;
+    use crate::auth::{Keyring, rate::Meter};
 
     #[test]
     fn the_lines_for_the_file_hold_the_key() {
@@ -98,6 +123,8 @@ mod tests {
                 parse_topic("orders/").unwrap(),
                 parse_topic("a\"b").unwrap(),
             ],
+            requests_per_second: Some(parse_rate("7").unwrap()),
+            events_per_second: None,
         };
         let key = ApiKey::generate().unwrap();
         let keys = Keyring::parse(&new.lines(&key)).unwrap();
@@ -105,6 +132,9 @@ mod tests {
         assert_eq!(found.name, new.name);
         assert_eq!(found.scopes, new.scopes);
         assert_eq!(found.topics.as_deref(), Some(&new.topics[..]));
+        let rate = |meter: &Option<Arc<Meter>>| meter.as_ref().map(|meter| meter.rate());
+        assert_eq!(rate(&found.requests), new.requests_per_second);
+        assert_eq!(rate(&found.events), None);
     }
 
     #[test]
@@ -113,6 +143,8 @@ mod tests {
             name: "dashboard".to_owned(),
             scopes: vec![Scope::Read],
             topics: Vec::new(),
+            requests_per_second: None,
+            events_per_second: None,
         };
         let printed = Keys::New(new).run().unwrap();
         assert_eq!(printed.matches("ea_").count(), 1);

@@ -2,26 +2,19 @@
 //! a file that cannot be read changes nothing.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::timeout,
-};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Caller, Keyring,
     keyring::{KeyringError, MAX_KEYS},
 };
+use crate::files;
 
-/// How often the file is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A file is no longer than this, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * MAX_KEYS as u64;
 
@@ -30,7 +23,9 @@ const MAX_FILE_BYTES: u64 = 1024 * MAX_KEYS as u64;
 pub struct Gate(Arc<State>);
 
 enum State {
-    Open,
+    Open {
+        local: bool,
+    },
     Keys {
         path: PathBuf,
         current: RwLock<Loaded>,
@@ -67,7 +62,19 @@ impl Gate {
     /// Everybody may do everything.
     #[must_use]
     pub fn open() -> Self {
-        Self(Arc::new(State::Open))
+        Self(Arc::new(State::Open { local: false }))
+    }
+
+    /// Everybody on this machine may do everything.
+    #[must_use]
+    pub fn local() -> Self {
+        Self(Arc::new(State::Open { local: true }))
+    }
+
+    /// Whether it is for this machine only.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(*self.0, State::Open { local: true })
     }
 
     /// Only holders of the keys in this file.
@@ -85,14 +92,14 @@ impl Gate {
     /// Whether everybody may do everything.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        matches!(*self.0, State::Open)
+        matches!(*self.0, State::Open { .. })
     }
 
     /// Who sent this, if they are known: `sent` is the key that came with a request.
     #[must_use]
     pub fn admit(&self, sent: Option<&str>) -> Option<Caller> {
         match &*self.0 {
-            State::Open => Some(Caller::Anyone),
+            State::Open { .. } => Some(Caller::Anyone),
             State::Keys { current, .. } => {
                 let keys = current
                     .read()
@@ -104,39 +111,25 @@ impl Gate {
         }
     }
 
-    /// Follows the file until `stop`: looks at it every second, and on SIGHUP.
-    ///
-    /// # Errors
-    /// If the signal cannot be listened to.
-    pub async fn follow(&self, stop: CancellationToken) -> io::Result<()> {
+    /// Follows the file until `stop`.
+    pub(crate) async fn follow(&self, stop: CancellationToken) {
         let State::Keys { path, current } = &*self.0 else {
-            return Ok(());
+            return;
         };
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let mut failing = false;
-        loop {
-            tokio::select! {
-                // Once a second, or earlier if told to.
-                _ = timeout(LOOK_EVERY, hang_up.recv()) => {}
-                () = stop.cancelled() => return Ok(()),
-            }
-            match Loaded::read(path) {
-                Ok(loaded) => {
-                    failing = false;
-                    let mut current = current.write().unwrap_or_else(PoisonError::into_inner);
-                    if loaded.text != current.text {
-                        tracing::info!(keys.count = loaded.keys.len(), "API keys were read again");
-                        *current = loaded;
-                    }
+        let look = || {
+            let mut loaded = Loaded::read(path)?;
+            let mut current = current.write().unwrap_or_else(PoisonError::into_inner);
+            if loaded.text != current.text {
+                // Nobody else has it yet.
+                if let Some(keys) = Arc::get_mut(&mut loaded.keys) {
+                    keys.go_on_from(&current.keys);
                 }
-                Err(error) => {
-                    if !failing {
-                        tracing::error!("{error}; the keys from before stay in force");
-                    }
-                    failing = true;
-                }
+                tracing::info!(keys.count = loaded.keys.len(), "API keys were read again");
+                *current = loaded;
             }
-        }
+            Ok::<_, GateError>(())
+        };
+        files::follow(stop, "the keys from before stay in force", look).await;
     }
 }
 
@@ -158,12 +151,6 @@ impl Loaded {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let mut file = File::open(path)?.take(MAX_FILE_BYTES + 1);
-    file.read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        let detail = format!("it has more than {MAX_FILE_BYTES} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, detail));
-    }
-    Ok(text)
+    let bytes = files::read(path, MAX_FILE_BYTES)?;
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

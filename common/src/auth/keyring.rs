@@ -4,7 +4,9 @@
 //! [[key]]
 //! name = "shop"
 //! scopes = ["publish"]
-//! topics = ["orders/"]    # optional: only topics that begin so
+//! topics = ["orders/"]         # optional: only topics that begin so
+//! requests_per_second = 50     # optional
+//! events_per_second = 5000     # optional
 //! hash = "sha256:…"
 //! ```
 
@@ -12,7 +14,11 @@ use std::{collections::HashSet, sync::Arc};
 
 use serde::Deserialize;
 
-use super::{KeyHash, Scope, key::KeyHashError};
+use super::{
+    KeyHash, Scope,
+    key::KeyHashError,
+    rate::{Meter, Rate},
+};
 use crate::event::Topic;
 
 /// Most keys in a file: every request is compared with each.
@@ -31,6 +37,10 @@ pub struct Key {
     pub scopes: Vec<Scope>,
     /// What topics must begin with; `None`: no matter.
     pub topics: Option<Vec<Topic>>,
+    /// Counts requests; `None`: no limit.
+    pub(super) requests: Option<Arc<Meter>>,
+    /// Counts events; `None`: no limit.
+    pub(super) events: Option<Arc<Meter>>,
     hash: KeyHash,
 }
 
@@ -38,8 +48,13 @@ pub struct Key {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// It is not of the form above.
-    #[error("{0}")]
-    Malformed(#[from] Box<toml::de::Error>),
+    #[error("line {line}: {what}")]
+    Malformed {
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
     /// A key breaks a rule.
     #[error("key {name:?}: {reason}")]
     Key {
@@ -69,6 +84,8 @@ struct Entry {
     name: String,
     scopes: Vec<Scope>,
     topics: Option<Vec<String>>,
+    requests_per_second: Option<Rate>,
+    events_per_second: Option<Rate>,
     hash: String,
 }
 
@@ -76,18 +93,22 @@ impl Keyring {
     /// Reads the text of a file.
     ///
     /// # Errors
-    /// [`KeyringError`] says what is wrong, and never shows a hash.
+    /// [`KeyringError`] says what is wrong, and never shows a hash, nor a key that stands where its hash should.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
-        let file: File = toml::from_str(text).map_err(Box::new)?;
+        let file: File = toml::from_str(text).map_err(|error| malformed(text, &error))?;
         match file.key.len() {
             0 => return Err(KeyringError::Empty),
             count if count > MAX_KEYS => return Err(KeyringError::TooMany(count)),
             _ => {}
         }
-        let mut names = HashSet::new();
+        let (mut names, mut hashes) = (HashSet::new(), HashSet::new());
         let keys = file.key.into_iter().map(|entry| {
+            // One key under two names would outlive the removal of one.
+            let another = hashes.insert(entry.hash.to_ascii_lowercase());
             let key = Key::try_from(entry)?;
-            if names.insert(key.name.clone()) {
+            if !another {
+                Err(wrong(&key.name, "the hash is that of another key"))
+            } else if names.insert(key.name.clone()) {
                 Ok(Arc::new(key))
             } else {
                 Err(wrong(&key.name, "the name is taken by another key"))
@@ -106,6 +127,18 @@ impl Keyring {
                 if key.hash == hash { Some(key) } else { found }
             },
         )
+    }
+
+    /// Goes on counting what keys spend that were there before with the same rates: a change of the file gives
+    /// nobody a fresh start.
+    pub(super) fn go_on_from(&mut self, before: &Self) {
+        for key in &mut self.0 {
+            let same = before.0.iter().find(|old| old.hash == key.hash);
+            if let (Some(old), Some(key)) = (same, Arc::get_mut(key)) {
+                go_on(&mut key.requests, old.requests.as_ref());
+                go_on(&mut key.events, old.events.as_ref());
+            }
+        }
     }
 
     /// How many there are.
@@ -129,6 +162,8 @@ impl TryFrom<Entry> for Key {
             name,
             scopes,
             topics,
+            requests_per_second,
+            events_per_second,
             hash,
         } = entry;
         if name.is_empty() || name.chars().any(char::is_control) {
@@ -154,12 +189,31 @@ impl TryFrom<Entry> for Key {
         });
         Ok(Self {
             topics: topics.transpose()?,
+            requests: requests_per_second.map(Meter::new).map(Arc::new),
+            events: events_per_second.map(Meter::new).map(Arc::new),
             hash: hash
                 .parse()
                 .map_err(|error: KeyHashError| wrong(&name, error.to_string()))?,
             scopes,
             name,
         })
+    }
+}
+
+fn go_on(meter: &mut Option<Arc<Meter>>, before: Option<&Arc<Meter>>) {
+    if let (Some(meter), Some(before)) = (meter, before)
+        && meter.rate() == before.rate()
+    {
+        *meter = before.clone();
+    }
+}
+
+/// Not as the error shows itself: that repeats the line, and secrets may be in it.
+fn malformed(text: &str, error: &toml::de::Error) -> KeyringError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    KeyringError::Malformed {
+        line: 1 + before.unwrap_or_default().matches('\n').count(),
+        what: error.message().to_owned(),
     }
 }
 
@@ -172,7 +226,9 @@ fn wrong(name: &str, reason: impl Into<String>) -> KeyringError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::num::NonZeroU32;
+
+    use super::{super::rate::Spent, *};
 
     fn entry(name: &str, key: &str, more: &str) -> String {
         let hash = KeyHash::of(key);
@@ -192,17 +248,48 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_wrong_shows_nothing_that_may_be_a_secret() {
+        let good = entry("a", "1", "");
+        let (before, _) = good.split_once("hash").unwrap();
+        for bad in [
+            "hash = ea_secret",
+            "hash = \"ea_secret",
+            "hash = \"ea_secret\"",
+            "ea_secret",
+            "hash = [\"ea_secret\"]",
+            "\"hash\": \"ea_secret\"",
+        ] {
+            let error = Keyring::parse(&format!("{before}{bad}\n")).unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains("secret"), "{said}");
+            let place = if bad == "hash = \"ea_secret\"" {
+                "key \"a\""
+            } else {
+                "line 4: "
+            };
+            assert!(said.starts_with(place), "{said}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_wrong_says_what_is() {
         let twice = entry("a", "1", "") + &entry("a", "2", "");
+        let copied = entry("a", "1", "") + &entry("b", "1", "");
         for (file, says) in [
             ("", "no key in it"),
             ("key = 7", "invalid type"),
             ("[[key]]\nname = \"a\"", "missing field"),
             (&entry("a", "1", "colour = 1"), "unknown field `colour`"),
             (&entry("a", "1", "topics = []"), "topics must not be empty"),
+            (&entry("a", "1", "events_per_second = 0"), "a rate must be"),
+            (
+                &entry("a", "1", "requests_per_second = -1"),
+                "invalid value",
+            ),
             (&entry("a", "1", "topics = [\"\"]"), "topics"),
             (&entry("", "1", ""), "name must be"),
             (&twice, "taken by another"),
+            (&copied, "that of another"),
             (
                 &entry("a", "1", "").replace("publish", "write"),
                 "unknown variant `write`",
@@ -215,5 +302,28 @@ mod tests {
             let error = Keyring::parse(file).unwrap_err().to_string();
             assert!(error.contains(says), "{file}: {error}");
         }
+    }
+
+    #[test]
+    fn a_change_of_the_file_forgets_nothing_of_what_was_spent() {
+        let spend = |keys: &Keyring, key: &str| {
+            let key = keys.find(key).unwrap();
+            key.requests.as_ref().unwrap().spend(NonZeroU32::MIN)
+        };
+        let file = |b: u32| {
+            entry("a", "ea_1", "requests_per_second = 1")
+                + &entry("b", "ea_2", &format!("requests_per_second = {b}"))
+        };
+        let before = Keyring::parse(&file(1)).unwrap();
+        assert_eq!(spend(&before, "ea_1"), Spent::Left(9));
+        assert_eq!(spend(&before, "ea_2"), Spent::Left(9));
+        let mut after = Keyring::parse(&file(2)).unwrap();
+        after.go_on_from(&before);
+        assert_eq!(spend(&after, "ea_1"), Spent::Left(8));
+        assert_eq!(
+            spend(&after, "ea_2"),
+            Spent::Left(19),
+            "the rate is another"
+        );
     }
 }

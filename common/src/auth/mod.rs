@@ -2,6 +2,7 @@
 //!
 //! - [`key`]: a secret, and the hash of it that is stored
 //! - [`keyring`]: the keys of a file
+//! - [`rate`]: how much a key may ask for
 //! - [`command`]: `keys new`, which makes one
 //! - [`gate`]: the keys in force, which follow the file
 //!
@@ -11,14 +12,16 @@ pub mod command;
 pub mod gate;
 pub mod key;
 pub mod keyring;
+pub mod rate;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 pub use gate::Gate;
 pub use key::{ApiKey, KeyHash};
 pub use keyring::{Key, Keyring};
+use rate::{Meter, Rate, Spent};
 
 use crate::event::Topic;
 
@@ -40,6 +43,24 @@ impl fmt::Display for Scope {
             Self::Publish => "publish",
             Self::Read => "read",
             Self::Admin => "admin",
+        })
+    }
+}
+
+/// What a key may have a rate of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metered {
+    /// Whatever asks for a scope.
+    Requests,
+    /// What is published.
+    Events,
+}
+
+impl fmt::Display for Metered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "requests",
+            Self::Events => "events",
         })
     }
 }
@@ -69,6 +90,26 @@ impl Caller {
         match self {
             Self::Anyone => None,
             Self::Holder(key) => key.topics.as_deref(),
+        }
+    }
+
+    /// What of this they may ask for; `None`: no limit.
+    #[must_use]
+    pub fn rate(&self, of: Metered) -> Option<Rate> {
+        Some(self.meter(of)?.rate())
+    }
+
+    /// Takes this from what they may ask for; `None`: there is no limit.
+    #[must_use]
+    pub fn spend(&self, of: Metered, amount: NonZeroU32) -> Option<Spent> {
+        Some(self.meter(of)?.spend(amount))
+    }
+
+    fn meter(&self, of: Metered) -> Option<&Meter> {
+        let Self::Holder(key) = self else { return None };
+        match of {
+            Metered::Requests => key.requests.as_deref(),
+            Metered::Events => key.events.as_deref(),
         }
     }
 

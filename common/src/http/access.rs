@@ -3,7 +3,13 @@
 
 use std::future::{Ready, ready};
 
-use super::problem::{Kind, Problem};
+use super::{
+    client_certificate,
+    load::Load,
+    pages,
+    problem::{Kind, Problem},
+    rate,
+};
 use crate::{
     auth::{Caller, Gate, Scope},
     event::Event,
@@ -16,6 +22,7 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Another place for the key than `Authorization: Bearer`.
 const X_API_KEY: &str = "x-api-key";
@@ -25,7 +32,7 @@ const X_API_KEY: &str = "x-api-key";
 pub enum Access {
     /// Nothing.
     Open,
-    /// A key with this scope, where keys are asked for.
+    /// A client certificate and a key with this scope, where they are asked for.
     Needs(Scope),
 }
 
@@ -35,24 +42,42 @@ pub(super) async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    if let Access::Needs(scope) = access {
-        match caller(&request, scope) {
-            Ok(caller) => request.extensions_mut().insert(caller),
-            // An answer, not an error: it passes through what every answer passes through.
-            Err(problem) => {
-                let answer = request.into_response(problem.error_response());
-                return Ok(answer.map_into_right_body());
-            }
-        };
-    }
-    Ok(next.call(request).await?.map_into_left_body())
+    let Access::Needs(scope) = access else {
+        return Ok(next.call(request).await?.map_into_left_body());
+    };
+    let mut response = match enter(&request, scope) {
+        Ok(_place) => next.call(request).await?.map_into_left_body(),
+        // An answer, not an error: it passes through what every answer passes through.
+        Err(problem) => {
+            let answer = request.into_response(problem.error_response());
+            answer.map_into_right_body()
+        }
+    };
+    rate::tell(&mut response);
+    Ok(response)
+}
+
+/// A place for a request whose caller may make it now.
+fn enter(request: &ServiceRequest, scope: Scope) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+    let caller = caller(request, scope)?;
+    caller.spend_request(request)?;
+    request.extensions_mut().insert(caller);
+    let load = request.app_data::<Data<Load>>();
+    load.map(|load| load.enter()).transpose()
 }
 
 fn caller(request: &ServiceRequest, scope: Scope) -> Result<Caller, Problem> {
+    client_certificate::check(request.request())?;
     let gate = request.app_data::<Data<Gate>>();
     let caller = gate
         .and_then(|gate| gate.admit(sent_key(request.headers())))
         .ok_or_else(Problem::unauthorized)?;
+    if matches!(caller, Caller::Anyone) {
+        pages::check_origin(request)?;
+        if gate.is_some_and(|gate| gate.is_local()) {
+            pages::check_host(request)?;
+        }
+    }
     if caller.has(scope) {
         Ok(caller)
     } else {

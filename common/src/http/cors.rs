@@ -106,6 +106,14 @@ fn is_origin(text: &str) -> bool {
 }
 
 impl Origins {
+    /// Whether pages of this origin may call.
+    pub(super) fn allow(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(origins) => origins.iter().any(|allowed| allowed == origin),
+        }
+    }
+
     /// Answers what browsers ask, before a key is asked for.
     pub(super) fn middleware(&self) -> Condition<Cors> {
         let cors = Cors::default()

@@ -3,16 +3,29 @@
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    path::Path,
+    sync::Arc,
+    thread,
     time::Duration,
 };
 
 use clap::Args;
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::{
+    config::TlsArgs,
+    files::LOOK_EVERY,
+    tls::{TlsError, pinned},
+};
 
 /// How long the connection, and then each part of the answer, may take. `/ready` gives what it depends on
 /// two seconds.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(4);
 /// The most of an answer that is read.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
+
+/// A certificate that was just renewed is shown after this time.
+const RENEWED_WITHIN: Duration = LOOK_EVERY.saturating_mul(2);
 
 /// The question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
@@ -33,6 +46,18 @@ pub enum HealthcheckError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another server has taken the address, or the new certificate cannot be used.
+    #[error(
+        "{url} shows another certificate than the one in TLS_CERT; if that was renewed, the server's \
+         log says why it is not in force"
+    )]
+    OtherCertificate {
+        /// What was asked.
+        url: String,
+    },
+    /// The certificate cannot be read.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server says that something is wrong.
     #[error("{url} answers {answer}")]
     Unwell {
@@ -44,17 +69,26 @@ pub enum HealthcheckError {
 }
 
 impl Healthcheck {
-    /// Asks the server that listens on `bind_addr` of this machine, and returns what it says.
+    /// Asks the server that listens on `bind_addr` of this machine, and returns what it says. A server
+    /// that speaks TLS is trusted for the very certificate that is in `tls`, whatever its names.
     ///
     /// # Errors
     /// [`HealthcheckError`] if it does not answer 200.
-    pub fn ask(self, bind_addr: SocketAddr) -> Result<String, HealthcheckError> {
+    pub fn ask(self, bind_addr: SocketAddr, tls: &TlsArgs) -> Result<String, HealthcheckError> {
         let address = reachable(bind_addr);
         let path = if self.ready { "/ready" } else { "/health" };
-        let url = format!("http://{address}{path}");
-        let answer = get(address, path).map_err(|source| HealthcheckError::NoAnswer {
-            url: url.clone(),
-            source,
+        let url = format!("{}://{address}{path}", tls.scheme());
+        let answer = match tls.certificate() {
+            None => get(address, path),
+            Some(certificate) => get_over_tls(address, path, certificate)?,
+        };
+        let answer = answer.map_err(|source| {
+            let url = url.clone();
+            if is_other_certificate(&source) {
+                HealthcheckError::OtherCertificate { url }
+            } else {
+                HealthcheckError::NoAnswer { url, source }
+            }
         })?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         let status = head.split(' ').nth(1).unwrap_or_default();
@@ -80,9 +114,43 @@ fn reachable(bind_addr: SocketAddr) -> SocketAddr {
 }
 
 fn get(address: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWERS_WITHIN)?;
+    exchange(connect(address)?, path)
+}
+
+/// A failure to get an answer is the inner error.
+fn get_over_tls(
+    address: SocketAddr,
+    path: &str,
+    certificate: &Path,
+) -> Result<io::Result<String>, TlsError> {
+    let attempt = || {
+        let config = Arc::new(pinned::client_config(certificate)?);
+        let connection = ClientConnection::new(config, address.ip().into())?;
+        let stream = connect(address).map(|stream| StreamOwned::new(connection, stream));
+        Ok(stream.and_then(|stream| exchange(stream, path)))
+    };
+    match attempt() {
+        Ok(Err(error)) if is_other_certificate(&error) => {
+            thread::sleep(RENEWED_WITHIN);
+            attempt()
+        }
+        other => other,
+    }
+}
+
+fn is_other_certificate(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|error| error.downcast_ref());
+    tls.is_some_and(pinned::is_stranger)
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, ANSWERS_WITHIN)?;
     stream.set_write_timeout(Some(ANSWERS_WITHIN))?;
     stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
+    Ok(stream)
+}
+
+fn exchange(mut stream: impl Read + Write, path: &str) -> io::Result<String> {
     // In HTTP/1.0 the end of the connection is the end of the answer.
     let request = format!("GET {path} HTTP/1.0\r\n\r\n");
     stream.write_all(request.as_bytes())?;
@@ -115,7 +183,9 @@ mod tests {
     fn a_200_is_healthy_and_its_body_is_returned() {
         for (ready, path) in [(false, "/health"), (true, "/ready")] {
             let (address, serving) = server("HTTP/1.1 200 OK\r\nx: y\r\n\r\n{\"status\":\"ok\"}");
-            let said = Healthcheck { ready }.ask(address).unwrap();
+            let said = Healthcheck { ready }
+                .ask(address, &TlsArgs::default())
+                .unwrap();
             assert_eq!(said, "{\"status\":\"ok\"}");
             let request = serving.join().unwrap();
             assert!(request.starts_with(&format!("GET {path} ")), "{request}");
@@ -125,7 +195,9 @@ mod tests {
     #[test]
     fn anything_else_is_not_and_says_why() {
         let (address, _) = server("HTTP/1.1 503 Service Unavailable\r\n\r\nredis is away");
-        let error = Healthcheck { ready: true }.ask(address).unwrap_err();
+        let error = Healthcheck { ready: true }
+            .ask(address, &TlsArgs::default())
+            .unwrap_err();
         assert!(
             error
                 .to_string()
@@ -134,7 +206,9 @@ mod tests {
         );
 
         let (address, _) = server("no HTTP");
-        let error = Healthcheck { ready: false }.ask(address).unwrap_err();
+        let error = Healthcheck { ready: false }
+            .ask(address, &TlsArgs::default())
+            .unwrap_err();
         assert!(matches!(error, HealthcheckError::Unwell { .. }), "{error}");
     }
 
@@ -144,7 +218,9 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        let error = Healthcheck { ready: false }.ask(address).unwrap_err();
+        let error = Healthcheck { ready: false }
+            .ask(address, &TlsArgs::default())
+            .unwrap_err();
         assert!(error.to_string().contains("does not answer"), "{error}");
     }
 

@@ -3,12 +3,18 @@
 //! - [`problem`]: every error answer
 //! - [`parameters`]: the query string
 //! - [`access`]: who may call what
+//! - `rate`: how often
+//! - `load`: how much at once
+//! - `client_certificate`: which clients have shown one
 //! - [`batch`]: from a request to the events in it
+//! - `open_files`: how many may be
 //! - `headers`: what every answer carries
 //! - [`cors`]: pages of other origins
 //! - [`routes`]: what is served, and described
 //! - [`openapi`]: the description
 //! - [`docs`]: the page that shows it
+//! - `pages`: what web pages may do without a key
+//! - `unread`: bodies that are not read to their end
 //! - [`health`]: `/health` and `/ready`
 //! - [`healthcheck`]: asking for them
 //! - [`server`]: listening, unknown paths and methods, stopping
@@ -17,11 +23,18 @@ pub mod access;
 pub mod batch;
 pub mod cors;
 pub mod docs;
+
+mod client_certificate;
 mod headers;
 pub mod health;
 pub mod healthcheck;
+mod load;
+mod open_files;
 pub mod openapi;
+mod pages;
 pub mod parameters;
 pub mod problem;
+mod rate;
 pub mod routes;
 pub mod server;
+mod unread;

@@ -34,6 +34,8 @@ pub enum Kind {
     InvalidParameter,
     /// No key came with the request, or none that is known.
     Unauthorized,
+    /// The client has shown no certificate.
+    CertificateRequired,
     /// The key is known, and does not allow this.
     Forbidden,
     /// No such path, or no such event.
@@ -46,10 +48,12 @@ pub enum Kind {
     TooLarge,
     /// The media type or encoding is none that is read here.
     UnsupportedMediaType,
-    /// The key has used up what it may send for now.
+    /// The key has used up its rate.
     RateLimited,
     /// As many events wait as may.
     QueueFull,
+    /// As many requests are being answered, or take as much memory, as may.
+    Overloaded,
     /// Redis or the database is away, or did not confirm.
     Unavailable,
     /// The process is going down.
@@ -70,6 +74,11 @@ impl Kind {
                 StatusCode::BAD_REQUEST,
             ),
             Self::Unauthorized => ("unauthorized", "Unauthorized", StatusCode::UNAUTHORIZED),
+            Self::CertificateRequired => (
+                "certificate-required",
+                "Client certificate required",
+                StatusCode::FORBIDDEN,
+            ),
             Self::Forbidden => ("forbidden", "Forbidden", StatusCode::FORBIDDEN),
             Self::NotFound => ("not-found", "Not found", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => (
@@ -93,6 +102,7 @@ impl Kind {
                 "Rate limited",
                 StatusCode::TOO_MANY_REQUESTS,
             ),
+            Self::Overloaded => ("overloaded", "Overloaded", StatusCode::SERVICE_UNAVAILABLE),
             Self::QueueFull => ("queue-full", "Queue full", StatusCode::SERVICE_UNAVAILABLE),
             Self::Unavailable => (
                 "unavailable",
@@ -199,6 +209,13 @@ impl Problem {
         let mut problem = Self::new(Kind::Unauthorized, detail);
         let how = HeaderValue::from_static("Bearer");
         problem.0.header = Some((header::WWW_AUTHENTICATE, how));
+        problem
+    }
+
+    /// 429, to be tried again after so many seconds.
+    pub(super) fn rate_limited(detail: String, retry_after: u64) -> Self {
+        let mut problem = Self::new(Kind::RateLimited, detail);
+        problem.0.header = Some((header::RETRY_AFTER, HeaderValue::from(retry_after)));
         problem
     }
 

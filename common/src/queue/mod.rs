@@ -13,7 +13,10 @@ use std::{collections::HashSet, fmt, str::FromStr};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::event::Event;
+use crate::{
+    event::Event,
+    tls::{TlsError, trust::Distrust},
+};
 
 /// One incarnation of a worker. A fresh one at each start and after each claim it gives up on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -169,7 +172,16 @@ pub enum PushError {
 pub enum QueueError {
     /// Redis is away, or refused the command.
     #[error("redis: {0}")]
-    Redis(#[from] ::redis::RedisError),
+    Redis(#[source] ::redis::RedisError),
+    /// Redis is not the one that was meant, as far as its certificate tells.
+    #[error("redis is not trusted: {}", .0.advice("REDIS_CA_CERT", "REDIS_URL"))]
+    Untrusted(Distrust),
+    /// The authorities that sign its certificate cannot be read.
+    #[error(transparent)]
+    Authorities(#[from] TlsError),
+    /// Authorities were named, and no TLS is spoken.
+    #[error("REDIS_CA_CERT needs TLS: give rediss://HOST:PORT in REDIS_URL, or unset it")]
+    AuthoritiesWithoutTls,
     /// The address of the server cannot be read. (It may hold a password: it is not shown.)
     #[error(
         "REDIS_URL is no address of a Redis server; give redis://HOST:PORT or rediss://HOST:PORT"
@@ -184,6 +196,15 @@ pub enum QueueError {
     /// It took longer than the named limit.
     #[error("no answer within {} ms", .0.as_millis())]
     TimedOut(std::time::Duration),
+}
+
+impl From<::redis::RedisError> for QueueError {
+    fn from(error: ::redis::RedisError) -> Self {
+        match Distrust::find(&error) {
+            Some(distrust) => Self::Untrusted(distrust),
+            None => Self::Redis(error),
+        }
+    }
 }
 
 /// The half that accepts.

@@ -103,6 +103,9 @@ pub enum StoreError {
     /// Away, overloaded or in conflict: nothing was committed, try again later.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] BoxError),
+    /// It is not the one that was meant, as far as its certificate tells. With what to do.
+    #[error("the database is not trusted: {0}")]
+    Untrusted(String),
     /// It answers, and takes no writes. With what to do.
     #[error("the database takes no writes: {0}")]
     ReadOnly(&'static str),

@@ -1,7 +1,8 @@
 //! Which stored things to read, and a page of them.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, pin::pin, str::FromStr};
 
+use futures_util::{Stream, TryStreamExt};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -122,17 +123,28 @@ impl FromStr for Cursor {
 pub trait Listed {
     /// Its number in the store; grows, with gaps.
     fn id(&self) -> i64;
+
+    /// How much memory it takes, mostly.
+    fn bytes(&self) -> usize;
 }
 
 impl Listed for StoredEvent {
     fn id(&self) -> i64 {
         self.id
     }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.payload.get().len()
+    }
 }
 
 impl Listed for DeadLetter {
     fn id(&self) -> i64 {
         self.id
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.raw.len() + self.reason.len()
     }
 }
 
@@ -145,17 +157,32 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+/// A page takes no more rows once it holds so many bytes: events may be large, and memory is for many requests.
+pub const FULL_PAGE_BYTES: usize = 8 * 1024 * 1024;
+
 impl<T: Listed> Page<T> {
-    /// A page from up to `limit + 1` rows: the one too many only tells that there is more.
-    #[must_use]
-    pub fn from_rows(mut rows: Vec<T>, limit: Limit) -> Self {
-        let more = rows.len() > usize::from(limit.get());
-        rows.truncate(usize::from(limit.get()));
-        let next = rows
-            .last()
-            .filter(|_| more)
-            .map(|last| Cursor { id: last.id() });
-        Self { items: rows, next }
+    /// A page of the first rows, at most `limit` and one at least; the next row only tells that there is more.
+    /// The rest is not waited for.
+    ///
+    /// # Errors
+    /// Those of `rows`.
+    pub async fn collect<E>(
+        rows: impl Stream<Item = Result<T, E>>,
+        limit: Limit,
+    ) -> Result<Self, E> {
+        let mut rows = pin!(rows);
+        let mut items: Vec<T> = Vec::new();
+        let mut bytes = 0;
+        let mut next = None;
+        while let Some(row) = rows.try_next().await? {
+            if items.len() == usize::from(limit.get()) || bytes >= FULL_PAGE_BYTES {
+                next = items.last().map(|last| Cursor { id: last.id() });
+                break;
+            }
+            bytes += row.bytes();
+            items.push(row);
+        }
+        Ok(Self { items, next })
     }
 }
 
@@ -194,4 +221,44 @@ pub struct Replayed {
     pub refused: Vec<(i64, String)>,
     /// Where to go on; `None` at the end.
     pub next: Option<Cursor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    struct Item(i64, usize);
+
+    impl Listed for Item {
+        fn id(&self) -> i64 {
+            self.0
+        }
+
+        fn bytes(&self) -> usize {
+            self.1
+        }
+    }
+
+    /// The ids on a page of items of this size, and where the next page starts.
+    async fn page(items: i64, bytes: usize, limit: u16) -> (Vec<i64>, Option<i64>) {
+        let rows = stream::iter((1..=items).map(|id| Ok::<_, Infallible>(Item(id, bytes))));
+        let Ok(page) = Page::collect(rows, Limit::new(limit).unwrap()).await;
+        let ids = page.items.iter().map(Listed::id).collect();
+        (ids, page.next.map(|cursor| cursor.id))
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_at_its_limit_or_when_it_is_full_and_the_next_goes_on_there() {
+        assert_eq!(page(0, 1, 2).await, (vec![], None));
+        assert_eq!(page(2, 1, 2).await, (vec![1, 2], None));
+        assert_eq!(page(3, 1, 2).await, (vec![1, 2], Some(2)));
+        let half = FULL_PAGE_BYTES / 2;
+        assert_eq!(page(3, half, 9).await, (vec![1, 2], Some(2)));
+        assert_eq!(page(2, half, 9).await, (vec![1, 2], None));
+        assert_eq!(page(2, 2 * FULL_PAGE_BYTES, 9).await, (vec![1], Some(1)));
+    }
 }

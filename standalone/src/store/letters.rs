@@ -5,6 +5,7 @@ use common::{
     event::EventTime,
     store::{Cursor, DeadLetter, Limit, Page, Plan, Replay, Replayed, Selection, StoreError},
 };
+use futures_util::TryStreamExt;
 use sqlx::{SqliteConnection, SqlitePool, query, query_as};
 use uuid::Uuid;
 
@@ -38,24 +39,20 @@ pub(super) async fn page(
     after: Option<Cursor>,
     limit: Limit,
 ) -> Result<Page<DeadLetter>, StoreError> {
-    let rows: Vec<Row> = query_as(PAGE)
-        .bind(after.map_or(0, |cursor| cursor.id))
-        // One more than asked for tells whether there is a next page.
-        .bind(i64::from(limit.get()) + 1)
-        .fetch_all(pool)
-        .await
-        .map_err(failure)?;
-    let letter = |(id, raw, reason, receipt_id, failed_at)| DeadLetter {
+    let letter = |(id, raw, reason, receipt_id, failed_at): Row| DeadLetter {
         id,
         raw,
         reason,
         receipt_id,
         failed_at: EventTime::from(DateTime::from_timestamp_micros(failed_at).unwrap_or_default()),
     };
-    Ok(Page::from_rows(
-        rows.into_iter().map(letter).collect(),
-        limit,
-    ))
+    let rows = query_as(PAGE)
+        .bind(after.map_or(0, |cursor| cursor.id))
+        // One more than asked for tells whether there is a next page.
+        .bind(i64::from(limit.get()) + 1)
+        .fetch(pool)
+        .map_ok(letter);
+    Page::collect(rows, limit).await.map_err(failure)
 }
 
 pub(super) async fn replay(

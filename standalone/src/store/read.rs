@@ -5,6 +5,7 @@ use common::{
     event::{EventId, EventTime, Source, Topic},
     store::{EventQuery, Page, Stats, StoreError, StoredEvent},
 };
+use futures_util::TryStreamExt;
 use serde_json::value::RawValue;
 use sqlx::{FromRow, Row, SqlitePool, query_as, sqlite::SqliteRow};
 
@@ -60,7 +61,7 @@ pub(super) async fn events(
     filter: &EventQuery,
 ) -> Result<Page<StoredEvent>, StoreError> {
     let micros = |time: EventTime| time.as_datetime().timestamp_micros();
-    let rows: Vec<EventRow> = query_as(EVENTS)
+    let rows = query_as(EVENTS)
         .bind(filter.after.map_or(0, |cursor| cursor.id))
         .bind(filter.topic.as_ref().map(Topic::as_str))
         .bind(filter.source.as_ref().map(Source::as_str))
@@ -68,11 +69,9 @@ pub(super) async fn events(
         .bind(filter.until.map(micros))
         // One more than asked for tells whether there is a next page.
         .bind(i64::from(filter.limit.get()) + 1)
-        .fetch_all(pool)
-        .await
-        .map_err(failure)?;
-    let rows = rows.into_iter().map(|row| row.0).collect();
-    Ok(Page::from_rows(rows, filter.limit))
+        .fetch(pool)
+        .map_ok(|EventRow(event)| event);
+    Page::collect(rows, filter.limit).await.map_err(failure)
 }
 
 pub(super) async fn event(

@@ -95,7 +95,7 @@ pub(super) async fn send(
     publishers: Vec<String>,
     until: Instant,
 ) -> Ledger {
-    let client = Client::builder().timeout(ANSWER_WITHIN).build();
+    let client = crate::http::builder().timeout(ANSWER_WITHIN).build();
     let client = client.expect("an HTTP client");
     let mut rng = SmallRng::seed_from_u64(number as u64);
     let mut ledger = Ledger::default();

@@ -120,6 +120,6 @@ async fn replay(client: &Client, url: &str) -> anyhow::Result<i64> {
 }
 
 fn client() -> Client {
-    let client = Client::builder().timeout(ANSWER_WITHIN).build();
+    let client = crate::http::builder().timeout(ANSWER_WITHIN).build();
     client.expect("an HTTP client")
 }

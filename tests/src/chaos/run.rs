@@ -195,7 +195,7 @@ impl Cast {
     }
 
     async fn ready(&self) -> bool {
-        let client = reqwest::Client::new();
+        let client = crate::http::client();
         let ready = self.programs().map(|program| {
             let url = format!("{}/ready", program.url);
             let client = &client;

@@ -1,9 +1,9 @@
 //! Servers that are programs of this machine: on a free port of 127.0.0.1, in a temporary folder.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     marker::PhantomData,
-    os::unix::fs::{MetadataExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -55,14 +55,22 @@ impl<K: Kind> Own<K> {
     /// # Panics
     /// If its program is not installed or does not start.
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let server = Self::try_start(arguments).await;
+        Self::start_with_files(&[], arguments).await
+    }
+
+    /// Starts one with these files in its folder, which only it can read, and more arguments.
+    ///
+    /// # Panics
+    /// If its program is not installed or does not start.
+    pub async fn start_with_files(files: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let server = Self::try_start(files, arguments).await;
         server.unwrap_or_else(|e| panic!("no {} of this test's own: {e:#}", K::NAME))
     }
 
-    pub(super) async fn try_start(arguments: &[&str]) -> Result<Self> {
+    pub(super) async fn try_start(files: &[(&str, &str)], arguments: &[&str]) -> Result<Self> {
         let program = K::program()?;
         for _ in 0..PORT_TRIES {
-            let server = Self::launch(&program, free_port(), arguments)?;
+            let server = Self::launch(&program, free_port(), files, arguments)?;
             if server.answers().await? {
                 return Ok(server);
             }
@@ -73,7 +81,12 @@ impl<K: Kind> Own<K> {
         )
     }
 
-    fn launch(program: &Path, port: u16, arguments: &[&str]) -> Result<Self> {
+    fn launch(
+        program: &Path,
+        port: u16,
+        files: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Result<Self> {
         let prefix = format!("tests-{}-", K::NAME);
         let folder = tempfile::Builder::new()
             .prefix(&prefix)
@@ -84,6 +97,9 @@ impl<K: Kind> Own<K> {
         } else {
             None
         };
+        for (name, content) in files {
+            put(&folder.path().join(name), content, account)?;
+        }
         let mut command = K::command(program, port)?;
         command.extend(arguments.iter().map(|&argument| argument.to_owned()));
         let path = folder.path().canonicalize()?;
@@ -205,6 +221,16 @@ impl Account {
         chown(folder, Some(account.user), Some(account.group))?;
         Ok(Some(account))
     }
+}
+
+/// Writes a file that only this account can read.
+fn put(path: &Path, content: &str, account: Option<Account>) -> Result<()> {
+    fs::write(path, content)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    if let Some(account) = account {
+        chown(path, Some(account.user), Some(account.group))?;
+    }
+    Ok(())
 }
 
 fn id(which: &str, name: &str) -> Option<u32> {

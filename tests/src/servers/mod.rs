@@ -111,7 +111,7 @@ impl Server {
             }
             Err(reason) => reason,
         };
-        let server = Own::<K>::try_start(&[]).await.map_err(|no_program| {
+        let server = Own::<K>::try_start(&[], &[]).await.map_err(|no_program| {
             anyhow!(
                 "{} is not set; in containers: {no_container:#}; on this machine: {no_program:#}. \
                  scripts/test installs what is missing",

@@ -40,7 +40,7 @@ impl Compose {
         Ok(Self {
             publisher_ports: free_ports(1).start.to_string(),
             aggregator_ports: free_ports(1).start.to_string(),
-            http: Client::builder().timeout(ANSWER_WITHIN).build()?,
+            http: crate::http::builder().timeout(ANSWER_WITHIN).build()?,
         })
     }
 

@@ -10,18 +10,19 @@ use super::{
     decode::Decoder,
     media::{self, Encoding},
 };
-use crate::http::problem::{Kind, Problem};
+use crate::http::{
+    load::{self, Held},
+    problem::{Kind, Problem},
+};
 
 /// How long a body may take to arrive, besides the time that its bytes earn it.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How many bytes earn a body another second: slower clients are cut off in the end.
 const BYTES_A_SECOND: u64 = 4096;
 
-/// How long a body that was refused is held, see [`hold`]: longer than its answer takes to be made.
-const HELD_FOR: Duration = Duration::from_secs(1);
-
 /// A body that has not been read yet.
 pub(super) struct Body {
+    request: HttpRequest,
     payload: Payload,
     encoding: Encoding,
     limit: usize,
@@ -41,6 +42,7 @@ impl Body {
             return Err(too_large(limit));
         }
         Ok(Self {
+            request: request.clone(),
             payload,
             encoding,
             limit,
@@ -55,22 +57,21 @@ impl Body {
     }
 
     /// Hands it to `take` while it arrives, in pieces.
-    pub(super) async fn feed(mut self, take: impl FnMut(&[u8])) -> Result<(), Problem> {
-        let fed = self.read(take).await;
-        if fed.is_err() {
-            hold(self.payload);
-        }
-        fed
-    }
-
-    async fn read(&mut self, take: impl FnMut(&[u8])) -> Result<(), Problem> {
+    pub(super) async fn feed(mut self, mut take: impl FnMut(&[u8])) -> Result<(), Problem> {
         let limit = self.limit;
         let refuse = |error: io::Error| match error.kind() {
             io::ErrorKind::FileTooLarge => too_large(limit),
+            io::ErrorKind::QuotaExceeded => load::overloaded(),
             _ => Problem::new(
                 Kind::MalformedBody,
                 format!("the body is not what Content-Encoding says: {error}"),
             ),
+        };
+        let mut held = Held::by(&self.request);
+        let take = |piece: &[u8]| {
+            held.grow(piece.len())?;
+            take(piece);
+            Ok(())
         };
         let mut decoder = Decoder::new(self.encoding, limit, take).map_err(refuse)?;
         // Compressed, nothing at all can take any number of bytes.
@@ -90,17 +91,10 @@ impl Body {
             deadline += Duration::from_millis(chunk.len() as u64 * 1000 / BYTES_A_SECOND);
             decoder.push(&chunk).map_err(refuse)?;
         }
-        decoder.finish().map_err(refuse)
+        decoder.finish().map_err(refuse)?;
+        held.until_answered(&self.request);
+        Ok(())
     }
-}
-
-/// Keeps a body that will not be read to its end until the answer is made: then actix closes the
-/// connection. It reads on and on if a chunked body is dropped before, however slowly that comes.
-fn hold(payload: Payload) {
-    actix_web::rt::spawn(async move {
-        tokio::time::sleep(HELD_FOR).await;
-        drop(payload);
-    });
 }
 
 fn too_slow() -> Problem {

@@ -14,13 +14,13 @@ const MAX_WINDOW_LOG: u32 = 23;
 /// Takes a body as it was sent and hands it on as it was meant, in pieces.
 ///
 /// Holds what its algorithm needs and no more: 64 KiB for gzip, a window of at most 8 MiB for zstd.
-pub(super) enum Decoder<F: FnMut(&[u8])> {
+pub(super) enum Decoder<F: FnMut(&[u8]) -> io::Result<()>> {
     Identity(Bounded<F>),
     Gzip(Box<MultiGzDecoder<Bounded<F>>>),
     Zstd(Box<zio::Writer<Bounded<F>, raw::Decoder<'static>>>),
 }
 
-impl<F: FnMut(&[u8])> Decoder<F> {
+impl<F: FnMut(&[u8]) -> io::Result<()>> Decoder<F> {
     /// Hands on at most `limit` bytes.
     pub(super) fn new(encoding: Encoding, limit: usize, take: F) -> io::Result<Self> {
         let bounded = Bounded { left: limit, take };
@@ -38,7 +38,8 @@ impl<F: FnMut(&[u8])> Decoder<F> {
     /// Takes the next piece.
     ///
     /// # Errors
-    /// [`io::ErrorKind::FileTooLarge`] over the limit; any other: the piece is not of the encoding.
+    /// [`io::ErrorKind::FileTooLarge`] over the limit; what `take` says; any other: the piece is not of the
+    /// encoding.
     pub(super) fn push(&mut self, piece: &[u8]) -> io::Result<()> {
         match self {
             Self::Identity(bounded) => bounded.write_all(piece),
@@ -60,17 +61,17 @@ impl<F: FnMut(&[u8])> Decoder<F> {
     }
 }
 
-/// Hands on pieces until they would be too long together.
+/// Hands on pieces until they would be too long together, or are not taken.
 pub(super) struct Bounded<F> {
     left: usize,
     take: F,
 }
 
-impl<F: FnMut(&[u8])> Write for Bounded<F> {
+impl<F: FnMut(&[u8]) -> io::Result<()>> Write for Bounded<F> {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         let left = self.left.checked_sub(piece.len());
         self.left = left.ok_or(io::ErrorKind::FileTooLarge)?;
-        (self.take)(piece);
+        (self.take)(piece)?;
         Ok(piece.len())
     }
 
@@ -95,7 +96,11 @@ mod tests {
         pieces: impl IntoIterator<Item = &'p [u8]>,
     ) -> (Vec<u8>, io::Result<()>) {
         let mut out = Vec::new();
-        let mut decoder = Decoder::new(encoding, LIMIT, |piece: &[u8]| out.extend(piece)).unwrap();
+        let mut decoder = Decoder::new(encoding, LIMIT, |piece: &[u8]| {
+            out.extend(piece);
+            Ok(())
+        })
+        .unwrap();
         let pushed = pieces.into_iter().try_for_each(|piece| decoder.push(piece));
         let ended = pushed.and_then(|()| decoder.finish());
         (out, ended)
@@ -140,7 +145,10 @@ mod tests {
             (Encoding::Zstd, zstd_zeros(17, GIBIBYTE)),
         ] {
             let mut most = 0;
-            let mut decoder = Decoder::new(encoding, LIMIT, |piece: &[u8]| most += piece.len());
+            let mut decoder = Decoder::new(encoding, LIMIT, |piece: &[u8]| {
+                most += piece.len();
+                Ok(())
+            });
             let ended = decoder.as_mut().unwrap().push(&bomb);
             assert_eq!(
                 ended.unwrap_err().kind(),

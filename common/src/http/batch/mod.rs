@@ -7,7 +7,7 @@
 //! Memory for one request, with B for `MAX_BODY_BYTES`: up to 3 B for the body, while the buffer that
 //! doubles is moved; up to B for the payloads of its events, and less than 1 KiB for everything else
 //! of an event or for what is wrong with it. NDJSON has one line instead of the body. Decompression
-//! adds less than 9 MiB.
+//! adds less than 9 MiB. The bodies of all requests together are bounded by `MAX_BYTES_IN_FLIGHT`.
 
 mod body;
 mod decode;
@@ -132,6 +132,7 @@ impl IntoResponses for Problems {
             Kind::TooLarge,
             Kind::UnsupportedMediaType,
             Kind::QueueFull,
+            Kind::Overloaded,
             Kind::Unavailable,
             Kind::ShuttingDown,
         ])

@@ -73,12 +73,7 @@ fn headers(status: u16) -> Vec<(&'static str, Type, &'static str)> {
                 "The encodings that are read, if it was that",
             ),
         ],
-        429 => vec![
-            retry_after,
-            ("RateLimit", Type::String, "What the key has left"),
-            ("RateLimit-Policy", Type::String, "What the key may send"),
-        ],
-        503 => vec![retry_after],
+        429 | 503 => vec![retry_after],
         _ => Vec::new(),
     }
 }
@@ -91,12 +86,28 @@ fn header(of: Type, about: &str) -> Header {
 
 /// Every answer has an id.
 pub(super) fn add_request_id(responses: &mut Responses) {
+    add(responses, "X-Request-Id", "The request's id, or a new one");
+}
+
+/// Every answer to a key that has a rate tells what is left of it.
+pub(super) fn add_rate(responses: &mut Responses) {
+    add(
+        responses,
+        "RateLimit",
+        "What the key may still send, if it has a rate",
+    );
+    add(
+        responses,
+        "RateLimit-Policy",
+        "The rate of the key, if it has one",
+    );
+}
+
+fn add(responses: &mut Responses, name: &str, about: &str) {
     for response in responses.responses.values_mut() {
         if let RefOr::T(response) = response {
-            let header = header(Type::String, "The request's id, or a new one");
-            response
-                .headers
-                .insert("X-Request-Id".to_owned(), header.into());
+            let header = header(Type::String, about);
+            response.headers.insert(name.to_owned(), header.into());
         }
     }
 }

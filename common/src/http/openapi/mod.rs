@@ -186,8 +186,14 @@ pub(super) fn complete(mut operation: Operation, group: Group, access: Access) -
     let requirements = match access {
         Access::Open => Vec::new(),
         Access::Needs(scope) => {
-            let keyed = problems(&[Kind::Unauthorized, Kind::Forbidden, Kind::RateLimited]);
+            let keyed = problems(&[
+                Kind::Unauthorized,
+                Kind::CertificateRequired,
+                Kind::Forbidden,
+                Kind::RateLimited,
+            ]);
             operation.responses.responses.extend(keyed);
+            answers::add_rate(&mut operation.responses);
             let needs = format!("Needs a key with the scope `{scope}`.");
             operation.description = match operation.description.filter(|text| !text.is_empty()) {
                 Some(text) => Some(format!("{text}\n\n{needs}")),

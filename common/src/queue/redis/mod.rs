@@ -17,11 +17,12 @@ mod room;
 mod scripts;
 mod server;
 
-use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::HashSet, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use redis::{
-    AsyncCommands, Client, Direction, FromRedisValue, IntoConnectionInfo, ScriptInvocation,
+    AsyncCommands, Client, ConnectionAddr, Direction, FromRedisValue, IntoConnectionInfo,
+    ScriptInvocation, TlsCertificates,
 };
 
 pub use keys::{QueueName, QueueNameError};
@@ -40,6 +41,7 @@ use crate::{
     envelope,
     event::Event,
     faults::{Mutant, Point, crash_at, is_mutant},
+    tls,
 };
 
 /// How long the server may take to answer a command that does not wait.
@@ -67,6 +69,23 @@ impl Address {
             .map_err(|_| QueueError::Address)?;
         let client = Client::open(info).map_err(|_| QueueError::Address)?;
         Ok(Self { client, name })
+    }
+
+    /// Trusts the authorities in this PEM file, instead of the public ones.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the file cannot be used, or the address is not one of `rediss://`.
+    pub fn trusting(self, authorities: &Path) -> Result<Self, QueueError> {
+        let info = self.client.get_connection_info();
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Err(QueueError::AuthoritiesWithoutTls);
+        }
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: Some(tls::authorities("REDIS_CA_CERT", authorities)?),
+        };
+        let client = Client::build_with_tls(info.clone(), certificates)?;
+        Ok(Self { client, ..self })
     }
 }
 

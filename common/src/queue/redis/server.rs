@@ -170,6 +170,7 @@ impl Dependency for Server {
     async fn check(&self) -> Result<(), String> {
         Self::check(self).await.map_err(|error| match error {
             QueueError::Unfit(unfit) => unfit.to_string(),
+            QueueError::Untrusted(distrust) => distrust.advice("REDIS_CA_CERT", "REDIS_URL"),
             _ => "does not answer as it should".to_owned(),
         })
     }

@@ -1,0 +1,124 @@
+//! Memory of each program: resident when idle, and the most under full load.
+//!
+//! The system keeps count of the most (`VmHWM`), so nothing falls between two looks.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::sleep;
+
+use super::{
+    accept::{CONNECTIONS, start_publisher},
+    standalone,
+};
+use crate::{
+    drain,
+    generator::{self, Load, Pace, Template},
+    lab::{Lab, QUEUE},
+    processes::Memory,
+    report::{Figure, Goal, Report},
+    services::Service,
+    sqlite,
+    stats::Samples,
+    workload::{Mix, PAYLOAD_BYTES, Stream},
+};
+
+/// MiB under load.
+const PUBLISHER: f64 = 40.0;
+const AGGREGATOR: f64 = 80.0;
+const STANDALONE: f64 = 40.0;
+/// How long a program is left alone before it counts as idle.
+const IDLE_FOR: Duration = Duration::from_secs(1);
+/// Events in a request.
+const EVENTS: u64 = 100;
+const LARGE_REQUEST: u64 = 1000;
+
+pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
+    publisher(lab, report).await?;
+    aggregator(lab, report).await?;
+    standalone(lab, report).await
+}
+
+async fn publisher(lab: &Lab, report: &mut Report) -> Result<()> {
+    for (events, goal) in [(EVENTS, Some(PUBLISHER)), (LARGE_REQUEST, None)] {
+        lab.empty_queue().await?;
+        let mut service = start_publisher(lab);
+        let idle = idle(&mut service).await?;
+        let template = Template::events("/publish", events, PAYLOAD_BYTES);
+        let load = Load {
+            server: service.address,
+            template: &template,
+            expected: 202,
+            connections: CONNECTIONS,
+            pace: Pace::SaturateFor(lab.budget.load),
+        };
+        generator::send(&load).await?;
+        let loaded = Memory::of(service.id())?;
+        service.stop().await?;
+        let case = format!("publisher, {events} a request, {CONNECTIONS} connections");
+        add(report, case, idle, loaded, goal, "");
+    }
+    Ok(())
+}
+
+async fn aggregator(lab: &Lab, report: &mut Report) -> Result<()> {
+    lab.empty_queue().await?;
+    let database = lab.database().await?;
+    let settings = [
+        ("DATABASE_URL", database.url()),
+        ("REDIS_URL", &*lab.redis_url()),
+        ("QUEUE_NAME", QUEUE),
+    ];
+    let mut service = Service::start("aggregator", &settings);
+    let idle = idle(&mut service).await?;
+    service.stop().await?;
+    let stream = Stream {
+        mix: Mix::UNIQUE,
+        first: 0,
+        count: lab.budget.drain_events,
+    };
+    let drained = drain::all(lab, &database, stream, &[]).await?;
+    lab.remove(database).await?;
+    let case = "aggregator, draining".to_owned();
+    add(report, case, idle, drained.memory, Some(AGGREGATOR), "");
+    Ok(())
+}
+
+async fn standalone(lab: &Lab, report: &mut Report) -> Result<()> {
+    let folder = standalone::folder()?;
+    let url = sqlite::url(&folder.path().join("events.db"));
+    let mut service = Service::start("event-aggregator", &[("DATABASE_URL", &url)]);
+    let idle = idle(&mut service).await?;
+    service.stop().await?;
+    let loaded = standalone::publish(lab, standalone::folder()?.path(), EVENTS).await?;
+    let case = format!("standalone, {EVENTS} a request, {CONNECTIONS} connections");
+    let note = "SQLite's page cache is in it: at most 2 MB a connection, and up to 5 are open";
+    add(report, case, idle, loaded.memory, Some(STANDALONE), note);
+    Ok(())
+}
+
+async fn idle(service: &mut Service) -> Result<Memory> {
+    service.ready().await?;
+    sleep(IDLE_FOR).await;
+    Memory::of(service.id())
+}
+
+fn add(
+    report: &mut Report,
+    case: String,
+    idle: Memory,
+    loaded: Memory,
+    goal: Option<f64>,
+    note: &str,
+) {
+    let one = |value: f64| [value].into_iter().collect::<Samples>();
+    let figure = Figure::alone("memory", case.clone(), "MiB", &one(idle.resident));
+    report.add(figure.note("idle"));
+    let figure = Figure::alone("memory", case, "MiB", &one(loaded.peak));
+    let resident = format!("most under load; {:.0} at its end. {note}", loaded.resident);
+    let figure = figure.note(resident.trim_end());
+    report.add(match goal {
+        Some(goal) => figure.goal(Goal::AtMost(goal)),
+        None => figure,
+    });
+}

@@ -1,0 +1,378 @@
+//! Figures beside their goals: on the screen, in `docs/BENCHMARKS.md`, and as JSON.
+
+use std::{
+    fmt::{self, Write},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::{
+    machine::Machine,
+    processes::Share,
+    stats::{Pairs, Samples, Summary},
+};
+
+const BEGIN: &str = "<!-- benches: begin; written by cargo run --release -p benches -->";
+const END: &str = "<!-- benches: end -->";
+
+/// All that was measured in one run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) started: DateTime<Utc>,
+    /// Whether figures are only good for seeing that it works.
+    pub(crate) quick: bool,
+    pub(crate) machine: Machine,
+    /// Of the servers.
+    pub(crate) versions: Vec<String>,
+    pub(crate) settings: Vec<String>,
+    pub(crate) figures: Vec<Figure>,
+    /// What was left out, and why.
+    pub(crate) skipped: Vec<String>,
+}
+
+/// One figure.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) benchmark: &'static str,
+    /// Which of several: a mix, a size.
+    pub(crate) case: String,
+    pub(crate) unit: &'static str,
+    pub(crate) measured: Summary,
+    /// What it is compared with.
+    pub(crate) reference: Option<Summary>,
+    pub(crate) ratio: Option<Summary>,
+    pub(crate) goal: Option<Goal>,
+    pub(crate) met: Option<bool>,
+    /// Of all processors, while it was measured the last time.
+    pub(crate) shares: Vec<Share>,
+    /// The same for what it is compared with.
+    pub(crate) reference_shares: Vec<Share>,
+    pub(crate) note: String,
+}
+
+/// What a figure should be. Of the ratio, if there is one.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Goal {
+    fn met(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "≥ {least}"),
+            Self::AtMost(most) => write!(f, "≤ {most}"),
+        }
+    }
+}
+
+impl Figure {
+    /// A figure that stands alone.
+    pub(crate) fn alone(
+        benchmark: &'static str,
+        case: impl Into<String>,
+        unit: &'static str,
+        samples: &Samples,
+    ) -> Self {
+        Self {
+            benchmark,
+            case: case.into(),
+            unit,
+            measured: samples.summary(),
+            reference: None,
+            ratio: None,
+            goal: None,
+            met: None,
+            shares: Vec::new(),
+            reference_shares: Vec::new(),
+            note: String::new(),
+        }
+    }
+
+    /// A figure beside another that was measured in turn with it.
+    pub(crate) fn beside(
+        benchmark: &'static str,
+        case: impl Into<String>,
+        unit: &'static str,
+        pairs: &Pairs,
+    ) -> Self {
+        Self {
+            benchmark,
+            case: case.into(),
+            unit,
+            measured: pairs.measured(),
+            reference: Some(pairs.reference()),
+            ratio: Some(pairs.ratio()),
+            goal: None,
+            met: None,
+            shares: Vec::new(),
+            reference_shares: Vec::new(),
+            note: String::new(),
+        }
+    }
+
+    pub(crate) fn goal(self, goal: Goal) -> Self {
+        let decides = self.ratio.unwrap_or(self.measured).median;
+        Self {
+            goal: Some(goal),
+            met: Some(goal.met(decides)),
+            ..self
+        }
+    }
+
+    pub(crate) fn shares(self, shares: Vec<Share>) -> Self {
+        Self { shares, ..self }
+    }
+
+    pub(crate) fn reference_shares(self, reference_shares: Vec<Share>) -> Self {
+        Self {
+            reference_shares,
+            ..self
+        }
+    }
+
+    pub(crate) fn note(self, note: impl Into<String>) -> Self {
+        Self {
+            note: note.into(),
+            ..self
+        }
+    }
+}
+
+impl Report {
+    /// Adds a figure, and shows it.
+    pub(crate) fn add(&mut self, figure: Figure) {
+        println!("{}", row(&figure));
+        self.figures.push(figure);
+    }
+
+    /// Says loudly what is left out.
+    pub(crate) fn skip(&mut self, what: String) {
+        println!("SKIPPED: {what}");
+        self.skipped.push(what);
+    }
+
+    /// The tables, for people.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text).expect("a text takes all");
+        text
+    }
+
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let Machine {
+            processors,
+            model,
+            memory_gib,
+            kernel,
+            file_system,
+            compiler,
+            commit,
+        } = &self.machine;
+        let date = self.started.format("%Y-%m-%d");
+        if self.quick {
+            writeln!(text, "**Quick figures: too few events to mean much.**\n")?;
+        }
+        writeln!(
+            text,
+            "Measured on {date} at commit `{commit}`: {processors} processors ({model}), {memory_gib} GiB of memory, \
+             {kernel}, data on {file_system}; {}; {compiler}.\n\nServers' settings: `{}`.\n",
+            self.versions.join(", "),
+            self.settings.join("`, `")
+        )?;
+        writeln!(text, "{HEAD}")?;
+        for figure in &self.figures {
+            writeln!(text, "{}", row(figure))?;
+        }
+        writeln!(
+            text,
+            "\nShares of all processors, while each was measured:\n"
+        )?;
+        writeln!(
+            text,
+            "| benchmark | case | shares | of what it is compared with |\n| --- | --- | --- | --- |"
+        )?;
+        for figure in self
+            .figures
+            .iter()
+            .filter(|figure| !figure.shares.is_empty())
+        {
+            writeln!(
+                text,
+                "| {} | {} | {} | {} |",
+                figure.benchmark,
+                figure.case,
+                shares(&figure.shares),
+                shares(&figure.reference_shares)
+            )?;
+        }
+        for what in &self.skipped {
+            writeln!(text, "\nLeft out: {what}.")?;
+        }
+        Ok(())
+    }
+
+    /// Writes the tables between their marks in `docs/BENCHMARKS.md`, and `docs/benchmarks/DATE-COMMIT.json`. Returns
+    /// the paths.
+    pub(crate) fn save(&self, docs: &Path) -> Result<[PathBuf; 2]> {
+        let page = docs.join("BENCHMARKS.md");
+        let text = fs::read_to_string(&page).with_context(|| page.display().to_string())?;
+        let text = between_marks(&text, &self.markdown())
+            .with_context(|| format!("{} has no lines {BEGIN} and {END}", page.display()))?;
+        fs::write(&page, text)?;
+        let folder = docs.join("benchmarks");
+        fs::create_dir_all(&folder)?;
+        let quick = if self.quick { "-quick" } else { "" };
+        let name = format!(
+            "{}-{}{quick}.json",
+            self.started.format("%Y-%m-%d"),
+            self.machine.commit
+        );
+        let json = folder.join(name);
+        fs::write(&json, serde_json::to_string_pretty(self)? + "\n")?;
+        Ok([page, json])
+    }
+}
+
+/// The table's first lines.
+pub(crate) const HEAD: &str = "| benchmark | case | measured | compared with | ratio (least–most) | goal | met | note |\n\
+     | --- | --- | --- | --- | --- | --- | --- | --- |";
+
+fn row(figure: &Figure) -> String {
+    let Figure {
+        benchmark,
+        case,
+        unit,
+        measured,
+        reference,
+        ratio,
+        goal,
+        met,
+        note,
+        ..
+    } = figure;
+    let spread = |summary: &Summary| {
+        let Summary {
+            median,
+            min,
+            max,
+            samples,
+        } = *summary;
+        if samples == 1 {
+            number(median)
+        } else {
+            format!("{} ({}–{})", number(median), number(min), number(max))
+        }
+    };
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    let verdict = met.map(|met| if met { "yes" } else { "**no**" }.to_owned());
+    format!(
+        "| {benchmark} | {case} | {} {unit} | {} | {} | {} | {} | {note} |",
+        spread(measured),
+        or_none(
+            reference
+                .as_ref()
+                .map(|summary| format!("{} {unit}", spread(summary)))
+        ),
+        or_none(ratio.as_ref().map(spread)),
+        or_none(goal.map(|goal| goal.to_string())),
+        or_none(verdict),
+    )
+}
+
+/// With as many digits as mean something.
+fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        at_least if at_least >= 100.0 => 0,
+        at_least if at_least >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.digits$}")
+}
+
+fn shares(shares: &[Share]) -> String {
+    let shares = shares
+        .iter()
+        .map(|share| format!("{} {:.0} %", share.name, 100.0 * share.share));
+    shares.collect::<Vec<_>>().join(", ")
+}
+
+/// The page with this between its marks; what is around them stays.
+fn between_marks(page: &str, new: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n\n{new}\n{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(pairs: &[(f64, f64)]) -> Pairs {
+        let mut all = Pairs::default();
+        for &(measured, reference) in pairs {
+            all.push(measured, reference);
+        }
+        all
+    }
+
+    #[test]
+    fn what_is_around_the_marks_stays() {
+        let page = format!("# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n");
+        let new = between_marks(&page, "new").unwrap();
+        assert_eq!(new, format!("# Title\n\n{BEGIN}\n\nnew\n{END}\n\nafter\n"));
+        assert_eq!(between_marks(&new, "new").unwrap(), new);
+    }
+
+    #[test]
+    fn a_page_without_marks_is_not_overwritten() {
+        for page in ["", BEGIN, &format!("{END} {BEGIN}")] {
+            assert_eq!(between_marks(page, "new"), None);
+        }
+    }
+
+    #[test]
+    fn the_page_in_the_repository_has_its_marks() {
+        let page = crate::machine::workspace().join("docs/BENCHMARKS.md");
+        let page = fs::read_to_string(page).unwrap();
+        assert!(between_marks(&page, "new").is_some());
+    }
+
+    #[test]
+    fn the_ratio_decides_whether_a_goal_is_met() {
+        let figure = Figure::beside("drain", "x", "events/s", &pairs(&[(50.0, 100.0)]));
+        assert_eq!(figure.clone().goal(Goal::AtLeast(0.6)).met, Some(false));
+        assert_eq!(figure.goal(Goal::AtLeast(0.5)).met, Some(true));
+    }
+
+    #[test]
+    fn without_a_ratio_the_figure_decides() {
+        let samples = [41.0].into_iter().collect();
+        let figure = Figure::alone("memory", "x", "MiB", &samples);
+        assert_eq!(figure.goal(Goal::AtMost(40.0)).met, Some(false));
+    }
+
+    #[test]
+    fn a_row_shows_the_median_the_spread_and_the_verdict() {
+        let pairs = pairs(&[(50.0, 100.0), (60.0, 100.0), (80.0, 100.0)]);
+        let figure = Figure::beside("drain", "30 %", "events/s", &pairs).goal(Goal::AtLeast(1.0));
+        assert_eq!(
+            row(&figure),
+            "| drain | 30 % | 60.0 (50.0–80.0) events/s | 100 (100–100) events/s | 0.60 (0.50–0.80) | ≥ 1 | **no** |  |"
+        );
+    }
+}

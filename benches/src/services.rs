@@ -1,0 +1,145 @@
+//! The programs under test, as they are shipped: built without what tests turn on, each a process of its own.
+
+use std::{
+    env,
+    net::SocketAddr,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tests::programs::{Running, free_port};
+use tokio::time::sleep;
+
+use crate::{
+    generator::{Connection, get},
+    machine,
+    processes::Party,
+};
+
+/// How long a program may take to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a program may take to stop.
+const STOPS_WITHIN: Duration = Duration::from_secs(40);
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What `cargo run` tells the program that it runs; a build within must not see it, or it builds anew what depends on it.
+const CARGOS_OWN: [&str; 4] = [
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+];
+
+/// A program that listens on a port of its own.
+pub(crate) struct Service {
+    pub(crate) party: Party,
+    pub(crate) address: SocketAddr,
+    running: Running,
+}
+
+/// Builds the programs, optimized, beside this one. Not as part of the workspace: the tests turn on faults in what they
+/// share with the programs.
+pub(crate) fn build() -> Result<()> {
+    ensure!(
+        !cfg!(debug_assertions),
+        "figures of programs that are not optimized mean nothing: cargo run --release -p benches"
+    );
+    let own = env::current_exe().context("this program's own path")?;
+    // target/release/benches
+    let target = own
+        .ancestors()
+        .nth(2)
+        .context("it is in no target folder")?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .args(["build", "--release", "--locked", "--quiet", "--target-dir"])
+        .arg(target)
+        .args(["-p", "publisher", "-p", "aggregator", "-p", "standalone"])
+        .current_dir(machine::workspace());
+    for (name, _) in env::vars_os() {
+        let cargos_own = |name: &str| CARGOS_OWN.iter().any(|prefix| name.starts_with(prefix));
+        if name.to_str().is_some_and(cargos_own) {
+            build.env_remove(name);
+        }
+    }
+    let status = build.status().context("cargo cannot be run")?;
+    ensure!(status.success(), "the programs cannot be built: see above");
+    Ok(())
+}
+
+impl Service {
+    /// Starts a program of the workspace with these settings, the others at their defaults.
+    pub(crate) fn start(program: &'static str, settings: &[(&str, &str)]) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let bind = address.to_string();
+        let mut settings = settings.to_vec();
+        settings.push(("BIND_ADDR", &bind));
+        let running = Running::start(program, &[], &settings);
+        Self::new(program, address, running)
+    }
+
+    /// Starts what it is compared with: this program as a server, see [`crate::baseline`].
+    pub(crate) fn baseline(arguments: &[&str]) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let bind = address.to_string();
+        let all: Vec<&str> = ["baseline", &bind]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
+        let running = Running::start("benches", &all, &[]);
+        Self::new("baseline", address, running)
+    }
+
+    fn new(name: &'static str, address: SocketAddr, running: Running) -> Self {
+        Self {
+            party: Party::one(name, running.id()),
+            address,
+            running,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// Waits until it answers `GET /ready` with 200.
+    pub(crate) async fn ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            if let Ok(mut connection) = Connection::open(self.address).await
+                && let Ok((200, _)) = get(&mut connection, "/ready").await
+            {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "{} is not ready within {READY_WITHIN:?}; it says:\n{}",
+                    self.party.name,
+                    self.running.output()
+                );
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// What it has printed.
+    pub(crate) fn output(&self) -> String {
+        self.running.output()
+    }
+
+    /// Ends it as an operator does; it finishes what it has begun.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        self.running.signal("TERM");
+        let code = self.running.wait_exit(STOPS_WITHIN).await;
+        ensure!(
+            code == Some(0),
+            "{} ended with {code:?}; it says:\n{}",
+            self.party.name,
+            self.running.output()
+        );
+        Ok(())
+    }
+}

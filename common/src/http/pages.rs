@@ -1,0 +1,180 @@
+//! Web pages, where no key is asked for: then a browser that can reach the server would let any page call it, whoever
+//! made that page. Other clients send none of what is looked at here.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use actix_web::{
+    dev::ServiceRequest,
+    http::{
+        Method, Uri,
+        header::{HOST, ORIGIN},
+    },
+};
+
+use super::{
+    cors::Origins,
+    problem::{Kind, Problem},
+};
+
+/// What a browser says of where a request comes from
+/// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)).
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// A page of another origin may not change anything. It may ask, but its browser does not show it the answer.
+///
+/// # Errors
+/// 403 that says what would be possible.
+pub(super) fn check_origin(request: &ServiceRequest) -> Result<(), Problem> {
+    let asks = matches!(*request.method(), Method::GET | Method::HEAD);
+    if asks || own_page(request) || named_page(request) {
+        return Ok(());
+    }
+    let detail =
+        "a web page of another origin may not do this without an API key; set API_KEYS_FILE";
+    Err(Problem::new(Kind::Forbidden, detail))
+}
+
+/// Whoever set `CORS_ALLOW_ORIGIN` wants these pages to call.
+fn named_page(request: &ServiceRequest) -> bool {
+    let origin = request
+        .headers()
+        .get(ORIGIN)
+        .and_then(|origin| origin.to_str().ok());
+    let origins = request.app_data::<Origins>();
+    origin.is_some_and(|origin| origins.is_some_and(|origins| origins.allow(origin)))
+}
+
+fn own_page(request: &ServiceRequest) -> bool {
+    if let Some(site) = request.headers().get(SEC_FETCH_SITE) {
+        // None: somebody typed it.
+        return site == "same-origin" || site == "none";
+    }
+    // Browsers do not say it to a server that they hold for insecure, and older ones not at all.
+    let Some(origin) = request.headers().get(ORIGIN) else {
+        return true;
+    };
+    let origin: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
+    let origin = origin.as_ref().and_then(Uri::authority);
+    origin.is_some_and(|origin| host(request).is_some_and(|host| *origin == host))
+}
+
+/// A server for this machine only is not called by a name of the public DNS: whoever owns the name can make it mean this
+/// machine, and for a browser their pages are of the server's origin then.
+///
+/// # Errors
+/// 403 that says what would be possible.
+pub(super) fn check_host(request: &ServiceRequest) -> Result<(), Problem> {
+    if host(request).is_none_or(is_local) {
+        return Ok(());
+    }
+    let detail = "without API keys this server is for its own machine: call it as localhost, or set API_KEYS_FILE, or \
+                  AUTH_DISABLED=true if something else keeps strangers out";
+    Err(Problem::new(Kind::Forbidden, detail))
+}
+
+/// Host and port that the client called; HTTP/1.0 has none, and HTTP/2 has it in the target.
+fn host(request: &ServiceRequest) -> Option<&str> {
+    match request.headers().get(HOST) {
+        Some(host) => host.to_str().ok(),
+        None => request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str()),
+    }
+}
+
+/// Whether nobody else can own this name: an address, or without a dot, or within `localhost`
+/// ([RFC 6761, section 6.3](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)).
+fn is_local(host: &str) -> bool {
+    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let name = host.split(':').next().unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    !name.contains('.') || name.ends_with(".localhost") || name.parse::<Ipv4Addr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn request(method: Method, headers: &[(&'static str, &'static str)]) -> ServiceRequest {
+        let request = TestRequest::default().method(method);
+        let add = |request: TestRequest, header: &(&'static str, &'static str)| {
+            request.append_header(*header)
+        };
+        headers.iter().fold(request, add).to_srv_request()
+    }
+
+    #[test]
+    fn pages_of_another_origin_change_nothing() {
+        let site = "sec-fetch-site";
+        let host = ("host", "localhost:8080");
+        for (headers, own) in [
+            // No browser.
+            (&[host][..], true),
+            (&[host, (site, "same-origin")], true),
+            (&[host, (site, "none")], true),
+            (
+                &[
+                    host,
+                    (site, "same-origin"),
+                    ("origin", "http://proxied.example"),
+                ],
+                true,
+            ),
+            (&[host, (site, "same-site")], false),
+            (&[host, (site, "cross-site")], false),
+            (
+                &[
+                    host,
+                    (site, "cross-site"),
+                    ("origin", "http://localhost:8080"),
+                ],
+                false,
+            ),
+            (&[host, ("origin", "http://localhost:8080")], true),
+            (&[host, ("origin", "https://LOCALHOST:8080")], true),
+            (&[host, ("origin", "http://localhost")], false),
+            (&[host, ("origin", "http://localhost:8081")], false),
+            (&[host, ("origin", "https://evil.example")], false),
+            (&[host, ("origin", "null")], false),
+            (&[host, ("origin", "é")], false),
+            (&[("origin", "https://evil.example")], false),
+        ] {
+            for (method, allowed) in [
+                (Method::GET, true),
+                (Method::HEAD, true),
+                (Method::POST, own),
+                (Method::DELETE, own),
+            ] {
+                let checked = check_origin(&request(method.clone(), headers));
+                assert_eq!(checked.is_ok(), allowed, "{method} {headers:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_anybody_may_own_is_not_this_machine() {
+        for (host, local) in [
+            ("localhost", true),
+            ("LocalHost:8080", true),
+            ("app.localhost:8080", true),
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("publisher:8080", true),
+            ("evil.example", false),
+            ("evil.example:8080", false),
+            ("localhost.evil.example", false),
+            ("127.0.0.1.evil.example", false),
+            ("notlocalhost.", false),
+            ("[evil.example]", false),
+        ] {
+            let checked = check_host(&request(Method::GET, &[("host", host)]));
+            assert_eq!(checked.is_ok(), local, "{host}");
+        }
+        assert!(check_host(&request(Method::GET, &[])).is_ok(), "HTTP/1.0");
+    }
+}
