@@ -9,7 +9,7 @@ use common::auth::ApiKey;
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::{app::App, programs};
+use tests::{app::App, http, programs};
 
 const CHECKED_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
 const STRICT: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -49,7 +49,7 @@ impl Standalone {
     async fn ask(&self, method: &str, path: &str) -> Response {
         let method: Method = method.parse().unwrap();
         // No redirect is followed.
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let client = http::builder().redirect(reqwest::redirect::Policy::none());
         let url = format!("{}{path}", self.app.url);
         client
             .build()

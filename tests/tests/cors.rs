@@ -163,6 +163,31 @@ async fn a_page_of_another_origin_is_kept_out() {
 }
 
 #[tokio::test]
+async fn without_keys_a_page_may_publish_if_and_only_if_its_origin_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::standalone(&[
+        &format!(
+            "--database-url=sqlite://{}/events.db",
+            folder.path().display()
+        ),
+        &format!("--cors-allow-origin={ORIGIN}"),
+        "--redis-url=",
+    ]);
+    app.ready().await;
+    for (origin, expected) in [
+        (ORIGIN, StatusCode::ACCEPTED),
+        ("https://evil.example", StatusCode::FORBIDDEN),
+    ] {
+        let request = app
+            .request(Method::POST, "/publish")
+            .header("Origin", origin);
+        let response = request.body(r#"{"id":"a"}"#).send().await.unwrap();
+        assert_eq!(response.status(), expected, "{origin}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_star_lets_in_every_page_without_credentials() {
     let (app, _folder) = start("*").await;
     for response in [

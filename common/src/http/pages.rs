@@ -8,6 +8,7 @@ use actix_web::{
     http::{
         Method, Uri,
         header::{HOST, ORIGIN},
+        uri::Authority,
     },
 };
 
@@ -76,10 +77,7 @@ pub(super) fn check_host(request: &ServiceRequest) -> Result<(), Problem> {
 fn host(request: &ServiceRequest) -> Option<&str> {
     match request.headers().get(HOST) {
         Some(host) => host.to_str().ok(),
-        None => request
-            .uri()
-            .authority()
-            .map(|authority| authority.as_str()),
+        None => request.uri().authority().map(Authority::as_str),
     }
 }
 

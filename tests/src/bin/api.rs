@@ -15,7 +15,7 @@ use common::auth::ApiKey;
 use redis::AsyncCommands;
 use reqwest::StatusCode;
 use tests::{
-    eventually,
+    eventually, http,
     programs::{Running, free_port},
     servers,
 };
@@ -90,9 +90,9 @@ async fn run(
             .await?;
     }
     let _program = Running::start(program, &[], &settings);
-    let url = format!("http://{address}");
+    let (url, client) = (format!("http://{address}"), http::client());
     eventually("it is ready", STARTS_WITHIN, async || {
-        let answer = reqwest::get(format!("{url}/ready")).await;
+        let answer = client.get(format!("{url}/ready")).send().await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
     })
     .await;
