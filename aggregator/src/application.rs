@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use actix_web::web::ServiceConfig;
 use common::{
     config::ConfigError,
-    http::{health::Dependencies, server::Front},
+    http::{
+        health::Dependencies,
+        openapi::Description,
+        routes::Routes,
+        server::{self, Front},
+    },
     queue::{
         QueueError,
         redis::{RedisConsumer, Server},
@@ -15,9 +19,21 @@ use common::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Aggregator, RunError, Settings, StoreCheck,
+    Aggregator, RunError, Settings, StoreCheck, routes,
     store::{Postgres, UrlError},
 };
+
+const TITLE: &str = "Event aggregator";
+
+/// The description of what it serves.
+#[must_use]
+pub fn description() -> Description {
+    Description::of(TITLE, &served())
+}
+
+fn served() -> Routes {
+    routes().and(server::routes())
+}
 
 /// The aggregator, its port taken and nothing started yet.
 pub struct Application {
@@ -86,14 +102,11 @@ impl Application {
     /// [`RunError`] if it had to give up.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), RunError> {
         tracing::info!(server.port = self.port, "aggregator is listening");
-        let (routes, dependencies) = (self.aggregator.routes(), self.dependencies);
         let (redis, watching) = (self.redis, stop.clone());
         tokio::spawn(async move { redis.watch(watching).await });
-        let routes = move |config: &mut ServiceConfig| {
-            routes(config);
-            dependencies.routes(config);
-        };
-        self.aggregator.serve(self.front, routes, stop).await?;
+        let routes = served().state(self.dependencies);
+        let aggregator = self.aggregator;
+        aggregator.serve(self.front, TITLE, routes, stop).await?;
         tracing::info!("aggregator has stopped");
         Ok(())
     }

@@ -14,6 +14,7 @@ mod settings;
 pub mod store;
 mod worker;
 
-pub use application::{Application, BuildError, CommandError, migrate, verify};
+pub use application::{Application, BuildError, CommandError, description, migrate, verify};
+pub use routes::routes;
 pub use service::{Aggregator, RunError, StoreCheck};
 pub use settings::{Command, Settings, WorkerArgs};

@@ -28,6 +28,7 @@ async fn main() -> anyhow::Result<ExitCode> {
                 healthcheck.ask(settings.bind_addr, &settings.server.tls)?
             );
         }
+        Some(Command::OpenApi) => println!("{}", aggregator::description().pretty()),
         Some(Command::Keys(keys)) => println!("{}", keys.run()?),
         None => {
             let stop = lifecycle::stop_on_signal()?;

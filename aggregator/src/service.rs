@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use common::{
     clock::{Clock, Ids, SystemClock},
     config::LimitArgs,
     http::{
         health::Dependency,
+        routes::Routes,
         server::{self, Front},
     },
     lifecycle::Backoff,
@@ -110,9 +110,8 @@ impl Aggregator {
         }
     }
 
-    /// Adds its paths to a server.
-    pub fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-        let api = Api {
+    fn api(&self) -> Api {
+        Api {
             store: self.store.clone(),
             queue: self.queue(),
             ingest: self.local.clone(),
@@ -120,11 +119,10 @@ impl Aggregator {
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             started: Instant::now(),
-        };
-        move |config| api.clone().routes(config)
+        }
     }
 
-    /// Works, and serves `routes`, until `stop`. Then workers of a shared queue claim no more,
+    /// Works, and serves `routes` under `title`, with what [`routes`](crate::routes()) need, until `stop`. Then workers of a shared queue claim no more,
     /// requests are answered, and last the workers that those requests wait for end, all within
     /// the grace period.
     ///
@@ -133,12 +131,14 @@ impl Aggregator {
     pub async fn serve(
         self,
         front: Front,
-        routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+        title: &str,
+        routes: Routes,
         stop: CancellationToken,
     ) -> Result<(), RunError> {
         let grace = front.grace();
         let answered = CancellationToken::new();
         let store = self.store.clone();
+        let routes = routes.state(self.api());
         let workers = tokio::spawn({
             let (stop, answered) = (stop.clone(), answered.clone());
             // However the workers end, nothing is served without them.
@@ -155,7 +155,7 @@ impl Aggregator {
                 Instant::now()
             }
         });
-        server::serve(front, routes, stop.clone()).await?;
+        server::serve(front, title, routes, stop.clone()).await?;
         answered.cancel();
         // It returned because of `stop`, or at once if its listener failed: then the workers go too.
         stop.cancel();

@@ -18,6 +18,7 @@ use clap::{
 use crate::{
     auth::{Gate, gate::GateError},
     event::parse::Limits,
+    http::cors::Origins,
     queue::{
         QueueError,
         redis::{Address, QueueName},
@@ -62,6 +63,16 @@ pub struct ServerArgs {
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub auth_disabled: bool,
+
+    /// Origins whose web pages may call, such as <https://app.example>, separated by commas, or *
+    #[arg(
+        long,
+        env,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "ORIGINS"
+    )]
+    pub cors_allow_origin: Origins,
 
     /// Most connections; more wait to be taken
     #[arg(long, env, default_value_t = 20_000, value_name = "CONNECTIONS",

@@ -5,11 +5,12 @@ mod settings;
 
 use std::sync::Arc;
 
-use actix_web::web::ServiceConfig;
 use common::{
     config::ConfigError,
     http::{
         health::Dependencies,
+        openapi::Description,
+        routes::Routes,
         server::{self, Front},
     },
     queue::{
@@ -19,8 +20,20 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use publish::Publish;
+pub use publish::{Publish, routes};
 pub use settings::{Command, Settings};
+
+const TITLE: &str = "Event publisher";
+
+/// The description of what it serves.
+#[must_use]
+pub fn description() -> Description {
+    Description::of(TITLE, &served())
+}
+
+fn served() -> Routes {
+    routes().and(server::routes())
+}
 
 /// The publisher as a process of its own, over Redis.
 pub struct Application {
@@ -76,14 +89,10 @@ impl Application {
     /// If the listener fails.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> std::io::Result<()> {
         tracing::info!(server.port = self.port, "publisher is listening");
-        let (publish, dependencies, redis) = (self.publish, self.dependencies, self.redis);
-        let watching = stop.clone();
+        let (redis, watching) = (self.redis, stop.clone());
         tokio::spawn(async move { redis.watch(watching).await });
-        let routes = move |config: &mut ServiceConfig| {
-            publish.routes(config);
-            dependencies.routes(config);
-        };
-        server::serve(self.front, routes, stop).await?;
+        let routes = served().state(self.publish).state(self.dependencies);
+        server::serve(self.front, TITLE, routes, stop).await?;
         tracing::info!("publisher has stopped");
         Ok(())
     }

@@ -15,6 +15,7 @@ async fn main() -> anyhow::Result<()> {
                 healthcheck.ask(settings.bind_addr, &settings.server.tls)?
             );
         }
+        Some(Command::OpenApi) => println!("{}", publisher::description().pretty()),
         Some(Command::Keys(keys)) => println!("{}", keys.run()?),
         None => {
             let stop = lifecycle::stop_on_signal()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Data, Payload, ServiceConfig},
+    web::{Data, Payload},
 };
 use common::{
     auth::{Caller, Scope},
@@ -12,13 +12,15 @@ use common::{
     config::LimitArgs,
     http::{
         access::Access,
-        batch::{self, Rejected},
+        batch::{self, Beside, Rejected},
+        openapi::{CloudEvent, EventLines, Events, Group},
         problem::Problem,
-        server::post,
+        routes::Routes,
     },
     queue::Producer,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What `POST /publish` needs: a queue, limits, and where time and ids come from.
 #[derive(Clone)]
@@ -31,10 +33,13 @@ struct Inner {
     ids: Ids,
 }
 
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, ToSchema)]
+struct Published {
+    #[schema(pattern = "^accepted$")]
     status: &'static str,
+    /// How many events the batch has.
     count: usize,
+    /// How many of them are accepted.
     accepted: usize,
     #[serde(flatten)]
     rejected: Rejected,
@@ -61,17 +66,41 @@ impl Publish {
             ids: Ids::default(),
         }))
     }
-
-    /// Adds the path to a server.
-    pub fn routes(&self, config: &mut ServiceConfig) {
-        config.app_data(Data::new(self.clone())).service(post(
-            "/publish",
-            Access::Needs(Scope::Publish),
-            publish,
-        ));
-    }
 }
 
+/// The path. It needs [`Publish`].
+#[must_use]
+pub fn routes() -> Routes {
+    let access = Access::Needs(Scope::Publish);
+    let routes = Routes::of(Group::EventsIn).route(__path_publish, access, publish);
+    batch::described(routes)
+        .schema::<Published>()
+        .schema::<Rejected>()
+}
+
+/// Publish events
+///
+/// Accepts all of them, or none; with `partial`, those that are valid. They are stored soon; in one process with the
+/// store, when this is answered. Sending an event again is safe.
+#[utoipa::path(
+    post,
+    path = "/publish",
+    params(Beside),
+    request_body(
+        description = batch::BODY,
+        content(
+            (Events = "application/json"),
+            (EventLines = "application/x-ndjson"),
+            (CloudEvent = "application/cloudevents+json"),
+            ([CloudEvent] = "application/cloudevents-batch+json"),
+        ),
+    ),
+    responses(
+        (status = 202, description = "Accepted; on disk, where the queue is set up to be", body = Published,
+            example = json!({"status": "accepted", "count": 2, "accepted": 2, "rejected": 0})),
+        batch::Problems,
+    ),
+)]
 async fn publish(
     request: HttpRequest,
     payload: Payload,
@@ -89,7 +118,7 @@ async fn publish(
     let accepted = batch.events.len();
     caller.spend_events(&request, accepted)?;
     producer.push(batch.events).await?;
-    Ok(HttpResponse::Accepted().json(Answer {
+    Ok(HttpResponse::Accepted().json(Published {
         status: "accepted",
         count: accepted + batch.rejected.count,
         accepted,

@@ -56,6 +56,9 @@ pub struct Settings {
 pub enum Command {
     /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not
     Healthcheck(Healthcheck),
+    /// Print the `OpenAPI` description of what is served, and end
+    #[command(name = "openapi")]
+    OpenApi,
     /// Make API keys
     #[command(subcommand)]
     Keys(Keys),

@@ -6,13 +6,14 @@ pub mod store;
 
 use std::sync::Arc;
 
-use actix_web::web::ServiceConfig;
 use aggregator::{Aggregator, RunError, StoreCheck, store::Postgres};
 use common::{
     config::ConfigError,
     http::{
         health::{Dependencies, Dependency},
-        server::Front,
+        openapi::Description,
+        routes::Routes,
+        server::{self, Front},
     },
     queue::{
         Producer, QueueError,
@@ -27,6 +28,20 @@ use tokio_util::sync::CancellationToken;
 pub use settings::{Command, Settings};
 
 use crate::store::Sqlite;
+
+const TITLE: &str = "Event aggregator, standalone";
+
+/// The description of what it serves.
+#[must_use]
+pub fn description() -> Description {
+    Description::of(TITLE, &served())
+}
+
+fn served() -> Routes {
+    publisher::routes()
+        .and(aggregator::routes())
+        .and(server::routes())
+}
 
 /// Publisher and aggregator, their port taken and nothing started yet.
 pub struct Application {
@@ -114,18 +129,13 @@ impl Application {
     /// [`RunError`] if it had to give up.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), RunError> {
         tracing::info!(server.port = self.port, "event-aggregator is listening");
-        let (publish, dependencies) = (self.publish, self.dependencies);
-        let aggregator_routes = self.aggregator.routes();
         if let Some(redis) = self.redis {
             let watching = stop.clone();
             tokio::spawn(async move { redis.watch(watching).await });
         }
-        let routes = move |config: &mut ServiceConfig| {
-            publish.routes(config);
-            aggregator_routes(config);
-            dependencies.routes(config);
-        };
-        self.aggregator.serve(self.front, routes, stop).await?;
+        let routes = served().state(self.publish).state(self.dependencies);
+        let aggregator = self.aggregator;
+        aggregator.serve(self.front, TITLE, routes, stop).await?;
         tracing::info!("event-aggregator has stopped");
         Ok(())
     }

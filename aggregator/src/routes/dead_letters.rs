@@ -10,42 +10,67 @@ use common::{
     hex::hex,
     http::{
         batch,
+        openapi::{Answers, problems, written},
         parameters::{flag, optional, query},
         problem::{Kind, Problem},
     },
     store::{Cursor, DeadLetter, Limit, Selection},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{
+    IntoParams, IntoResponses, PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 use uuid::Uuid;
 
-use super::{Api, parameters::limit};
+use super::{Api, ListProblems, parameters::limit};
 
 /// A list of ids is no longer than this.
 const MAX_REPLAY_BODY_BYTES: usize = 64 * 1024;
 
-#[derive(Deserialize)]
+/// Each is parsed by name, by the rules of its schema.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListParameters {
+    /// At most so many
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
+    /// Only after this place
+    #[param(value_type = Option<Cursor>)]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Listed {
+/// A part of the dead letters, oldest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeadLetterPage {
+    #[schema(max_items = 1000)]
     dead_letters: Vec<Letter>,
+    /// How many are in this part.
     count: usize,
+    /// Where the next part begins; null at the end.
+    #[schema(value_type = Option<Cursor>, required)]
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What could not be stored.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
 struct Letter {
     id: i64,
+    /// The queue element.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     raw: Option<String>,
     /// Instead of `raw`, if it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, pattern = "^([0-9a-f]{2})*$")]
     raw_hex: Option<String>,
+    /// Why it could not be stored.
     reason: String,
+    /// Of the event in it; null if there is none that can be read.
+    #[schema(value_type = Option<String>, format = "uuid", required)]
     receipt_id: Option<Uuid>,
     failed_at: EventTime,
 }
@@ -67,6 +92,12 @@ impl From<DeadLetter> for Letter {
     }
 }
 
+/// What could not be stored
+///
+/// Oldest first. Not for a key that is for some topics only.
+#[utoipa::path(get, path = "/dead-letters", params(ListParameters),
+    operation_id = "list_dead_letters",
+    responses((status = 200, description = "A part of it", body = DeadLetterPage), ListProblems))]
 pub(super) async fn list(
     request: HttpRequest,
     caller: Caller,
@@ -77,42 +108,131 @@ pub(super) async fn list(
     let limit = limit(parameters.limit)?;
     let after = optional("cursor", parameters.cursor, |text| text.parse::<Cursor>())?;
     let page = api.store.dead_letters(after, limit).await?;
-    Ok(HttpResponse::Ok().json(Listed {
+    Ok(HttpResponse::Ok().json(DeadLetterPage {
         count: page.items.len(),
         dead_letters: page.items.into_iter().map(Letter::from).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ReplayParameters {
+    /// Only tell what would become of them
+    #[param(value_type = Option<bool>, default = false)]
     dry_run: Option<String>,
+}
+
+/// Which dead letters are meant, as a description has it.
+pub(super) struct Selected;
+
+impl PartialSchema for Selected {
+    fn schema() -> RefOr<Schema> {
+        written(json!({
+            "description": "These, or all after a place (a thousand at a time)",
+            "anyOf": [
+                {
+                    "type": "object",
+                    "required": ["ids"],
+                    "properties": {
+                        "ids": {
+                            "type": "array",
+                            "items": {"type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX},
+                            "maxItems": Limit::MAX
+                        },
+                        "all": {"type": "null"},
+                        "cursor": {"type": "null"}
+                    },
+                    "additionalProperties": false
+                },
+                {
+                    "type": "object",
+                    "required": ["all"],
+                    "properties": {
+                        "all": {"const": true},
+                        "cursor": {"anyOf": [{"$ref": "#/components/schemas/Cursor"}, {"type": "null"}]},
+                        "ids": {"type": "null"}
+                    },
+                    "additionalProperties": false
+                }
+            ],
+            "examples": [{"ids": [1, 2]}, {"all": true}]
+        }))
+    }
+}
+
+impl ToSchema for Selected {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Cursor::name().into_owned(), Cursor::schema()));
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReplayBody {
-    ids: Option<Vec<i64>>,
+    ids: Option<Vec<Id>>,
     all: Option<bool>,
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Replay {
+/// What became of dead letters.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Replayed {
     dry_run: bool,
+    /// Now stored.
     accepted: i64,
+    /// Their identity was stored before.
     duplicates: i64,
+    /// They stay dead letters.
     refused: Vec<Refused>,
+    /// Where to go on with `all`; null at the end.
+    #[schema(value_type = Option<Cursor>, required)]
     next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A dead letter that stays one.
+#[derive(Serialize, ToSchema)]
 struct Refused {
     id: i64,
+    /// Why it could not be stored.
     reason: String,
 }
 
+struct ReplayProblems;
+
+impl IntoResponses for ReplayProblems {
+    fn responses() -> Answers {
+        problems(&[
+            Kind::MalformedBody,
+            Kind::InvalidParameter,
+            Kind::RequestTimeout,
+            Kind::TooLarge,
+            Kind::UnsupportedMediaType,
+            Kind::Overloaded,
+            Kind::Unavailable,
+        ])
+    }
+}
+
+/// Try to store dead letters again
+///
+/// What is stored then is a dead letter no more. Not for a key that is for some topics only.
+#[utoipa::path(
+    post,
+    path = "/dead-letters/replay",
+    operation_id = "replay_dead_letters",
+    params(ReplayParameters, batch::Encoded),
+    request_body(description = "65536 bytes at most", content = Selected),
+    responses(
+        (status = 200, description = "What became of them", body = Replayed, example = json!({
+            "dry_run": false, "accepted": 1, "duplicates": 0,
+            "refused": [{"id": 2, "reason": "is no envelope: expected value at line 1 column 1"}],
+            "next_cursor": null,
+        })),
+        ReplayProblems,
+    ),
+)]
 pub(super) async fn replay(
     request: HttpRequest,
     payload: Payload,
@@ -126,7 +246,7 @@ pub(super) async fn replay(
     let body: ReplayBody = serde_json::from_slice(&body)
         .map_err(|error| Problem::new(Kind::InvalidParameter, selection_detail(&error)))?;
     let replayed = api.store.replay(&selection(body)?, dry_run).await?;
-    Ok(HttpResponse::Ok().json(Replay {
+    Ok(HttpResponse::Ok().json(Replayed {
         dry_run,
         accepted: replayed.accepted,
         duplicates: replayed.duplicates,
@@ -139,9 +259,30 @@ pub(super) async fn replay(
     }))
 }
 
+/// The number of a dead letter. JSON has one kind of numbers, so 1.0 is 1.
+#[derive(Deserialize)]
+#[serde(try_from = "serde_json::Number")]
+struct Id(i64);
+
+impl TryFrom<serde_json::Number> for Id {
+    type Error = &'static str;
+
+    fn try_from(number: serde_json::Number) -> Result<Self, Self::Error> {
+        /// 2^53: up to here, a float is the number that was written.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let whole = |number: &f64| number.fract() == 0.0 && number.abs() <= EXACT;
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
+        let from_float = || Some(number.as_f64().filter(whole)? as i64);
+        let id = number.as_i64().or_else(from_float);
+        id.map(Self).ok_or("an id is a whole number of 64 bits")
+    }
+}
+
 fn selection(body: ReplayBody) -> Result<Selection, Problem> {
     match (body.ids, body.all, body.cursor) {
-        (Some(ids), None, None) if ids.len() <= usize::from(Limit::MAX) => Ok(Selection::Ids(ids)),
+        (Some(ids), None, None) if ids.len() <= usize::from(Limit::MAX) => {
+            Ok(Selection::Ids(ids.into_iter().map(|Id(id)| id).collect()))
+        }
         (None, Some(true), cursor) => {
             let cursor = optional("cursor", cursor, |text| text.parse::<Cursor>())?;
             Ok(Selection::After(cursor))
@@ -161,6 +302,20 @@ fn selection_detail(found: &dyn std::fmt::Display) -> String {
     )
 }
 
+struct DiscardProblems;
+
+impl IntoResponses for DiscardProblems {
+    fn responses() -> Answers {
+        problems(&[Kind::NotFound, Kind::Overloaded, Kind::Unavailable])
+    }
+}
+
+/// Throw away what is in a dead letter
+///
+/// It was received, so it stays counted. Not for a key that is for some topics only.
+#[utoipa::path(delete, path = "/dead-letters/{id}", operation_id = "discard_dead_letter",
+    params(("id" = i64, Path)),
+    responses((status = 204, description = "It is gone"), DiscardProblems))]
 pub(super) async fn discard(
     id: Path<String>,
     caller: Caller,

@@ -8,33 +8,59 @@ use common::{
     auth::Caller,
     event::{EventId, EventTime, Source, Topic},
     http::{
+        openapi::{Answers, problems},
         parameters::{named, optional, query},
         problem::{Kind, Problem},
     },
     store::{Cursor, EventQuery, StoredEvent},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::{Api, parameters::limit};
+use super::{Api, ListProblems, parameters::limit};
 
-#[derive(Deserialize)]
+/// Each is parsed by name, by the rules of its schema.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Parameters {
+    /// Only of this topic; needed if the key is for some topics only
+    #[param(value_type = Option<Topic>)]
     topic: Option<String>,
+    /// Only of this source
+    #[param(value_type = Option<Source>)]
     source: Option<String>,
+    /// Only with this `timestamp` or a later one
+    #[param(value_type = Option<EventTime>)]
     since: Option<String>,
+    /// Only with an earlier `timestamp`
+    #[param(value_type = Option<EventTime>)]
     until: Option<String>,
+    /// At most so many
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
+    /// Only after this place
+    #[param(value_type = Option<Cursor>)]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Answer {
+/// A part of the events, oldest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EventPage {
+    #[schema(max_items = 1000)]
     events: Vec<StoredEvent>,
+    /// How many are in this part.
     count: usize,
+    /// Where the next part begins; null at the end.
+    #[schema(value_type = Option<Cursor>, required)]
     next_cursor: Option<String>,
 }
 
+/// Stored events
+///
+/// Oldest first. Going on with `cursor` until `next_cursor` is null meets every event once, also while events arrive.
+#[utoipa::path(get, path = "/events", operation_id = "list_events", params(Parameters),
+    responses((status = 200, description = "A part of them", body = EventPage), ListProblems))]
 pub(super) async fn list(
     request: HttpRequest,
     caller: Caller,
@@ -46,13 +72,30 @@ pub(super) async fn list(
         None => caller.check_all_topics()?,
     }
     let page = api.store.events(&query).await?;
-    Ok(HttpResponse::Ok().json(Answer {
+    Ok(HttpResponse::Ok().json(EventPage {
         count: page.items.len(),
         events: page.items,
         next_cursor: page.next.map(|cursor| cursor.to_string()),
     }))
 }
 
+struct OneProblems;
+
+impl IntoResponses for OneProblems {
+    fn responses() -> Answers {
+        problems(&[
+            Kind::InvalidParameter,
+            Kind::NotFound,
+            Kind::Overloaded,
+            Kind::Unavailable,
+        ])
+    }
+}
+
+/// One event
+#[utoipa::path(get, path = "/events/{topic}/{event_id}", operation_id = "get_event",
+    params(("topic" = Topic, Path), ("event_id" = EventId, Path)),
+    responses((status = 200, description = "The event", body = StoredEvent), OneProblems))]
 pub(super) async fn one(
     path: Path<(String, String)>,
     caller: Caller,

@@ -8,32 +8,98 @@ use common::{
     auth::Caller,
     event::{EventId, Topic, parse::Shape},
     http::{
-        batch::{self, Rejected},
-        problem::{Kind, Problem},
+        batch::{self, Beside},
+        openapi::{CloudEvent, EventLines, Events},
+        problem::{BatchItem, Kind, Problem},
     },
     queue::Verdict,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
 
-#[derive(Serialize)]
-struct Single {
-    status: &'static str,
+/// What became of a body of events.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Ingested {
+    /// Of one event alone.
+    One(Judged),
+    /// Of several.
+    Several(Several),
+}
+
+/// What became of an event.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IngestedOne)]
+pub(super) struct Judged {
+    status: Status,
     event_id: EventId,
     topic: Topic,
 }
 
-#[derive(Serialize)]
-struct Several {
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = IngestStatus)]
+enum Status {
+    /// Stored: it is the first of its identity.
+    Accepted,
+    /// Dropped: its identity was stored before. A success.
+    Duplicate,
+    /// Put aside: the database refused its data.
+    DeadLettered,
+}
+
+/// What became of several events.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IngestedSeveral)]
+pub(super) struct Several {
     accepted: usize,
     duplicates: usize,
     dead_lettered: usize,
-    results: Vec<Single>,
-    #[serde(flatten)]
-    rejected: Option<Rejected>,
+    /// Of the events that were valid, in order.
+    results: Vec<Judged>,
+    /// Only there if any was not valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rejected: Option<usize>,
+    /// What is wrong with them, up to 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
+    errors: Vec<BatchItem>,
 }
 
+/// Store events
+///
+/// Stores all of them, or none; with `partial`, those that are valid. Answers when they are stored, with what became of
+/// each. Sending an event again is safe.
+#[utoipa::path(
+    post,
+    path = "/ingest",
+    params(Beside),
+    request_body(
+        description = batch::BODY,
+        content(
+            (Events = "application/json"),
+            (EventLines = "application/x-ndjson"),
+            (CloudEvent = "application/cloudevents+json"),
+            ([CloudEvent] = "application/cloudevents-batch+json"),
+        ),
+    ),
+    responses(
+        (status = 200, description = "Stored", body = Ingested, examples(
+            ("one" = (value = json!({"status": "accepted", "event_id": "o-1", "topic": "orders"}))),
+            ("several" = (value = json!({
+                "accepted": 1, "duplicates": 1, "dead_lettered": 0,
+                "results": [
+                    {"status": "accepted", "event_id": "o-2", "topic": "orders"},
+                    {"status": "duplicate", "event_id": "o-1", "topic": "orders"},
+                ],
+            }))),
+        )),
+        batch::Problems,
+    ),
+)]
 pub(super) async fn ingest(
     request: HttpRequest,
     payload: Payload,
@@ -56,10 +122,10 @@ pub(super) async fn ingest(
             "the events are stored, but their verdicts were lost; send them again to get them",
         ));
     };
-    let mut results: Vec<Single> = keys
+    let mut results: Vec<Judged> = keys
         .into_iter()
         .zip(&verdicts)
-        .map(|((topic, event_id), verdict)| Single {
+        .map(|((topic, event_id), verdict)| Judged {
             status: status(*verdict),
             event_id,
             topic,
@@ -68,7 +134,7 @@ pub(super) async fn ingest(
     if batch.shape == Shape::One
         && let Some(single) = results.pop()
     {
-        return Ok(HttpResponse::Ok().json(single));
+        return Ok(HttpResponse::Ok().json(Ingested::One(single)));
     }
     let count = |wanted| {
         verdicts
@@ -76,19 +142,20 @@ pub(super) async fn ingest(
             .filter(|&&verdict| verdict == wanted)
             .count()
     };
-    Ok(HttpResponse::Ok().json(Several {
+    Ok(HttpResponse::Ok().json(Ingested::Several(Several {
         accepted: count(Verdict::Accepted),
         duplicates: count(Verdict::Duplicate),
         dead_lettered: count(Verdict::DeadLettered),
         results,
-        rejected: (batch.rejected.count > 0).then_some(batch.rejected),
-    }))
+        rejected: (batch.rejected.count > 0).then_some(batch.rejected.count),
+        errors: batch.rejected.errors,
+    })))
 }
 
-const fn status(verdict: Verdict) -> &'static str {
+const fn status(verdict: Verdict) -> Status {
     match verdict {
-        Verdict::Accepted => "accepted",
-        Verdict::Duplicate => "duplicate",
-        Verdict::DeadLettered => "dead_lettered",
+        Verdict::Accepted => Status::Accepted,
+        Verdict::Duplicate => Status::Duplicate,
+        Verdict::DeadLettered => Status::DeadLettered,
     }
 }

@@ -8,17 +8,27 @@ mod stats;
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web::web::{Data, ServiceConfig};
 use common::{
     auth::Scope,
     clock::{Clock, Ids},
     config::LimitArgs,
     http::{
         access::Access,
-        server::{delete, get, post},
+        batch,
+        openapi::{Answers, Group, problems},
+        problem::Kind,
+        routes::Routes,
     },
     queue::{Consumer, memory::MemoryQueue},
     store::Store,
+};
+use utoipa::IntoResponses;
+
+use self::{
+    dead_letters::{DeadLetterPage, Replayed, Selected},
+    events::EventPage,
+    ingest::Ingested,
+    stats::Counters,
 };
 
 const PUBLISH: Access = Access::Needs(Scope::Publish);
@@ -38,16 +48,39 @@ pub(crate) struct Api {
     pub(crate) started: Instant,
 }
 
-impl Api {
-    pub(crate) fn routes(self, config: &mut ServiceConfig) {
-        config
-            .app_data(Data::new(self))
-            .service(post("/ingest", PUBLISH, ingest::ingest))
-            .service(get("/stats", READ, stats::stats))
-            .service(get("/events", READ, events::list))
-            .service(get("/events/{topic}/{event_id}", READ, events::one))
-            .service(get("/dead-letters", READ, dead_letters::list))
-            .service(post("/dead-letters/replay", ADMIN, dead_letters::replay))
-            .service(delete("/dead-letters/{id}", ADMIN, dead_letters::discard));
+/// The paths. They need what [`Aggregator::serve`](crate::Aggregator::serve) gives them.
+#[must_use]
+pub fn routes() -> Routes {
+    use dead_letters::{__path_discard, __path_list as __path_letters, __path_replay};
+    use events::{__path_list, __path_one};
+    use ingest::__path_ingest;
+    use stats::__path_stats;
+
+    let events_in = Routes::of(Group::EventsIn).route(__path_ingest, PUBLISH, ingest::ingest);
+    let events_out = Routes::of(Group::EventsOut)
+        .route(__path_stats, READ, stats::stats)
+        .route(__path_list, READ, events::list)
+        .route(__path_one, READ, events::one);
+    let dead_letters = Routes::of(Group::DeadLetters)
+        .route(__path_letters, READ, dead_letters::list)
+        .route(__path_replay, ADMIN, dead_letters::replay)
+        .route(__path_discard, ADMIN, dead_letters::discard);
+    batch::described(events_in)
+        .and(events_out)
+        .and(dead_letters)
+        .schema::<Ingested>()
+        .schema::<Counters>()
+        .schema::<EventPage>()
+        .schema::<DeadLetterPage>()
+        .schema::<Selected>()
+        .schema::<Replayed>()
+}
+
+/// A list may refuse its parameters.
+struct ListProblems;
+
+impl IntoResponses for ListProblems {
+    fn responses() -> Answers {
+        problems(&[Kind::InvalidParameter, Kind::Overloaded, Kind::Unavailable])
     }
 }

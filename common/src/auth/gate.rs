@@ -89,6 +89,12 @@ impl Gate {
         })))
     }
 
+    /// Whether everybody may do everything.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(*self.0, State::Open { .. })
+    }
+
     /// Who sent this, if they are known: `sent` is the key that came with a request.
     #[must_use]
     pub fn admit(&self, sent: Option<&str>) -> Option<Caller> {

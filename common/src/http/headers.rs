@@ -17,7 +17,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids are not taken over.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
-/// Answers are data for programs: nothing in them is to be run, framed or kept.
+/// Answers are data for programs: nothing in them is to be run, framed or kept. An answer that is
+/// something else says so itself.
 const SECURITY: [(HeaderName, HeaderValue); 4] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (
@@ -39,7 +40,9 @@ pub(super) async fn add(
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id);
     for (name, value) in SECURITY {
-        headers.insert(name, value);
+        if !headers.contains_key(&name) {
+            headers.insert(name, value);
+        }
     }
     Ok(response)
 }

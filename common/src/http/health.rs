@@ -5,13 +5,15 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{HttpResponse, web};
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::{
     access::Access,
+    openapi::{Answers, Group, problems},
     problem::{Kind, Problem},
-    server::get,
+    routes::Routes,
 };
 
 /// How long a server may take to answer before it counts as away.
@@ -37,20 +39,55 @@ impl Dependencies {
     pub fn new(dependencies: Vec<Arc<dyn Dependency>>) -> Self {
         Self(Arc::new(dependencies))
     }
+}
 
-    /// The two paths.
-    pub fn routes(&self, config: &mut web::ServiceConfig) {
-        config
-            .app_data(web::Data::new(self.clone()))
-            .service(get("/health", Access::Open, health))
-            .service(get("/ready", Access::Open, ready));
+/// The two paths. They need [`Dependencies`].
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::of(Group::Server)
+        .route(__path_health, Access::Open, health)
+        .route(__path_ready, Access::Open, ready)
+        .schema::<Alive>()
+        .schema::<Ready>()
+}
+
+/// What `/health` says.
+#[derive(Serialize, ToSchema)]
+struct Alive {
+    #[schema(pattern = "^alive$")]
+    status: &'static str,
+}
+
+/// What `/ready` says.
+#[derive(Serialize, ToSchema)]
+struct Ready {
+    /// What answered.
+    #[schema(value_type = Vec<String>, example = json!(["redis", "postgres"]))]
+    checked: Vec<&'static str>,
+    #[schema(pattern = "^ready$")]
+    status: &'static str,
+}
+
+struct NotReady;
+
+impl IntoResponses for NotReady {
+    fn responses() -> Answers {
+        problems(&[Kind::Unavailable])
     }
 }
 
+/// Is it alive?
+#[utoipa::path(get, path = "/health",
+    responses((status = 200, description = "It is", body = Alive)))]
 async fn health() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "alive"}))
+    HttpResponse::Ok().json(Alive { status: "alive" })
 }
 
+/// Can it work?
+///
+/// Asks what it depends on. 503 says what does not answer.
+#[utoipa::path(get, path = "/ready",
+    responses((status = 200, description = "It can", body = Ready), NotReady))]
 async fn ready(dependencies: web::Data<Dependencies>) -> Result<HttpResponse, Problem> {
     let checks = dependencies.0.iter().map(|dependency| async move {
         let answer = match timeout(CHECK_WITHIN, dependency.check()).await {
@@ -65,8 +102,10 @@ async fn ready(dependencies: web::Data<Dependencies>) -> Result<HttpResponse, Pr
         .filter_map(|(name, answer)| Some(format!("{name}: {}", answer.as_ref().err()?)))
         .collect();
     if away.is_empty() {
-        let names: Vec<_> = answers.iter().map(|(name, _)| name).collect();
-        Ok(HttpResponse::Ok().json(json!({"status": "ready", "checked": names})))
+        Ok(HttpResponse::Ok().json(Ready {
+            checked: answers.into_iter().map(|(name, _)| name).collect(),
+            status: "ready",
+        }))
     } else {
         Err(Problem::new(Kind::Unavailable, away.join("; ")))
     }

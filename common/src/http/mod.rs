@@ -9,6 +9,10 @@
 //! - [`batch`]: from a request to the events in it
 //! - `open_files`: how many may be
 //! - `headers`: what every answer carries
+//! - [`cors`]: pages of other origins
+//! - [`routes`]: what is served, and described
+//! - [`openapi`]: the description
+//! - [`docs`]: the page that shows it
 //! - `pages`: what web pages may do without a key
 //! - `unread`: bodies that are not read to their end
 //! - [`health`]: `/health` and `/ready`
@@ -17,6 +21,8 @@
 
 pub mod access;
 pub mod batch;
+pub mod cors;
+pub mod docs;
 
 mod client_certificate;
 mod headers;
@@ -24,9 +30,11 @@ pub mod health;
 pub mod healthcheck;
 mod load;
 mod open_files;
+pub mod openapi;
 mod pages;
 pub mod parameters;
 pub mod problem;
 mod rate;
+pub mod routes;
 pub mod server;
 mod unread;

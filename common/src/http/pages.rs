@@ -8,10 +8,14 @@ use actix_web::{
     http::{
         Method, Uri,
         header::{HOST, ORIGIN},
+        uri::Authority,
     },
 };
 
-use super::problem::{Kind, Problem};
+use super::{
+    cors::Origins,
+    problem::{Kind, Problem},
+};
 
 /// What a browser says of where a request comes from
 /// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)).
@@ -23,12 +27,22 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 /// 403 that says what would be possible.
 pub(super) fn check_origin(request: &ServiceRequest) -> Result<(), Problem> {
     let asks = matches!(*request.method(), Method::GET | Method::HEAD);
-    if asks || own_page(request) {
+    if asks || own_page(request) || named_page(request) {
         return Ok(());
     }
     let detail =
         "a web page of another origin may not do this without an API key; set API_KEYS_FILE";
     Err(Problem::new(Kind::Forbidden, detail))
+}
+
+/// Whoever set `CORS_ALLOW_ORIGIN` wants these pages to call.
+fn named_page(request: &ServiceRequest) -> bool {
+    let origin = request
+        .headers()
+        .get(ORIGIN)
+        .and_then(|origin| origin.to_str().ok());
+    let origins = request.app_data::<Origins>();
+    origin.is_some_and(|origin| origins.is_some_and(|origins| origins.allow(origin)))
 }
 
 fn own_page(request: &ServiceRequest) -> bool {
@@ -63,10 +77,7 @@ pub(super) fn check_host(request: &ServiceRequest) -> Result<(), Problem> {
 fn host(request: &ServiceRequest) -> Option<&str> {
     match request.headers().get(HOST) {
         Some(host) => host.to_str().ok(),
-        None => request
-            .uri()
-            .authority()
-            .map(|authority| authority.as_str()),
+        None => request.uri().authority().map(Authority::as_str),
     }
 }
 

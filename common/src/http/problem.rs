@@ -10,6 +10,7 @@ use actix_web::{
     },
 };
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::{queue::PushError, store::StoreError};
 
@@ -62,7 +63,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn facts(self) -> (&'static str, &'static str, StatusCode) {
+    pub(super) const fn facts(self) -> (&'static str, &'static str, StatusCode) {
         match self {
             Self::MalformedBody => ("malformed-body", "Malformed body", StatusCode::BAD_REQUEST),
             Self::InvalidBatch => ("invalid-batch", "Invalid batch", StatusCode::BAD_REQUEST),
@@ -146,7 +147,7 @@ struct Members {
 }
 
 /// What is wrong with one event of a batch.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BatchItem {
     /// The event's place in the batch, from 0.
     pub index: usize,
@@ -220,12 +221,13 @@ impl Problem {
 
     /// 405 with the methods that there are.
     #[must_use]
-    pub fn method_not_allowed(method: &Method, allowed: &'static str) -> Self {
+    pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
         // Clients choose the method: it is not echoed at any length.
         let method: String = method.as_str().chars().take(MAX_SHOWN_CHARS).collect();
         let detail = format!("{method} is not possible here; use {allowed}");
         let mut problem = Self::new(Kind::MethodNotAllowed, detail);
-        problem.0.header = Some((header::ALLOW, HeaderValue::from_static(allowed)));
+        let allowed = HeaderValue::from_str(allowed);
+        problem.0.header = allowed.ok().map(|allowed| (header::ALLOW, allowed));
         problem
     }
 }

@@ -8,23 +8,18 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{
-    App, FromRequest, Handler, HttpRequest, HttpServer, Responder,
-    dev::HttpServiceFactory,
-    guard::{self, Guard},
-    http::Method,
-    middleware::from_fn,
-    web,
-};
+use actix_web::{App, HttpRequest, HttpServer, middleware::from_fn, web};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    access::{self, Access},
     client_certificate::{self, ClientCertificates},
-    headers,
+    cors::Origins,
+    docs, headers, health,
     load::Load,
     open_files,
+    openapi::Description,
     problem::{Kind, MAX_SHOWN_CHARS, Problem},
+    routes::Routes,
     unread,
 };
 use crate::{
@@ -44,6 +39,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub struct Front {
     listener: TcpListener,
     gate: Gate,
+    origins: Origins,
     load: Load,
     max_connections: usize,
     identity: Option<Identity>,
@@ -72,6 +68,7 @@ impl Front {
         Ok(Self {
             listener,
             gate,
+            origins: args.cors_allow_origin.clone(),
             load: Load::new(args.max_requests_in_flight as usize, max_bytes as usize),
             max_connections: args.max_connections as usize,
             identity,
@@ -94,20 +91,34 @@ impl Front {
     }
 }
 
-/// Serves `routes` until `stop`; then takes no more connections, and returns when the running
-/// requests are answered or the grace period is over.
+/// The paths of every server, beside its own.
+#[must_use]
+pub fn routes() -> Routes {
+    health::routes().and(docs::routes())
+}
+
+/// Serves `routes`, and their description under `title`, until `stop`; then takes no more connections,
+/// and returns when the running requests are answered or the grace period is over.
 ///
 /// # Errors
 /// If the listener cannot be used.
 pub async fn serve(
     front: Front,
-    routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    title: &str,
+    routes: Routes,
     stop: CancellationToken,
 ) -> io::Result<()> {
+    let description = Description::of(title, &routes);
+    let routes = routes.state(if front.gate.is_open() {
+        description.without_keys()
+    } else {
+        description
+    });
     let (gate, load) = (
         web::Data::new(front.gate.clone()),
         web::Data::new(front.load),
     );
+    let origins = front.origins;
     let threads = available_parallelism().map_or(1, NonZeroUsize::get);
     let certificates = match &front.identity {
         Some(identity) if identity.asks_clients() => ClientCertificates::Required,
@@ -118,9 +129,12 @@ pub async fn serve(
             .app_data(gate.clone())
             .app_data(load.clone())
             .app_data(certificates)
+            .app_data(origins.clone())
+            // The last one is the first to see a request.
+            .wrap(origins.middleware())
             .wrap(from_fn(unread::hold))
             .wrap(from_fn(headers::add))
-            .configure(&routes)
+            .configure(|config| routes.configure(config))
             .default_service(web::to(unknown_path))
     })
     .workers(threads)
@@ -158,60 +172,6 @@ pub async fn serve(
     server.await?;
     following.abort();
     Ok(())
-}
-
-/// A path that answers `GET` and `HEAD`.
-pub fn get<F, Args>(path: &str, access: Access, handler: F) -> impl HttpServiceFactory + 'static
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    let reading = guard::Any(guard::Get()).or(guard::Head());
-    resource(path, access, reading, handler, "GET, HEAD")
-}
-
-/// A path that answers `POST`.
-pub fn post<F, Args>(path: &str, access: Access, handler: F) -> impl HttpServiceFactory + 'static
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    resource(path, access, guard::Post(), handler, "POST")
-}
-
-/// A path that answers `DELETE`.
-pub fn delete<F, Args>(path: &str, access: Access, handler: F) -> impl HttpServiceFactory + 'static
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    resource(path, access, guard::Delete(), handler, "DELETE")
-}
-
-fn resource<F, Args>(
-    path: &str,
-    access: Access,
-    guard: impl Guard + 'static,
-    handler: F,
-    allowed: &'static str,
-) -> impl HttpServiceFactory + 'static
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    let refuse = move |method: Method| async move {
-        Err::<&str, _>(Problem::method_not_allowed(&method, allowed))
-    };
-    web::resource(path)
-        .route(web::route().guard(guard).to(handler))
-        .default_service(web::to(refuse))
-        .wrap(from_fn(move |request, next| {
-            access::admit(access, request, next)
-        }))
 }
 
 async fn unknown_path(request: HttpRequest) -> Problem404 {

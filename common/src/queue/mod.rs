@@ -126,7 +126,7 @@ pub enum Verdict {
 }
 
 /// How much is in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, utoipa::ToSchema)]
 pub struct Depth {
     /// Waiting.
     pub pending: u64,

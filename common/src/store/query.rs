@@ -5,24 +5,29 @@ use std::{fmt, pin::pin, str::FromStr};
 use futures_util::{Stream, TryStreamExt};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::event::{EventTime, Source, Topic};
 
 /// An event as it is stored.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct StoredEvent {
     /// Its number in the store; grows, with gaps.
     pub id: i64,
-    /// See [`Event`](crate::event::Event).
+    /// The stream it belongs to.
+    #[schema(value_type = crate::event::Topic)]
     pub topic: String,
-    /// See [`Event`](crate::event::Event).
+    /// Unique within its topic.
+    #[schema(value_type = crate::event::EventId)]
     pub event_id: String,
-    /// See [`Event`](crate::event::Event).
+    /// When it happened, by the client's word.
     pub timestamp: EventTime,
-    /// See [`Event`](crate::event::Event).
+    /// Who says so.
+    #[schema(value_type = crate::event::Source)]
     pub source: String,
-    /// See [`Event`](crate::event::Event).
+    /// The client's data.
+    #[schema(value_type = crate::event::Payload)]
     pub payload: Box<RawValue>,
     /// When the first delivery was accepted.
     pub received_at: EventTime,

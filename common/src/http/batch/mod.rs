@@ -15,11 +15,21 @@ mod media;
 
 use actix_web::{HttpRequest, http::header, web::Payload};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::{
+    IntoParams, IntoResponses, ToSchema,
+    openapi::{
+        Required,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
 
 use self::{body::Body, media::Format};
 use super::{
+    openapi::{Answers, CloudEvent, EventLines, Events, problems, written},
     parameters::{flag, query},
     problem::{BatchItem, Kind, MAX_REPORTED_ERRORS, Problem},
+    routes::Routes,
 };
 use crate::{
     clock::{Clock, Ids},
@@ -43,13 +53,14 @@ pub struct Batch {
 }
 
 /// The events of a batch that are not accepted with the others.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Rejected {
-    /// How many.
+    /// How many were not valid; more than 0 only with `partial`.
     #[serde(rename = "rejected")]
     pub count: usize,
     /// What is wrong with them, up to [`MAX_REPORTED_ERRORS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
     pub errors: Vec<BatchItem>,
 }
 
@@ -57,6 +68,84 @@ pub struct Rejected {
 #[serde(deny_unknown_fields)]
 struct Parameters {
     partial: Option<String>,
+}
+
+/// How events may be written, for descriptions.
+pub const BODY: &str = "\
+Events. `application/ndjson` and `application/jsonl` mean the same as `application/x-ndjson`: an event a line. Without a \
+`Content-Type` the body is JSON. `MAX_BODY_BYTES` (16777216), `MAX_BATCH_EVENTS` (10000) and `MAX_EVENT_BYTES` (262144) hold \
+for all.
+
+A CloudEvent in binary mode is a body of any type, which is its data, with the headers `ce-specversion: 1.0`, `ce-id`, \
+`ce-source` and `ce-type`; optional are `ce-time`, `ce-subject`, `ce-dataschema`, and extensions as `ce-` headers.";
+
+/// What a route that reads a batch takes beside the body; as a description has it.
+pub struct Beside;
+
+impl IntoParams for Beside {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut parameters = Encoded::into_params(|| None);
+        let about = "Accept the events that are valid, and list the others";
+        let schema = json!({"type": "boolean", "default": false});
+        parameters.push(optional("partial", ParameterIn::Query, about, schema));
+        parameters
+    }
+}
+
+/// What a route that reads a body takes beside it; as a description has it.
+pub struct Encoded;
+
+impl IntoParams for Encoded {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let about = "How the body is compressed. Its limits hold before and after.";
+        let schema = json!({"type": "string", "enum": ["gzip", "zstd", "identity"]});
+        vec![optional(
+            "Content-Encoding",
+            ParameterIn::Header,
+            about,
+            schema,
+        )]
+    }
+}
+
+fn optional(name: &str, place: ParameterIn, about: &str, schema: Value) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(Required::False)
+        .description(Some(about))
+        .schema(Some(written(schema)))
+        .build()
+}
+
+/// What a batch is refused for, and why it is not taken now; as a description has it.
+pub struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> Answers {
+        problems(&[
+            Kind::MalformedBody,
+            Kind::InvalidBatch,
+            Kind::InvalidEvent,
+            Kind::InvalidParameter,
+            Kind::RequestTimeout,
+            Kind::TooLarge,
+            Kind::UnsupportedMediaType,
+            Kind::QueueFull,
+            Kind::Overloaded,
+            Kind::Unavailable,
+            Kind::ShuttingDown,
+        ])
+    }
+}
+
+/// Adds what descriptions of routes that read a batch refer to.
+#[must_use]
+pub fn described(routes: Routes) -> Routes {
+    routes
+        .schema::<Events>()
+        .schema::<EventLines>()
+        .schema::<CloudEvent>()
 }
 
 /// Reads a batch in which every event is valid; with `?partial=true`, in which at least one is.
