@@ -12,6 +12,8 @@ pub(crate) struct Budget {
     pub(crate) drain_events: u64,
     /// Rows to try one way of inserting with.
     pub(crate) trial_events: u64,
+    /// And bytes of their payloads, at most.
+    pub(crate) trial_bytes: u64,
     /// Statement sizes and connections to try.
     pub(crate) trial_batches: &'static [usize],
     pub(crate) trial_connections: &'static [usize],
@@ -39,6 +41,7 @@ impl Budget {
         pairs: 5,
         drain_events: 150_000,
         trial_events: 40_000,
+        trial_bytes: 64 << 20,
         trial_batches: &[100, 500, 1000, 5000],
         trial_connections: &[1, 2, 4, 8],
         load: Duration::from_secs(2),
@@ -56,6 +59,7 @@ impl Budget {
         pairs: 1,
         drain_events: 30_000,
         trial_events: 10_000,
+        trial_bytes: 8 << 20,
         trial_batches: &[500, 1000],
         trial_connections: &[2, 4],
         load: Duration::from_millis(500),

@@ -25,8 +25,6 @@ use crate::{
 
 /// Most parameters of a statement are 65535, and a row has seven.
 const MAX_VALUES_ROWS: usize = 9000;
-/// Bytes of payloads while ways are tried, at most.
-const TRIAL_BYTES: u64 = 64 << 20;
 
 const INTO: &str = "INSERT INTO processed_events \
     (topic, event_id, source, payload, event_timestamp, received_at, receipt_id) ";
@@ -126,7 +124,7 @@ async fn trials(lab: &Lab, mix: Mix) -> Result<Vec<(Way, f64)>> {
 }
 
 async fn trial(lab: &Lab, mix: Mix, way: Way) -> Result<(Way, f64)> {
-    let most = TRIAL_BYTES / mix.payload_bytes as u64;
+    let most = lab.budget.trial_bytes / mix.payload_bytes as u64;
     let stream = Stream {
         mix,
         first: 0,

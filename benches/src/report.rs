@@ -154,8 +154,11 @@ impl Figure {
 }
 
 impl Report {
-    /// Adds a figure, and shows it.
-    pub(crate) fn add(&mut self, figure: Figure) {
+    /// Adds a figure, and shows it. A quick one gets no verdict: one short sample meets or misses a goal by chance.
+    pub(crate) fn add(&mut self, mut figure: Figure) {
+        if self.quick {
+            figure.met = None;
+        }
         println!("{}", row(&figure));
         self.figures.push(figure);
     }
@@ -185,7 +188,10 @@ impl Report {
         } = &self.machine;
         let date = self.started.format("%Y-%m-%d");
         if self.quick {
-            writeln!(text, "**Quick figures: too few events to mean much.**\n")?;
+            writeln!(
+                text,
+                "**Quick figures: too few events to mean much, so there is no verdict.**\n"
+            )?;
         }
         writeln!(
             text,
