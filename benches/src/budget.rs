@@ -60,7 +60,7 @@ impl Budget {
         drain_events: 30_000,
         trial_events: 10_000,
         trial_bytes: 8 << 20,
-        trial_batches: &[500, 1000],
+        trial_batches: &[1000],
         trial_connections: &[2, 4],
         load: Duration::from_millis(500),
         latency: Duration::from_secs(1),

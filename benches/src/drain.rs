@@ -17,7 +17,7 @@ use crate::{
 /// Pause between two looks at the counters: short beside what a drain takes.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long the counters may stand still.
-const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
+const PROGRESS_WITHIN: Duration = Duration::from_mins(1);
 
 /// What a drain came to.
 pub(crate) struct Drained {

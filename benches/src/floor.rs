@@ -26,6 +26,9 @@ use crate::{
 /// Most parameters of a statement are 65535, and a row has seven.
 const MAX_VALUES_ROWS: usize = 9000;
 
+/// Columns of a row, and which of them is JSON, from 1.
+const COLUMNS: usize = 7;
+const PAYLOAD: usize = 4;
 const INTO: &str = "INSERT INTO processed_events \
     (topic, event_id, source, payload, event_timestamp, received_at, receipt_id) ";
 const FROM_ARRAYS: &str = "SELECT t, e, s, p::jsonb, at, r, id FROM unnest($1::text[], $2::text[], $3::text[], \
@@ -161,7 +164,7 @@ pub(crate) async fn insert(
     let mut inserting = JoinSet::new();
     for connection in connections {
         let (batches, statement, next) = (batches.clone(), statement.clone(), next.clone());
-        inserting.spawn(insert_some(connection, batches, statement, way.shape, next));
+        inserting.spawn(insert_some(connection, batches, statement, way, next));
     }
     let mut rows = 0;
     let mut still_open = Vec::new();
@@ -215,13 +218,11 @@ fn statement(way: Way) -> String {
 fn values_statement(rows: usize) -> String {
     assert!(rows <= MAX_VALUES_ROWS, "too many parameters");
     let row = |at: usize| {
-        let parameters: Vec<String> = (1..=7)
-            .map(|column| format!("${}", 7 * at + column))
-            .collect();
-        let [t, e, s, p, at, r, id] = &parameters[..] else {
-            unreachable!("seven columns")
-        };
-        format!("({t}, {e}, {s}, {p}::jsonb, {at}, {r}, {id})")
+        let parameters = (1..=COLUMNS).map(|column| {
+            let cast = if column == PAYLOAD { "::jsonb" } else { "" };
+            format!("${}{cast}", COLUMNS * at + column)
+        });
+        format!("({})", parameters.collect::<Vec<_>>().join(", "))
     };
     let rows: Vec<String> = (0..rows).map(row).collect();
     format!("{INTO}VALUES {} {UNLESS_THERE}", rows.join(", "))
@@ -231,14 +232,14 @@ async fn insert_some(
     mut connection: PgConnection,
     batches: Arc<Vec<Batch>>,
     statement: Arc<str>,
-    shape: Shape,
+    way: Way,
     next: Arc<AtomicUsize>,
 ) -> Result<(PgConnection, u64)> {
     let mut inserted = 0;
     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-        inserted += match shape {
+        inserted += match way.shape {
             Shape::Unnest => arrays(&mut connection, batch, &statement).await?,
-            Shape::Values => values(&mut connection, batch, &statement, &batches[0]).await?,
+            Shape::Values => values(&mut connection, batch, way, &statement).await?,
         };
     }
     Ok((connection, inserted))
@@ -262,14 +263,14 @@ async fn arrays(
     Ok(done.rows_affected())
 }
 
-/// The last batch may be a short one, which needs a statement of its own.
+/// A batch may be a short one, also the only one, and then needs a statement of its own.
 async fn values(
     connection: &mut PgConnection,
     batch: &Batch,
+    way: Way,
     statement: &Arc<str>,
-    first: &Batch,
 ) -> sqlx::Result<u64> {
-    let statement = if batch.ids.len() == first.ids.len() {
+    let statement = if batch.ids.len() == way.batch {
         statement.clone()
     } else {
         values_statement(batch.ids.len()).into()
@@ -291,6 +292,7 @@ async fn values(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
 
     #[test]
     fn batches_have_every_delivery_and_are_in_key_order() {
@@ -313,5 +315,29 @@ mod tests {
         let statement = values_statement(2);
         assert!(statement.contains("($1, $2, $3, $4::jsonb, $5, $6, $7), ($8, "));
         assert!(statement.contains("$14)"));
+    }
+
+    /// Also a stream that is shorter than one statement.
+    #[tokio::test]
+    async fn every_shape_inserts_streams_that_do_not_fill_their_statements() {
+        let lab = Lab::start(Budget::QUICK).await.unwrap();
+        for shape in [Shape::Unnest, Shape::Values] {
+            for count in [30, 250] {
+                let stream = Stream {
+                    mix: Mix::with_duplicates(30),
+                    first: 0,
+                    count,
+                };
+                let way = Way {
+                    shape,
+                    batch: 100,
+                    connections: 2,
+                };
+                let database = lab.database().await.unwrap();
+                // It fails unless all rows are there.
+                insert(&lab, &database, stream, way).await.unwrap();
+                lab.remove(database).await.unwrap();
+            }
+        }
     }
 }
