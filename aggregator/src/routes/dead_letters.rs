@@ -10,7 +10,7 @@ use common::{
     hex::hex,
     http::{
         batch,
-        parameters::{flag, optional, query},
+        parameters::{brief, flag, optional, query},
         problem::{Kind, Problem},
     },
     store::{Cursor, DeadLetter, Limit, Selection},
@@ -124,7 +124,7 @@ pub(super) async fn replay(
     let dry_run = flag("dry_run", parameters.dry_run)?;
     let body = batch::read_json(&request, payload, MAX_REPLAY_BODY_BYTES).await?;
     let body: ReplayBody = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(Kind::InvalidParameter, selection_detail(&error)))?;
+        .map_err(|error| Problem::new(Kind::InvalidParameter, selection_detail(&brief(&error))))?;
     let replayed = api.store.replay(&selection(body)?, dry_run).await?;
     Ok(HttpResponse::Ok().json(Replay {
         dry_run,
@@ -148,12 +148,12 @@ fn selection(body: ReplayBody) -> Result<Selection, Problem> {
         }
         _ => Err(Problem::new(
             Kind::InvalidParameter,
-            selection_detail(&"it is neither"),
+            selection_detail("it is neither"),
         )),
     }
 }
 
-fn selection_detail(found: &dyn std::fmt::Display) -> String {
+fn selection_detail(found: &str) -> String {
     format!(
         "the body must be {{\"ids\":[…]}} with up to {} ids, or {{\"all\":true}}, which a \
          \"cursor\" may go with: {found}",
