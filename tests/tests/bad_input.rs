@@ -400,6 +400,9 @@ async fn query_parameters_that_are_not_valid() {
         let answer = app.get(&format!("/events?{query}")).await;
         assert_problem(&answer, StatusCode::BAD_REQUEST, named, query);
     }
+    let long = app.get(&format!("/events?{}=1", "x".repeat(10_000))).await;
+    assert_problem(&long, StatusCode::BAD_REQUEST, "xxx", "a long name");
+    assert!(long.1.to_string().len() < 1000, "not repeated at length");
     let unknown = app.get("/events/logs%2Fapache/none").await;
     assert_problem(
         &unknown,

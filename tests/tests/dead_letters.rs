@@ -105,7 +105,9 @@ async fn what_is_no_envelope_is_kept_and_can_be_replayed_or_thrown_away() {
 async fn bad_requests_about_dead_letters_say_what_would_be_right() {
     let database = servers::database().await;
     let app = aggregator_with_letters(&database).await;
+    let long = format!("{{\"{}\":1}}", "x".repeat(10_000));
     for (path, body) in [
+        ("/dead-letters/replay", long.as_str()),
         ("/dead-letters/replay", ""),
         ("/dead-letters/replay", "[]"),
         ("/dead-letters/replay", "{}"),
@@ -116,9 +118,13 @@ async fn bad_requests_about_dead_letters_say_what_would_be_right() {
         ("/dead-letters/replay?dry_run=perhaps", r#"{"all":true}"#),
         ("/dead-letters/replay?colour=red", r#"{"all":true}"#),
     ] {
-        let (status, problem) = app.post(path, body).await;
+        let (status, problem) = app.post(path, body.to_owned()).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {body}");
-        assert!(problem["detail"].is_string(), "{path} {body}: {problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            (1..1000).contains(&detail.len()),
+            "{path} {body}: {problem}"
+        );
     }
     for path in [
         "/dead-letters?limit=0",

@@ -11,7 +11,7 @@ use common::{
     http::{
         batch,
         openapi::{Answers, problems, written},
-        parameters::{flag, optional, query},
+        parameters::{brief, flag, optional, query},
         problem::{Kind, Problem},
     },
     store::{Cursor, DeadLetter, Limit, Selection},
@@ -244,7 +244,7 @@ pub(super) async fn replay(
     let dry_run = flag("dry_run", parameters.dry_run)?;
     let body = batch::read_json(&request, payload, MAX_REPLAY_BODY_BYTES).await?;
     let body: ReplayBody = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(Kind::InvalidParameter, selection_detail(&error)))?;
+        .map_err(|error| Problem::new(Kind::InvalidParameter, selection_detail(&brief(&error))))?;
     let replayed = api.store.replay(&selection(body)?, dry_run).await?;
     Ok(HttpResponse::Ok().json(Replayed {
         dry_run,
@@ -289,12 +289,12 @@ fn selection(body: ReplayBody) -> Result<Selection, Problem> {
         }
         _ => Err(Problem::new(
             Kind::InvalidParameter,
-            selection_detail(&"it is neither"),
+            selection_detail("it is neither"),
         )),
     }
 }
 
-fn selection_detail(found: &dyn std::fmt::Display) -> String {
+fn selection_detail(found: &str) -> String {
     format!(
         "the body must be {{\"ids\":[…]}} with up to {} ids, or {{\"all\":true}}, which a \
          \"cursor\" may go with: {found}",

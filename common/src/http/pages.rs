@@ -76,7 +76,8 @@ pub(super) fn check_host(request: &ServiceRequest) -> Result<(), Problem> {
 /// Host and port that the client called; HTTP/1.0 has none, and HTTP/2 has it in the target.
 fn host(request: &ServiceRequest) -> Option<&str> {
     match request.headers().get(HOST) {
-        Some(host) => host.to_str().ok(),
+        // What is no text is no name, and so not this machine's.
+        Some(host) => Some(host.to_str().unwrap_or(".")),
         None => request.uri().authority().map(Authority::as_str),
     }
 }
@@ -169,6 +170,7 @@ mod tests {
             ("127.0.0.1.evil.example", false),
             ("notlocalhost.", false),
             ("[evil.example]", false),
+            ("localhost\u{e9}", false),
         ] {
             let checked = check_host(&request(Method::GET, &[("host", host)]));
             assert_eq!(checked.is_ok(), local, "{host}");

@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 
 use super::problem::{Kind, Problem};
 
+/// Most characters of what is said about what a client chose: it may be repeated there.
+const MAX_SAID_CHARS: usize = 200;
+
 /// The query string; unknown parameters are refused by the type.
 ///
 /// # Errors
@@ -15,7 +18,13 @@ use super::problem::{Kind, Problem};
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     Query::from_query(request.query_string())
         .map(Query::into_inner)
-        .map_err(|error| Problem::new(Kind::InvalidParameter, error.to_string()))
+        .map_err(|error| Problem::new(Kind::InvalidParameter, brief(&error)))
+}
+
+/// What is wrong, at no great length.
+#[must_use]
+pub fn brief(error: &impl Display) -> String {
+    error.to_string().chars().take(MAX_SAID_CHARS).collect()
 }
 
 /// A parameter that may be absent.
