@@ -190,7 +190,11 @@ mod tests {
     #[test]
     fn of_each_identity_the_first_is_inserted_in_key_order() {
         let events = batch(&[("b", "1"), ("a", "2"), ("b", "1"), ("a", "1")]);
-        let rows: Vec<_> = Plan::new(&events).rows().iter().map(|e| e.key()).collect();
+        let rows: Vec<_> = Plan::new(&events)
+            .rows(&[])
+            .iter()
+            .map(|e| e.key())
+            .collect();
         assert_eq!(rows, [("a", "1"), ("a", "2"), ("b", "1")]);
     }
 

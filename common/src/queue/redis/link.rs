@@ -1,10 +1,11 @@
-//! A connection that is made when it is needed and dropped when it fails.
+//! Connections that are made when they are needed and dropped when one fails: then the server is likely to be away for
+//! all.
 //!
 //! Unlike redis-rs's `ConnectionManager` it also drops a connection whose answers no longer come:
 //! behind a stalled network path nothing else would end it for a quarter of an hour. It never sends
 //! a command twice.
 
-use std::{io, time::Duration};
+use std::{io, num::NonZeroUsize, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, RedisResult,
@@ -23,16 +24,27 @@ pub(super) struct Link {
     current: Mutex<Current>,
 }
 
-/// The generation tells a failure of this connection from a late one of its predecessor.
-#[derive(Default)]
 struct Current {
+    /// Tells a failure of these connections from a late one of their predecessors.
     generation: u64,
-    connection: Option<MultiplexedConnection>,
+    /// Used in turn.
+    connections: Vec<Option<MultiplexedConnection>>,
+    next: usize,
 }
 
 impl Link {
-    /// Contacts nobody yet. Belongs to the runtime it is made in. `answer_within` counts from sending a command.
+    /// Of one connection. Contacts nobody yet. Belongs to the runtime it is made in. `answer_within` counts from sending
+    /// a command.
     pub(super) fn new(client: Client, answer_within: Duration) -> Self {
+        Self::of_several(NonZeroUsize::MIN, client, answer_within)
+    }
+
+    /// Of so many connections.
+    pub(super) fn of_several(
+        connections: NonZeroUsize,
+        client: Client,
+        answer_within: Duration,
+    ) -> Self {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(answer_within));
@@ -40,11 +52,15 @@ impl Link {
             client,
             config,
             runtime: Handle::current(),
-            current: Mutex::default(),
+            current: Mutex::new(Current {
+                generation: 0,
+                connections: vec![None; connections.get()],
+                next: 0,
+            }),
         }
     }
 
-    /// Runs one command or script on the connection.
+    /// Runs one command or script on a connection.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         command: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
@@ -54,7 +70,7 @@ impl Link {
         if let Err(error) = &result
             && is_about_the_connection(error)
         {
-            self.drop_connection(generation).await;
+            self.drop_connections(generation).await;
         }
         result
     }
@@ -62,7 +78,9 @@ impl Link {
     /// Callers that find no connection wait for the one that is making it, for a bounded time.
     async fn connected(&self) -> RedisResult<(u64, MultiplexedConnection)> {
         let mut current = self.current.lock().await;
-        if let Some(connection) = &current.connection {
+        let turn = current.next % current.connections.len();
+        current.next = turn + 1;
+        if let Some(connection) = &current.connections[turn] {
             return Ok((current.generation, connection.clone()));
         }
         let (client, config) = (self.client.clone(), self.config.clone());
@@ -72,15 +90,16 @@ impl Link {
                 .await
         });
         let connection = connecting.await.map_err(io::Error::other)??;
-        current.generation += 1;
-        current.connection = Some(connection.clone());
+        current.connections[turn] = Some(connection.clone());
         Ok((current.generation, connection))
     }
 
-    async fn drop_connection(&self, generation: u64) {
+    /// Commands that run on them go on.
+    async fn drop_connections(&self, generation: u64) {
         let mut current = self.current.lock().await;
         if current.generation == generation {
-            current.connection = None;
+            current.generation += 1;
+            current.connections.fill(None);
         }
     }
 }
