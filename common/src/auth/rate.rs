@@ -130,7 +130,7 @@ mod tests {
         assert!(matches!(meter.spend(amount(3)), Spent::Wait(_)));
         clock.advance(Duration::from_millis(1));
         assert_eq!(meter.spend(amount(3)), Spent::Left(0));
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         assert_eq!(meter.spend(amount(1)), Spent::Left(49));
     }
 
