@@ -19,30 +19,24 @@ def ndjson(ctx, value):
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-@schemathesis.serializer("application/cloudevents+json", "application/cloudevents-batch+json")
-def cloudevents(ctx, value):
-    """JSON Schema takes 1.0 for a whole number, CloudEvents does not (JSON format, section 2.2)."""
-    if isinstance(value, bytes):
-        return value
-    several = isinstance(value, list)
-    events = [whole_numbers(event) for event in (value if several else [value])]
-    return json.dumps(events if several else events[0]).encode()
-
-
-def whole_numbers(event):
-    if not isinstance(event, dict):
-        return event
-    whole = lambda value: isinstance(value, float) and value.is_integer()
-    return {name: int(value) if name != "data" and whole(value) else value for name, value in event.items()}
-
-
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """A body is compressed as its Content-Encoding says."""
+    """A body is compressed as its Content-Encoding says, and CloudEvents are as their specification wants them."""
+    if (case.media_type or "").startswith("application/cloudevents"):
+        several = isinstance(case.body, list)
+        case.body = [whole_numbers(event) for event in case.body] if several else whole_numbers(case.body)
     encoding = (case.headers or {}).get("Content-Encoding")
     compress = {"gzip": gzip.compress, "zstd": zstd}.get(encoding)
     if compress:
         kwargs["auth"] = Compress(compress, kwargs.get("auth"))
+
+
+def whole_numbers(event):
+    """JSON Schema takes 1.0 for a whole number, CloudEvents do not (JSON format, section 2.2)."""
+    if not isinstance(event, dict):
+        return event
+    whole = lambda value: isinstance(value, float) and value.is_integer()
+    return {name: int(value) if name != "data" and whole(value) else value for name, value in event.items()}
 
 
 class Compress:

@@ -1,4 +1,4 @@
-//! Who may call what. Every path says what it needs where it is made ([`super::server`]); it is asked for
+//! Who may call what. Every path says what it needs where it is added ([`super::routes`]); it is asked for
 //! before anything of the body is read.
 
 use std::future::{Ready, ready};

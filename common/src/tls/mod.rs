@@ -1,8 +1,8 @@
 //! TLS, by rustls with the primitives of ring.
 //!
-//! - [`identity`]: what a server shows its clients and asks of them; follows its files
-//! - [`pem`]: certificates and keys from files
-//! - [`pinned`]: trusting one certificate, byte for byte
+//! - `identity`: what a server shows its clients and asks of them; follows its files
+//! - `pem`: certificates and keys from files
+//! - `pinned`: trusting one certificate, byte for byte
 //! - [`trust`]: why a server was not trusted, in words
 
 mod identity;
