@@ -46,10 +46,10 @@ use crate::{
 
 /// How long the server may take to answer a command that does not wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Connections of a publisher. Redis takes up to 16 KiB from each connection before it makes all of it durable, and
+/// Connections of a publisher, used in turn. Redis takes up to 16 KiB from each connection before it makes all of it durable, and
 /// answers (`readQueryFromClient`, `beforeSleep` in its sources): by one connection alone, large batches would wait for
 /// many such turns.
-const PUSH_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+pub const PUSH_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 /// How long a worker is parked in one `BLMOVE`.
 const WAIT: Duration = Duration::from_secs(1);
 /// A claim ends early once it holds this many bytes, whatever its number of events.
