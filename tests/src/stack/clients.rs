@@ -11,6 +11,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
+use crate::http;
+
 /// Clients that send at the same time.
 const CLIENTS: usize = 4;
 /// Events in a request.
@@ -28,13 +30,22 @@ pub const PACED: Duration = Duration::from_millis(250);
 pub const UNPACED: Duration = Duration::ZERO;
 
 /// What the clients did so far.
-#[derive(Default)]
 pub struct Clients {
     http: Client,
     /// Deliveries: events times attempts.
     attempted: AtomicI64,
     /// Deliveries that were acknowledged.
     acknowledged: AtomicI64,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            http: http::client(),
+            attempted: AtomicI64::default(),
+            acknowledged: AtomicI64::default(),
+        }
+    }
 }
 
 impl Clients {
