@@ -29,8 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{WorkerArgs, claims::Claims, recovery::Recovery, routes::Api, worker::Worker};
 
-/// Workers for `/ingest` where the queue is Redis: one commits while the next batch gathers.
-const INGEST_WORKERS: usize = 2;
+/// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the
+/// batches are smaller, and each costs nearly the same.
+const INGEST_WORKERS: usize = 1;
 /// Most events of `/ingest` that wait in memory where the queue is Redis.
 const INGEST_MAX_LEN: u64 = 100_000;
 /// What workers get to finish even if requests have used up the grace period.
@@ -211,7 +212,7 @@ impl Aggregator {
     fn worker(&self, consumer: Arc<dyn Consumer>, stop: &CancellationToken) -> Worker {
         Worker {
             claims: self.claims(consumer, stop),
-            batch_size: self.workers.batch_size.into(),
+            batch_size: self.workers.batch_size(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
         }

@@ -87,10 +87,10 @@ pub struct WorkerArgs {
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
 
-    /// Most events in one claim, stored in one transaction
-    #[arg(long, env, default_value_t = 1000, value_name = "EVENTS",
-          value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub batch_size: u16,
+    /// Most events in one claim, stored in one transaction [default: 1000]
+    #[arg(long, env, value_name = "EVENTS",
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(Self::MAX_BATCH_SIZE)))]
+    pub batch_size: Option<u16>,
 
     /// How long a claim outlives the last sign of its worker
     #[arg(long, env, default_value_t = 30, value_name = "SECONDS",
@@ -99,6 +99,15 @@ pub struct WorkerArgs {
 }
 
 impl WorkerArgs {
+    /// Largest [`WorkerArgs::batch_size`].
+    pub const MAX_BATCH_SIZE: u16 = 10_000;
+    const BATCH_SIZE: u16 = 1000;
+
+    /// [`WorkerArgs::batch_size`], or its default.
+    pub(crate) fn batch_size(self) -> usize {
+        self.batch_size.unwrap_or(Self::BATCH_SIZE).into()
+    }
+
     /// [`WorkerArgs::lease_seconds`] as a duration.
     #[must_use]
     pub fn lease(&self) -> Duration {
@@ -110,7 +119,7 @@ impl Default for WorkerArgs {
     fn default() -> Self {
         Self {
             workers: 4,
-            batch_size: 1000,
+            batch_size: None,
             lease_seconds: 30,
         }
     }

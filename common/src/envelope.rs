@@ -58,11 +58,18 @@ struct Version {
 
 /// The element for an event.
 #[must_use]
+pub fn encode(event: &Event) -> Vec<u8> {
+    let mut element = Vec::new();
+    append(event, &mut element);
+    element
+}
+
+/// Appends the element for an event.
 #[expect(
     clippy::missing_panics_doc,
     reason = "writing text, numbers and ready-made JSON into memory has no way to fail"
 )]
-pub fn encode(event: &Event) -> Vec<u8> {
+pub fn append(event: &Event, to: &mut Vec<u8>) {
     let envelope = Written {
         v: VERSION,
         receipt_id: event.receipt_id.0,
@@ -72,7 +79,7 @@ pub fn encode(event: &Event) -> Vec<u8> {
         source: &event.source,
         payload: &event.payload,
     };
-    serde_json::to_vec(&envelope).expect("an envelope is always JSON")
+    serde_json::to_writer(to, &envelope).expect("an envelope is always JSON");
 }
 
 /// The event in an element.

@@ -83,23 +83,20 @@ impl Application {
         let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         let (store_name, store) = open_store(settings)?;
         let mut dependencies: Vec<Arc<dyn Dependency>> = Vec::new();
+        let workers = settings.effective_workers();
         let max_len = settings.publishing.queue_max_len;
         let (producer, aggregator, redis): (Arc<dyn Producer>, _, _) = match settings.redis_url() {
             None => {
                 let queue = Arc::new(MemoryQueue::new(max_len));
                 let aggregator =
-                    Aggregator::in_process(queue.clone(), store, settings.workers, settings.limits);
+                    Aggregator::in_process(queue.clone(), store, workers, settings.limits);
                 (queue, aggregator, None)
             }
             Some(url) => {
                 let address = settings.queue.address(url)?;
-                let consumers = RedisConsumer::for_workers(
-                    &address,
-                    settings.workers.lease(),
-                    settings.workers.workers.into(),
-                );
-                let aggregator =
-                    Aggregator::over(consumers, store, settings.workers, settings.limits);
+                let consumers =
+                    RedisConsumer::for_workers(&address, workers.lease(), workers.workers.into());
+                let aggregator = Aggregator::over(consumers, store, workers, settings.limits);
                 let producer = RedisProducer::new(&address, max_len);
                 let redis = Arc::new(producer.server());
                 dependencies.push(redis.clone());
@@ -152,7 +149,7 @@ pub async fn verify(settings: &Settings) -> anyhow::Result<Audit> {
 
 fn open_store(settings: &Settings) -> Result<(&'static str, Arc<dyn Store>), BuildError> {
     let url = settings.database_url.expose();
-    if url.starts_with("sqlite:") {
+    if settings.stores_in_sqlite() {
         Ok(("sqlite", Arc::new(Sqlite::open(url)?)))
     } else {
         let store = Postgres::from_url(url, settings.workers.workers)?;

@@ -89,6 +89,23 @@ impl Settings {
             .filter(|url| !url.expose().is_empty())
     }
 
+    pub(crate) fn stores_in_sqlite(&self) -> bool {
+        self.database_url.expose().starts_with("sqlite:")
+    }
+
+    /// One worker where one can write at a time: others would take from its transactions, and wait. It takes what has
+    /// gathered in memory meanwhile, unless a size is set: the larger a transaction, the fewer pages it writes an event.
+    pub(crate) fn effective_workers(&self) -> WorkerArgs {
+        let mut workers = self.workers;
+        if self.stores_in_sqlite() {
+            workers.workers = 1;
+            if self.redis_url().is_none() {
+                workers.batch_size.get_or_insert(WorkerArgs::MAX_BATCH_SIZE);
+            }
+        }
+        workers
+    }
+
     /// What it is about to do, and one line to try, for the person who started it.
     #[must_use]
     pub fn welcome(&self, port: u16) -> String {

@@ -25,8 +25,8 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(20);
 /// Attempts of a client to get one batch accepted.
 const ATTEMPTS: usize = 200;
 const EVENTS: usize = 40;
-/// Of each aggregator: two for the queue, two for `/ingest`.
-const WORKERS: i64 = 4;
+/// Of each aggregator: two for the queue, one for `/ingest`.
+const WORKERS: i64 = 3;
 /// Of each batch a quarter are events that the batch before had too.
 const BATCH: usize = 10;
 

@@ -133,10 +133,10 @@ async fn events_come_out_as_they_went_in_oldest_first(queue: Queue) {
 
     let id = a_worker();
     let first = queue.claim(id, 4).await.unwrap();
-    assert_eq!(first.events, batch);
+    assert_eq!(*first.events, batch);
     assert_eq!(queue.depth().await, depth(2, 4));
     let second = queue.claim(id.next(), 4).await.unwrap();
-    assert_eq!(second.events, later);
+    assert_eq!(*second.events, later);
     assert_eq!(queue.depth().await, depth(0, 6));
 }
 
@@ -179,7 +179,7 @@ async fn a_released_claim_goes_back_in_its_place(queue: Queue) {
             .unwrap()
     );
     let again = queue.claim(a_worker(), 5).await.unwrap();
-    assert_eq!(again.events, batch);
+    assert_eq!(*again.events, batch);
 }
 
 async fn a_claim_is_held_until_it_is_settled(queue: Queue) {
@@ -195,7 +195,7 @@ async fn concurrent_workers_never_share_an_event(queue: Queue) {
     let take_all = |consumer: Arc<dyn Consumer>| async move {
         let (mut id, mut keys) = (a_worker(), Vec::new());
         while let Some(claim) = consumer.claim(id, 7).await.unwrap() {
-            keys.extend(claim.events.into_iter().map(|event| event.event_id));
+            keys.extend(claim.events.iter().map(|event| event.event_id.clone()));
             id = id.next();
         }
         keys
@@ -223,7 +223,7 @@ async fn a_waiting_worker_is_woken(queue: Queue) {
     let pushed = batch.clone();
     let _pushing = tokio::spawn(async move { producer.push(pushed).await });
     let claim = tokio::time::timeout(SOON, waiting).await.unwrap().unwrap();
-    assert_eq!(claim.events, batch);
+    assert_eq!(*claim.events, batch);
 }
 
 async fn a_cancelled_wait_loses_nothing(queue: Queue) {
@@ -241,7 +241,7 @@ async fn a_cancelled_wait_loses_nothing(queue: Queue) {
     assert!(waiting.await.is_err());
     assert_eq!(queue.depth().await, depth(5, 0));
     let claim = queue.claim(a_worker(), 10).await.unwrap();
-    assert_eq!(claim.events, batch);
+    assert_eq!(*claim.events, batch);
 }
 
 async fn a_full_queue_accepts_nothing_until_it_has_drained(queue: Queue) {

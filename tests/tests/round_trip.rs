@@ -118,7 +118,7 @@ async fn accepted_events_survive_queue_and_stores_unchanged() {
         .await
         .unwrap();
     let claim = claim.unwrap();
-    assert_eq!(claim.events, sent);
+    assert_eq!(*claim.events, sent);
     consumer.settle(claim.id, None).await.unwrap();
 
     let (database, folder) = (servers::database().await, tempfile::tempdir().unwrap());

@@ -248,7 +248,7 @@ fn a_worker() -> ClaimId {
 fn claim(id: ClaimId, events: &[Event]) -> Claim {
     Claim {
         id,
-        events: events.to_vec(),
+        events: events.to_vec().into(),
         malformed: Vec::new(),
     }
 }

@@ -15,14 +15,15 @@
 //! See [advisory locks](https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS)
 //! and [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
 
-use sqlx::{PgConnection, query, query_scalar};
+use sqlx::{PgConnection, query_as, query_scalar};
 
 /// The upper 16 bits of the lock's 64-bit key, so as not to meet other users of advisory locks. The
 /// lower 48 bits are the sequence's value.
 const NAMESPACE: i64 = 0x4541;
 
 const ENTER: &str = "
-    SELECT pg_advisory_xact_lock_shared(($1 << 48) | (last_value - (NOT is_called)::int))
+    SELECT last_value - (NOT is_called)::int,
+           pg_advisory_xact_lock_shared(($1 << 48) | (last_value - (NOT is_called)::int))::text
     FROM processed_events_id_seq";
 
 const SEQUENCE: &str = "SELECT last_value - (NOT is_called)::int FROM processed_events_id_seq";
@@ -34,10 +35,13 @@ const OLDEST: &str = "
     WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = $1
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/// Call it in a transaction before its first id is drawn.
-pub(super) async fn enter(transaction: &mut PgConnection) -> sqlx::Result<()> {
-    query(ENTER).bind(NAMESPACE).execute(transaction).await?;
-    Ok(())
+/// Call it in a transaction before its first id is drawn. All its ids are above the one that this gives.
+pub(super) async fn enter(transaction: &mut PgConnection) -> sqlx::Result<i64> {
+    let (below, _): (i64, String) = query_as(ENTER)
+        .bind(NAMESPACE)
+        .fetch_one(transaction)
+        .await?;
+    Ok(below)
 }
 
 /// The highest id that is safe to read, by a later statement.

@@ -5,32 +5,67 @@ use common::{
     event::Event,
     store::{Outcome, Plan},
 };
-use sqlx::{Connection, PgConnection, query_as};
+use sqlx::{
+    Arguments, Connection, PgConnection, postgres::PgArguments, query_as, query_as_with, query_with,
+};
 use uuid::Uuid;
 
 use super::classify;
 
 /// See [INSERT … ON CONFLICT](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT).
-const INSERT: &str = "
+macro_rules! insert {
+    ($returning:literal) => {
+        concat!(
+            "
     INSERT INTO processed_events
         (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
     SELECT topic, event_id, source, payload::jsonb, event_timestamp, received_at, receipt_id
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
                 $6::timestamptz[], $7::uuid[])
         AS batch (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
-    ON CONFLICT (topic, event_id) DO NOTHING
-    RETURNING topic, event_id";
+    ON CONFLICT (topic, event_id) DO NOTHING",
+            $returning
+        )
+    };
+}
+
+const INSERT: &str = insert!("");
+const INSERT_RETURNING: &str = insert!(" RETURNING topic, event_id");
+
+/// What this transaction has inserted, outside of savepoints: of the rows since it began, those that it has made
+/// ([xmin](https://www.postgresql.org/docs/current/ddl-system-columns.html)).
+const INSERTED: &str = "
+    SELECT topic, event_id FROM processed_events
+    WHERE id > $1 AND xmin = pg_current_xact_id()::xid";
 
 type Keys = Vec<(String, String)>;
 
 /// One statement for all but those that are known to be stored. An error is one for all, too.
+///
+/// Which ones were inserted is asked only if not all were: to be told each time would cost more. None of them has an id
+/// up to `since`.
 pub(super) async fn all<'a>(
     transaction: &mut PgConnection,
     plan: &Plan<'a>,
     known: &[bool],
+    since: i64,
 ) -> sqlx::Result<Outcome<'a>> {
-    let inserted = insert(transaction, &plan.rows(known)).await?;
-    Ok(plan.outcome(&inserted, Vec::new()))
+    let rows = plan.rows(known);
+    if rows.is_empty() {
+        return Ok(plan.outcome::<&str>(&[], Vec::new()));
+    }
+    let done = query_with(INSERT, bound(&rows)?)
+        .execute(&mut *transaction)
+        .await?;
+    if done.rows_affected() == rows.len() as u64 {
+        let keys: Vec<(&str, &str)> = rows.iter().map(|row| row.key()).collect();
+        return Ok(plan.outcome(&keys, Vec::new()));
+    }
+    let keys: Keys = query_as(INSERTED)
+        .bind(since)
+        .fetch_all(transaction)
+        .await?;
+    Ok(plan.outcome(&keys, Vec::new()))
 }
 
 /// Halves what is refused until what is refused stands alone, each piece under a savepoint. For `n`
@@ -48,7 +83,8 @@ pub(super) async fn around_refused<'a>(
         }
         let rows: Vec<&Event> = piece.iter().map(|&(_, event)| event).collect();
         let mut savepoint = transaction.begin().await?;
-        match insert(&mut savepoint, &rows).await {
+        let inserting = query_as_with(INSERT_RETURNING, bound(&rows)?).fetch_all(&mut *savepoint);
+        match inserting.await {
             Ok(keys) => {
                 savepoint.commit().await?;
                 inserted.extend(keys);
@@ -68,29 +104,25 @@ pub(super) async fn around_refused<'a>(
     Ok(plan.outcome(&inserted, refused))
 }
 
-async fn insert(transaction: &mut PgConnection, rows: &[&Event]) -> sqlx::Result<Keys> {
-    if rows.is_empty() {
-        return Ok(Keys::new());
-    }
-    let topics: Vec<&str> = rows.iter().map(|row| row.topic.as_str()).collect();
-    let ids: Vec<&str> = rows.iter().map(|row| row.event_id.as_str()).collect();
-    let sources: Vec<&str> = rows.iter().map(|row| row.source.as_str()).collect();
-    let payloads: Vec<&str> = rows.iter().map(|row| row.payload.as_str()).collect();
-    let timestamps: Vec<DateTime<Utc>> =
-        rows.iter().map(|row| row.timestamp.as_datetime()).collect();
-    let received: Vec<DateTime<Utc>> = rows
-        .iter()
-        .map(|row| row.receipt_id.received_at())
-        .collect();
-    let receipts: Vec<Uuid> = rows.iter().map(|row| row.receipt_id.0).collect();
-    query_as(INSERT)
-        .bind(topics)
-        .bind(ids)
-        .bind(sources)
-        .bind(payloads)
-        .bind(timestamps)
-        .bind(received)
-        .bind(receipts)
-        .fetch_all(transaction)
-        .await
+/// One array a column.
+fn bound(rows: &[&Event]) -> sqlx::Result<PgArguments> {
+    let mut arguments = PgArguments::default();
+    let mut add = || {
+        let texts = |of: fn(&Event) -> &str| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
+        arguments.add(texts(|row| row.topic.as_str()))?;
+        arguments.add(texts(|row| row.event_id.as_str()))?;
+        arguments.add(texts(|row| row.source.as_str()))?;
+        arguments.add(texts(|row| row.payload.as_str()))?;
+        let times =
+            |of: fn(&Event) -> DateTime<Utc>| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
+        arguments.add(times(|row| row.timestamp.as_datetime()))?;
+        arguments.add(times(|row| row.receipt_id.received_at()))?;
+        arguments.add(
+            rows.iter()
+                .map(|row| row.receipt_id.0)
+                .collect::<Vec<Uuid>>(),
+        )
+    };
+    add().map_err(sqlx::Error::Encode)?;
+    Ok(arguments)
 }

@@ -34,7 +34,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-/// Connections for the workers of `/ingest`.
+/// Connections for the worker of `/ingest`, and for dead letters.
 pub const INGEST_CONNECTIONS: u32 = 2;
 /// Connections for reads.
 pub const READ_CONNECTIONS: u32 = 4;

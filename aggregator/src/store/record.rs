@@ -92,10 +92,10 @@ async fn apply(
         return Ok(nothing_to_record);
     }
     crash_at(Point::AfterAdvance);
-    horizon::enter(transaction).await?;
+    let since = horizon::enter(transaction).await?;
     let plan = Plan::new(&claim.events);
     let mut outcome = match how {
-        Insert::All => insert::all(transaction, &plan, known).await?,
+        Insert::All => insert::all(transaction, &plan, known, since).await?,
         Insert::AroundRefused => insert::around_refused(transaction, &plan).await?,
     };
     outcome

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -37,18 +37,23 @@ pub struct MemoryQueue {
 
 #[derive(Default)]
 struct State {
-    pending: VecDeque<Entry>,
-    claims: HashMap<ClaimId, Vec<Entry>>,
+    pending: VecDeque<(Event, Place)>,
+    claims: HashMap<ClaimId, Claimed>,
     tickets: HashMap<u64, Ticket>,
     next_ticket: u64,
 }
 
-/// An event, and the place in its push that its verdict belongs to.
-#[derive(Clone)]
-struct Entry {
-    event: Event,
+/// The place in its push that an event's verdict belongs to.
+#[derive(Clone, Copy)]
+struct Place {
     ticket: u64,
     position: usize,
+}
+
+/// What a claim has taken, in order. The events are shared with the worker that records them.
+struct Claimed {
+    events: Arc<Vec<Event>>,
+    places: Vec<Place>,
 }
 
 /// A push that is waiting.
@@ -110,19 +115,15 @@ impl MemoryQueue {
                 answer: sender,
             },
         );
-        let entries = batch.into_iter().enumerate();
-        state.pending.extend(entries.map(|(position, event)| Entry {
-            event,
-            ticket,
-            position,
-        }));
+        let places = (0..).map(|position| Place { ticket, position });
+        state.pending.extend(batch.into_iter().zip(places));
         Ok((ticket, answer))
     }
 
     fn withdraw(&self, ticket: u64) {
         let mut state = self.lock();
         state.tickets.remove(&ticket);
-        state.pending.retain(|entry| entry.ticket != ticket);
+        state.pending.retain(|(_, place)| place.ticket != ticket);
     }
 
     /// No step under the lock can panic half-way through a change.
@@ -132,14 +133,14 @@ impl MemoryQueue {
 }
 
 impl State {
-    fn note(&mut self, entry: &Entry, verdict: Option<Verdict>) {
-        let Some(ticket) = self.tickets.get_mut(&entry.ticket) else {
+    fn note(&mut self, place: Place, verdict: Option<Verdict>) {
+        let Some(ticket) = self.tickets.get_mut(&place.ticket) else {
             return;
         };
-        ticket.verdicts[entry.position] = verdict;
+        ticket.verdicts[place.position] = verdict;
         ticket.unsettled -= 1;
         if ticket.unsettled == 0
-            && let Some(ticket) = self.tickets.remove(&entry.ticket)
+            && let Some(ticket) = self.tickets.remove(&place.ticket)
         {
             // The one who pushed may have gone away; the events are stored all the same.
             let _ = ticket.answer.send(ticket.verdicts);
@@ -171,12 +172,16 @@ impl Consumer for MemoryQueue {
         if count == 0 {
             return Ok(None);
         }
-        let entries: Vec<Entry> = state.pending.drain(..count).collect();
+        let (events, places): (Vec<Event>, Vec<Place>) = state.pending.drain(..count).unzip();
         if !state.pending.is_empty() {
             self.arrived.notify_one();
         }
-        let events = entries.iter().map(|entry| entry.event.clone()).collect();
-        state.claims.insert(id, entries);
+        let events = Arc::new(events);
+        let claimed = Claimed {
+            events: events.clone(),
+            places,
+        };
+        state.claims.insert(id, claimed);
         Ok(Some(Claim {
             id,
             events,
@@ -190,25 +195,24 @@ impl Consumer for MemoryQueue {
 
     async fn settle(&self, id: ClaimId, verdicts: Option<&[Verdict]>) -> Result<(), QueueError> {
         let mut state = self.lock();
-        for (at, entry) in state
-            .claims
-            .remove(&id)
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-        {
+        let Some(claimed) = state.claims.remove(&id) else {
+            return Ok(());
+        };
+        for (at, place) in claimed.places.into_iter().enumerate() {
             let verdict = verdicts.and_then(|verdicts| verdicts.get(at).copied());
-            state.note(entry, verdict);
+            state.note(place, verdict);
         }
         Ok(())
     }
 
     async fn release(&self, id: ClaimId, _holder: Holder) -> Result<bool, QueueError> {
         let mut state = self.lock();
-        let Some(entries) = state.claims.remove(&id) else {
+        let Some(Claimed { events, places }) = state.claims.remove(&id) else {
             return Ok(false);
         };
-        for entry in entries.into_iter().rev() {
+        // The worker may not have dropped its claim yet.
+        let events = Arc::unwrap_or_clone(events);
+        for entry in events.into_iter().zip(places).rev() {
             state.pending.push_front(entry);
         }
         self.arrived.notify_one();
@@ -228,7 +232,11 @@ impl Consumer for MemoryQueue {
         let state = self.lock();
         Ok(Depth {
             pending: state.pending.len() as u64,
-            processing: state.claims.values().map(Vec::len).sum::<usize>() as u64,
+            processing: state
+                .claims
+                .values()
+                .map(|claimed| claimed.places.len())
+                .sum::<usize>() as u64,
         })
     }
 }

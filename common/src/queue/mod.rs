@@ -8,7 +8,7 @@
 pub mod memory;
 pub mod redis;
 
-use std::{collections::HashSet, fmt, str::FromStr};
+use std::{collections::HashSet, fmt, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -86,7 +86,7 @@ pub struct Claim {
     /// Under which identity it is recorded.
     pub id: ClaimId,
     /// The events, oldest first.
-    pub events: Vec<Event>,
+    pub events: Arc<Vec<Event>>,
     /// What stood in the queue but is no event.
     pub malformed: Vec<Malformed>,
 }

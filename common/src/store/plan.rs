@@ -1,6 +1,6 @@
 //! A batch made ready for a store, and what came of it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use uuid::Uuid;
 
@@ -67,18 +67,22 @@ impl<'a> Plan<'a> {
         for (at, _) in &refused {
             verdicts[*at] = Verdict::DeadLettered;
         }
-        let mut topics: BTreeMap<&str, TopicDelta<'_>> = BTreeMap::new();
+        let mut topics: Vec<TopicDelta<'_>> = Vec::new();
         let mut last_tried = None;
         for &at in &self.order {
             if verdicts[at] == Verdict::DeadLettered {
                 continue;
             }
             let key = self.events[at].key();
-            let delta = topics.entry(key.0).or_insert(TopicDelta {
-                topic: key.0,
-                unique: 0,
-                duplicate: 0,
-            });
+            if topics.last().is_none_or(|last| last.topic != key.0) {
+                topics.push(TopicDelta {
+                    topic: key.0,
+                    unique: 0,
+                    duplicate: 0,
+                });
+            }
+            let last = topics.len() - 1;
+            let delta = &mut topics[last];
             if last_tried != Some(key) && inserted.contains(&key) {
                 verdicts[at] = Verdict::Accepted;
                 delta.unique += 1;
@@ -93,7 +97,7 @@ impl<'a> Plan<'a> {
             .collect();
         Outcome {
             verdicts,
-            topics: topics.into_values().collect(),
+            topics,
             letters,
         }
     }

@@ -4,7 +4,7 @@ use common::{
     event::Event,
     store::{Outcome, Plan},
 };
-use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, query_as, query_scalar};
 
 use super::classify;
 
@@ -17,9 +17,12 @@ const INSERT: &str = "
         (topic, event_id, source, payload, event_timestamp, received_at, processed_at, receipt_id) ";
 
 /// See [UPSERT](https://www.sqlite.org/lang_upsert.html).
-const UNLESS_THERE: &str = " ON CONFLICT (topic, event_id) DO NOTHING RETURNING topic, event_id";
+const UNLESS_THERE: &str = " ON CONFLICT (topic, event_id) DO NOTHING";
 
-type Keys = Vec<(String, String)>;
+/// Ids only grow: rows are never removed, and nobody else writes meanwhile
+/// ([ROWIDs](https://www.sqlite.org/autoinc.html)).
+const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM processed_events";
+const SINCE: &str = "SELECT topic, event_id FROM processed_events WHERE id > ?";
 
 /// An error is one for all.
 pub(super) async fn all<'a>(
@@ -27,8 +30,13 @@ pub(super) async fn all<'a>(
     plan: &Plan<'a>,
     now: i64,
 ) -> sqlx::Result<Outcome<'a>> {
-    let inserted = insert(transaction, &plan.rows(&[]), now).await?;
-    Ok(plan.outcome(&inserted, Vec::new()))
+    let (rows, last_id) = (plan.rows(&[]), last_id(transaction).await?);
+    if insert(transaction, &rows, now).await? == rows.len() as u64 {
+        let keys: Vec<(&str, &str)> = rows.iter().map(|row| row.key()).collect();
+        return Ok(plan.outcome(&keys, Vec::new()));
+    }
+    let keys = inserted_since(transaction, last_id).await?;
+    Ok(plan.outcome(&keys, Vec::new()))
 }
 
 /// Halves what is refused until what is refused stands alone, each piece under a savepoint.
@@ -38,7 +46,8 @@ pub(super) async fn around_refused<'a>(
     now: i64,
 ) -> sqlx::Result<Outcome<'a>> {
     let deliveries = plan.deliveries();
-    let (mut inserted, mut refused) = (Keys::new(), Vec::new());
+    let last_id = last_id(transaction).await?;
+    let mut refused = Vec::new();
     let mut pieces = vec![&deliveries[..]];
     while let Some(piece) = pieces.pop() {
         if piece.is_empty() {
@@ -47,10 +56,7 @@ pub(super) async fn around_refused<'a>(
         let rows: Vec<&Event> = piece.iter().map(|&(_, event)| event).collect();
         let mut savepoint = transaction.begin().await?;
         match insert(&mut savepoint, &rows, now).await {
-            Ok(keys) => {
-                savepoint.commit().await?;
-                inserted.extend(keys);
-            }
+            Ok(_) => savepoint.commit().await?,
             Err(error) if classify::is_refusal(&error) => {
                 savepoint.rollback().await?;
                 if let [(at, _)] = piece {
@@ -63,15 +69,29 @@ pub(super) async fn around_refused<'a>(
             Err(error) => return Err(error),
         }
     }
-    Ok(plan.outcome(&inserted, refused))
+    let keys = inserted_since(transaction, last_id).await?;
+    Ok(plan.outcome(&keys, refused))
 }
 
+async fn last_id(transaction: &mut SqliteConnection) -> sqlx::Result<i64> {
+    query_scalar(LAST_ID).fetch_one(transaction).await
+}
+
+/// Which rows this transaction has inserted. Asked for only if not all were: each row takes a way from thread to thread.
+async fn inserted_since(
+    transaction: &mut SqliteConnection,
+    last_id: i64,
+) -> sqlx::Result<Vec<(String, String)>> {
+    query_as(SINCE).bind(last_id).fetch_all(transaction).await
+}
+
+/// How many of the rows were not there before.
 async fn insert(
     transaction: &mut SqliteConnection,
     rows: &[&Event],
     now: i64,
-) -> sqlx::Result<Keys> {
-    let mut inserted = Keys::with_capacity(rows.len());
+) -> sqlx::Result<u64> {
+    let mut inserted = 0;
     for chunk in chunks(rows) {
         let mut insert = QueryBuilder::<Sqlite>::new(INSERT);
         insert.push_values(chunk, |mut row, event| {
@@ -85,8 +105,8 @@ async fn insert(
                 .push_bind(event.receipt_id.0);
         });
         insert.push(UNLESS_THERE);
-        let keys = insert.build_query_as::<(String, String)>();
-        inserted.extend(keys.fetch_all(&mut *transaction).await?);
+        let done = insert.build().execute(&mut *transaction).await?;
+        inserted += done.rows_affected();
     }
     Ok(inserted)
 }

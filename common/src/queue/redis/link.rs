@@ -75,6 +75,11 @@ impl Link {
         result
     }
 
+    /// Runs something where the connections live.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
     /// Callers that find no connection wait for the one that is making it, for a bounded time.
     async fn connected(&self) -> RedisResult<(u64, MultiplexedConnection)> {
         let mut current = self.current.lock().await;

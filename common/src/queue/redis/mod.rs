@@ -1,6 +1,6 @@
 //! The queue in Redis, shared by any number of publishers and aggregators.
 //!
-//! - Accept: `LPUSH` of the batch in one command.
+//! - Accept: `LPUSH` of the batch in one command, together with those that come at the same time.
 //! - Wait: `BLMOVE queue handoff RIGHT LEFT`, `BRPOP` in its reliable form: what wakes a worker is
 //!   parked in a list that every worker looks into first, so it does not matter whether the answer
 //!   arrives ([pattern: reliable queue](https://redis.io/docs/latest/commands/lmove/)).
@@ -13,6 +13,7 @@
 
 mod keys;
 mod link;
+mod pushes;
 mod room;
 mod scripts;
 mod server;
@@ -31,6 +32,7 @@ pub use server::{Server, Unfit};
 use self::{
     keys::Keys,
     link::Link,
+    pushes::Pushes,
     room::Room,
     scripts::{Scripts, about},
 };
@@ -40,16 +42,14 @@ use super::{
 use crate::{
     envelope,
     event::Event,
-    faults::{Mutant, Point, crash_at, is_mutant},
+    faults::{Mutant, is_mutant},
     tls,
 };
 
 /// How long the server may take to answer a command that does not wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Connections of a publisher, used in turn. Redis takes up to 16 KiB from each connection before it makes all of it durable, and
-/// answers (`readQueryFromClient`, `beforeSleep` in its sources): by one connection alone, large batches would wait for
-/// many such turns.
-pub const PUSH_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+/// Connections of a publisher: one for each command that may be under way.
+pub const PUSH_CONNECTIONS: NonZeroUsize = pushes::MAX_GROUPS;
 /// How long a worker is parked in one `BLMOVE`.
 const WAIT: Duration = Duration::from_secs(1);
 /// A claim ends early once it holds this many bytes, whatever its number of events.
@@ -98,6 +98,7 @@ pub struct RedisProducer {
     link: Arc<Link>,
     keys: Keys,
     room: Arc<Room>,
+    pushes: Arc<Pushes>,
 }
 
 impl RedisProducer {
@@ -106,10 +107,15 @@ impl RedisProducer {
     #[must_use]
     pub fn new(address: &Address, max_len: u64) -> Self {
         let client = address.client.clone();
+        let link = Arc::new(Link::of_several(PUSH_CONNECTIONS, client, ANSWER_WITHIN));
+        let keys = Keys::new(&address.name);
+        let room = Arc::new(Room::new(max_len));
+        let pushes = Pushes::new(link.clone(), keys.queue.clone(), room.clone());
         Self {
-            link: Arc::new(Link::of_several(PUSH_CONNECTIONS, client, ANSWER_WITHIN)),
-            keys: Keys::new(&address.name),
-            room: Arc::new(Room::new(max_len)),
+            link,
+            keys,
+            room,
+            pushes: Arc::new(pushes),
         }
     }
 
@@ -155,17 +161,8 @@ impl Producer for RedisProducer {
             return Ok(());
         }
         self.check_room(batch.len() as u64).await?;
-        let elements: Vec<Vec<u8>> = batch.iter().map(envelope::encode).collect();
-        crash_at(Point::BeforePush);
-        let key = &self.keys.queue;
-        let len = self
-            .link
-            .run(async |redis| redis.lpush(key, &elements).await)
-            .await
-            .map_err(|error| PushError::Unconfirmed(error.into()))?;
-        crash_at(Point::AfterPush);
-        self.room.set_len(len);
-        Ok(())
+        let pushed = self.pushes.push(batch).await;
+        pushed.map_err(|error| PushError::Unconfirmed(error.into()))
     }
 }
 
@@ -323,16 +320,16 @@ impl Shared {
 }
 
 fn into_claim(id: ClaimId, elements: &[Vec<u8>]) -> Claim {
-    let mut claim = Claim {
-        id,
-        events: Vec::with_capacity(elements.len()),
-        malformed: Vec::new(),
-    };
+    let (mut events, mut malformed) = (Vec::with_capacity(elements.len()), Vec::new());
     for element in elements {
         match envelope::decode(element) {
-            Ok(event) => claim.events.push(event),
-            Err(malformed) => claim.malformed.push(malformed),
+            Ok(event) => events.push(event),
+            Err(bad) => malformed.push(bad),
         }
     }
-    claim
+    Claim {
+        id,
+        events: Arc::new(events),
+        malformed,
+    }
 }
