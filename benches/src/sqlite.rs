@@ -9,7 +9,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use standalone::store::Sqlite;
+use standalone::store::{Sqlite, WRITER_PRAGMAS};
 
 use crate::{
     stats::float,
@@ -34,12 +34,13 @@ pub(crate) async fn insert(folder: &Path, stream: Stream, batch: usize) -> Resul
     let store = Sqlite::open(&url(&file))?;
     store.migrate().await?;
     store.close().await;
-    let mut connection = SqliteConnectOptions::new()
+    let options = SqliteConnectOptions::new()
         .filename(&file)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .connect()
-        .await?;
+        .synchronous(SqliteSynchronous::Full);
+    let set = |options: SqliteConnectOptions, (name, value)| options.pragma(name, value);
+    let options = WRITER_PRAGMAS.into_iter().fold(options, set);
+    let mut connection = options.connect().await?;
     let factory = Factory::new();
     let events: Vec<Event> = stream
         .numbers()

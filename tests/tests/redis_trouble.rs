@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use common::queue::redis::PUSH_CONNECTIONS;
-use futures_util::future::join_all;
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -25,7 +25,7 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     let stream = Stream {
         mix: Mix::UNIQUE,
         first: 0,
-        count: lab.budget.trial_events,
+        count: lab.budget.drain_events,
     };
     let mut tried = Vec::new();
     for batch in sqlite::BATCHES {
@@ -40,7 +40,12 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
         let (mut pairs, mut shares) = (Pairs::default(), Vec::new());
         for _ in 0..lab.budget.pairs {
             let committed = publish(lab, folder()?.path(), events).await?;
-            let bare = sqlite::insert(folder()?.path(), stream, batch).await?;
+            // As many rows: the more there are, the more pages a transaction changes.
+            let as_many = Stream {
+                count: committed.events,
+                ..stream
+            };
+            let bare = sqlite::insert(folder()?.path(), as_many, batch).await?;
             pairs.push(committed.rate, bare);
             shares = committed.shares;
         }
@@ -57,7 +62,8 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
 
 /// What a load came to.
 pub(super) struct Committed {
-    /// Events a second.
+    events: u64,
+    /// Of them, a second.
     rate: f64,
     shares: Vec<Share>,
     pub(super) memory: Memory,
@@ -81,14 +87,14 @@ pub(super) async fn publish(lab: &Lab, folder: &Path, events: u64) -> Result<Com
     let (shares, memory) = (meter.shares()?, Memory::of(standalone.id())?);
     let (_, body) = get(&mut Connection::open(standalone.address).await?, "/stats").await?;
     let stats: Value = serde_json::from_slice(&body)?;
-    let stored = stats["unique_processed"].as_u64();
+    let accepted = served.requests * events;
     ensure!(
-        stored == Some(served.requests * events),
-        "{} events were accepted, but the counters are {stats}",
-        served.requests * events
+        stats["unique_processed"].as_u64() == Some(accepted),
+        "{accepted} events were accepted, but the counters are {stats}"
     );
     standalone.stop().await?;
     Ok(Committed {
+        events: accepted,
         rate: served.rate() * float(events),
         shares,
         memory,

@@ -10,7 +10,7 @@ use super::classify;
 
 /// Rows in one INSERT. A few fixed sizes keep the prepared statements few; the largest stays below
 /// SQLite's [32766 variables](https://www.sqlite.org/limits.html#max_variable_number).
-const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+const CHUNKS: [usize; 6] = [1000, 256, 64, 16, 4, 1];
 
 const INSERT: &str = "
     INSERT INTO processed_events
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn rows_are_cut_into_pieces_of_few_sizes_without_losing_any() {
-        for count in [0, 1, 3, 5, 255, 256, 1000, 1023] {
+        for count in [0, 1, 3, 5, 255, 256, 1000, 1023, 9999] {
             let rows: Vec<usize> = (0..count).collect();
             let pieces: Vec<&[usize]> = chunks(&rows).collect();
             assert_eq!(pieces.concat(), rows);

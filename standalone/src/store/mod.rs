@@ -44,6 +44,19 @@ const ACQUIRE_WITHIN: Duration = Duration::from_secs(30);
 /// How long SQLite waits for another process that is using the file.
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
 
+/// Settings of the connection that writes, beside those that make it durable: a transaction changes thousands of pages of
+/// the index, and each is to be written once.
+/// - [`cache_size`](https://www.sqlite.org/pragma.html#pragma_cache_size): they stay in memory until the commit; 16 MiB
+/// - [`wal_autocheckpoint`](https://www.sqlite.org/pragma.html#pragma_wal_autocheckpoint): they are brought into the file
+///   once for several transactions; the log is 16 MiB then
+/// - [`temp_store`](https://www.sqlite.org/pragma.html#pragma_temp_store): what a statement would need to be undone alone
+///   is not written to the disk
+pub const WRITER_PRAGMAS: [(&str, &str); 3] = [
+    ("cache_size", "-16384"),
+    ("wal_autocheckpoint", "4096"),
+    ("temp_store", "memory"),
+];
+
 /// The store in a SQLite file: write-ahead log, every commit synced to disk
 /// ([WAL](https://www.sqlite.org/wal.html),
 /// [`synchronous=FULL`](https://www.sqlite.org/pragma.html#pragma_synchronous)).
@@ -102,8 +115,10 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_WITHIN);
         let reading = options.clone().pragma("query_only", "on");
+        let set = |options: SqliteConnectOptions, (name, value)| options.pragma(name, value);
+        let writing = WRITER_PRAGMAS.into_iter().fold(options, set);
         Ok(Self {
-            writer: pool(options, 1),
+            writer: pool(writing, 1),
             readers: pool(reading, READ_CONNECTIONS),
             clock: Arc::new(SystemClock),
         })
