@@ -18,7 +18,7 @@ use common::{
     },
     store::Store,
 };
-use redis::{InfoDict, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, InfoDict, aio::MultiplexedConnection};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use tests::servers::{OwnPostgres, OwnRedis};
 use tokio::{task::JoinSet, time::sleep};
@@ -59,6 +59,8 @@ const FILL_EVENTS: u64 = 1000;
 const FILL_BYTES: u64 = 1 << 20;
 /// How many of these pushes run at the same time.
 const FILL_PUSHES: usize = 4;
+/// How long Redis may take for a command: to forget millions of events takes seconds.
+const REDIS_ANSWERS_WITHIN: Duration = Duration::from_mins(1);
 /// How long Redis may take to rewrite its log.
 const REWRITTEN_WITHIN: Duration = Duration::from_mins(2);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -111,8 +113,9 @@ impl Lab {
             .collect();
         let postgres = OwnPostgres::start_with(&settings).await;
         let redis = OwnRedis::start_with(&REDIS_SETTINGS).await;
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(REDIS_ANSWERS_WITHIN));
         let mut commands = redis::Client::open(redis.url())?
-            .get_multiplexed_async_connection()
+            .get_multiplexed_async_connection_with_config(&config)
             .await?;
         let mut admin = PgConnection::connect(&postgres.url()).await?;
         check_postgres(&mut admin).await?;

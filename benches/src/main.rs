@@ -25,7 +25,7 @@ mod workload;
 
 use std::{net::SocketAddr, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use chrono::Utc;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -131,9 +131,15 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         skipped: Vec::new(),
     };
     println!("{}", report::HEAD);
+    let mut failed = Vec::new();
     for benchmark in chosen {
         let since = Instant::now();
-        benchmark.run(&lab, &mut report).await?;
+        // What the others came to is worth keeping.
+        if let Err(error) = benchmark.run(&lab, &mut report).await {
+            eprintln!("  {benchmark:?} failed: {error:#}");
+            report.skip(format!("{benchmark:?} failed: {error:#}"));
+            failed.push(benchmark);
+        }
         eprintln!("  {benchmark:?}: {:.0} s", since.elapsed().as_secs_f64());
     }
     eprintln!("  all of it: {:.0} s", started.elapsed().as_secs_f64());
@@ -144,5 +150,6 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     } else {
         println!("\n{}", report.markdown());
     }
+    ensure!(failed.is_empty(), "these failed, see above: {failed:?}");
     Ok(())
 }

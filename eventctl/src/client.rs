@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use bytes::Bytes;
+use chrono::Utc;
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue},
@@ -308,7 +309,7 @@ impl Client {
         if status.is_success() {
             return Ok(Ok(response));
         }
-        let retry_after = retry_after(response.headers());
+        let retry_after = retry_after(response.headers(), Utc::now());
         let problem = problem(response).await;
         match status {
             StatusCode::TOO_MANY_REQUESTS

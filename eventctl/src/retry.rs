@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
@@ -44,11 +45,17 @@ impl Pauses {
     }
 }
 
-/// What `Retry-After` asks for, in its form of seconds.
+/// What `Retry-After` asks for, in seconds or as a date
+/// ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
 #[must_use]
-pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = DateTime::parse_from_rfc2822(text).ok()?;
+    // A date that is over asks for nothing.
+    Some((at.to_utc() - now).to_std().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -85,10 +92,17 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_seconds() {
-        let headers = |text: &str| HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-        assert_eq!(retry_after(&headers("3")), Some(Duration::from_secs(3)));
-        assert_eq!(retry_after(&headers("soon")), None);
-        assert_eq!(retry_after(&HeaderMap::new()), None);
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        let now = "1994-11-06T08:49:30Z".parse().unwrap();
+        let asked = |text: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            retry_after(&headers, now)
+        };
+        assert_eq!(asked("3"), Some(Duration::from_secs(3)));
+        let date = |time| format!("Sun, 06 Nov 1994 {time} GMT");
+        assert_eq!(asked(&date("08:49:37")), Some(Duration::from_secs(7)));
+        assert_eq!(asked(&date("08:49:00")), Some(Duration::ZERO));
+        assert_eq!(asked("soon"), None);
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }
