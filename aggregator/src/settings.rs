@@ -99,11 +99,11 @@ pub struct WorkerArgs {
 }
 
 impl WorkerArgs {
-    /// Largest [`WorkerArgs::batch_size`].
+    /// The largest size of a batch.
     pub const MAX_BATCH_SIZE: u16 = 10_000;
     const BATCH_SIZE: u16 = 1000;
 
-    /// [`WorkerArgs::batch_size`], or its default.
+    /// The size of a batch: what was set, or the default.
     pub(crate) fn batch_size(self) -> usize {
         self.batch_size.unwrap_or(Self::BATCH_SIZE).into()
     }
