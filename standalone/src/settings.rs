@@ -135,3 +135,25 @@ impl Settings {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workers(arguments: &[&str]) -> (u16, Option<u16>) {
+        let arguments = ["event-aggregator"].iter().chain(arguments);
+        let workers = Settings::parse_from(arguments).effective_workers();
+        (workers.workers, workers.batch_size)
+    }
+
+    #[test]
+    fn sqlite_has_one_worker_and_from_memory_it_takes_all_there_is() {
+        let redis = "--redis-url=redis://localhost";
+        let postgres = "--database-url=postgres://localhost/events";
+        assert_eq!(workers(&["--workers=8"]), (1, Some(10_000)));
+        assert_eq!(workers(&["--batch-size=7"]), (1, Some(7)));
+        assert_eq!(workers(&[redis]), (1, None));
+        assert_eq!(workers(&["--workers=8", postgres]), (8, None));
+        assert_eq!(workers(&[redis, postgres]), (4, None));
+    }
+}

@@ -1187,6 +1187,41 @@ async fn what_postgres_has_forgotten_behind_a_new_connection_is_stored_again() {
     assert_eq!(tested.all().await.len(), 3);
 }
 
+/// The other's row has an id of the same range as this one's.
+#[tokio::test]
+async fn what_another_worker_stores_while_postgres_keeps_this_one_waiting_is_its_own() {
+    let tested = Tested::over(Tables::postgres().await).await;
+    let Tables::Postgres(database) = &tested.tables else {
+        unreachable!("asked for");
+    };
+    let mut holder = PgConnection::connect(database.url()).await.unwrap();
+    // Within its transaction the holder would always see the same activity.
+    let mut observer = PgConnection::connect(database.url()).await.unwrap();
+    let hold = "BEGIN;
+        INSERT INTO processed_events
+            (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
+        VALUES ('t', 'a', 's', '{}', now(), now(), gen_random_uuid())";
+    raw_sql(hold).execute(&mut holder).await.unwrap();
+
+    let batch = [event("t", "a"), event("t", "b")];
+    let meanwhile = async {
+        eventually("the batch waits for its first key", SOON, async || {
+            let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock')";
+            let waiting = sqlx::query_scalar::<_, bool>(waiting)
+                .fetch_one(&mut observer)
+                .await;
+            waiting.unwrap()
+        })
+        .await;
+        assert_eq!(tested.add(&batch[1..]).await, [Accepted]);
+        raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    };
+    let (verdicts, ()) = tokio::join!(tested.add(&batch), meanwhile);
+    assert_eq!(verdicts, [Accepted, Duplicate]);
+    assert_eq!(tested.counters().await, (2, 1, 0));
+}
+
 #[tokio::test]
 async fn an_error_of_postgres_at_the_commit_is_told_from_a_lost_answer() {
     let tested = Tested::over(Tables::postgres().await).await;
