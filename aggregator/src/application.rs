@@ -5,7 +5,6 @@ use std::sync::Arc;
 use common::{
     config::ConfigError,
     http::{
-        health::Dependencies,
         openapi::Description,
         routes::Routes,
         server::{self, Front},
@@ -14,6 +13,7 @@ use common::{
         QueueError,
         redis::{RedisConsumer, Server},
     },
+    readiness::{Dependency, Readiness},
     store::{Audit, Store, StoreError},
 };
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,7 @@ pub struct Application {
     port: u16,
     aggregator: Aggregator,
     redis: Arc<Server>,
-    dependencies: Dependencies,
+    readiness: Readiness,
 }
 
 /// Why the aggregator did not start.
@@ -81,9 +81,15 @@ impl Application {
         Ok(Self {
             port: front.port()?,
             front,
-            dependencies: Dependencies::new(vec![
-                redis.clone(),
-                Arc::new(StoreCheck::new("postgres", &aggregator)),
+            readiness: Readiness::new(vec![
+                (
+                    Arc::new(Dependency::new("redis", "REDIS_URL")),
+                    redis.clone(),
+                ),
+                (
+                    Arc::new(Dependency::new("postgres", "DATABASE_URL")),
+                    Arc::new(StoreCheck::new(&aggregator)),
+                ),
             ]),
             aggregator,
             redis,
@@ -104,9 +110,10 @@ impl Application {
         tracing::info!(server.port = self.port, "aggregator is listening");
         let (redis, watching) = (self.redis, stop.clone());
         tokio::spawn(async move { redis.watch(watching).await });
-        let routes = served().state(self.dependencies);
         let aggregator = self.aggregator;
-        aggregator.serve(self.front, TITLE, routes, stop).await?;
+        aggregator
+            .serve(self.front, TITLE, served(), self.readiness, stop)
+            .await?;
         tracing::info!("aggregator has stopped");
         Ok(())
     }

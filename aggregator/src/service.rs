@@ -13,12 +13,12 @@ use common::{
     clock::{Clock, Ids, SystemClock},
     config::LimitArgs,
     http::{
-        health::Dependency,
         routes::Routes,
         server::{self, Front},
     },
     lifecycle::Backoff,
     queue::{Consumer, memory::MemoryQueue},
+    readiness::{Probe, Readiness, Trouble},
     store::{Store, StoreError},
 };
 use tokio::{
@@ -134,6 +134,7 @@ impl Aggregator {
         front: Front,
         title: &str,
         routes: Routes,
+        readiness: Readiness,
         stop: CancellationToken,
     ) -> Result<(), RunError> {
         let grace = front.grace();
@@ -156,7 +157,7 @@ impl Aggregator {
                 Instant::now()
             }
         });
-        server::serve(front, title, routes, stop.clone()).await?;
+        server::serve(front, title, routes, readiness, stop.clone()).await?;
         answered.cancel();
         // It returned because of `stop`, or at once if its listener failed: then the workers go too.
         stop.cancel();
@@ -244,19 +245,17 @@ impl Aggregator {
     }
 }
 
-/// `/ready` asks the store, once its tables are up to date.
+/// Probes the store, once its tables are up to date.
 pub struct StoreCheck {
-    name: &'static str,
     store: Arc<dyn Store>,
     migrated: Arc<AtomicBool>,
 }
 
 impl StoreCheck {
-    /// `name` is what `/ready` calls the store.
+    /// Of the aggregator's store.
     #[must_use]
-    pub fn new(name: &'static str, aggregator: &Aggregator) -> Self {
+    pub fn new(aggregator: &Aggregator) -> Self {
         Self {
-            name,
             store: aggregator.store.clone(),
             migrated: aggregator.migrated.clone(),
         }
@@ -264,21 +263,22 @@ impl StoreCheck {
 }
 
 #[async_trait]
-impl Dependency for StoreCheck {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        self.store.ping().await.map_err(|error| match error {
-            StoreError::ReadOnly(_) | StoreError::Untrusted(_) => error.to_string(),
-            StoreError::Schema(_) => "its tables are not up to date yet".to_owned(),
-            _ => "does not answer".to_owned(),
+impl Probe for StoreCheck {
+    async fn probe(&self) -> Result<(), Trouble> {
+        let ping = self.store.ping().await;
+        ping.map_err(|error| {
+            let shown = match error {
+                StoreError::ReadOnly(_) | StoreError::Untrusted(_) => error.to_string(),
+                StoreError::Schema(_) => "its tables are not up to date yet".to_owned(),
+                _ => "does not answer".to_owned(),
+            };
+            Trouble::new(shown, error)
         })?;
         if self.migrated.load(Ordering::Acquire) {
             Ok(())
         } else {
-            Err("its tables are not up to date yet".to_owned())
+            let shown = "its tables are not up to date yet";
+            Err(Trouble::new(shown, "the migrations have not run"))
         }
     }
 }

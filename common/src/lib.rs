@@ -12,6 +12,7 @@ pub mod hex;
 pub mod http;
 pub mod lifecycle;
 pub mod queue;
+pub mod readiness;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use common::{
     config::ConfigError,
     http::{
-        health::Dependencies,
         openapi::Description,
         routes::Routes,
         server::{self, Front},
@@ -17,6 +16,7 @@ use common::{
         QueueError,
         redis::{RedisProducer, Server},
     },
+    readiness::{Dependency, Readiness},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,7 @@ pub struct Application {
     port: u16,
     publish: Publish,
     redis: Arc<Server>,
-    dependencies: Dependencies,
+    readiness: Readiness,
 }
 
 /// Why the publisher did not start.
@@ -72,7 +72,10 @@ impl Application {
             port: front.port()?,
             front,
             publish: Publish::new(Arc::new(producer), settings.limits),
-            dependencies: Dependencies::new(vec![redis.clone()]),
+            readiness: Readiness::new(vec![(
+                Arc::new(Dependency::new("redis", "REDIS_URL")),
+                redis.clone(),
+            )]),
             redis,
         })
     }
@@ -91,8 +94,8 @@ impl Application {
         tracing::info!(server.port = self.port, "publisher is listening");
         let (redis, watching) = (self.redis, stop.clone());
         tokio::spawn(async move { redis.watch(watching).await });
-        let routes = served().state(self.publish).state(self.dependencies);
-        server::serve(self.front, TITLE, routes, stop).await?;
+        let routes = served().state(self.publish);
+        server::serve(self.front, TITLE, routes, self.readiness, stop).await?;
         tracing::info!("publisher has stopped");
         Ok(())
     }

@@ -10,7 +10,6 @@ use aggregator::{Aggregator, RunError, StoreCheck, store::Postgres};
 use common::{
     config::ConfigError,
     http::{
-        health::{Dependencies, Dependency},
         openapi::Description,
         routes::Routes,
         server::{self, Front},
@@ -20,6 +19,7 @@ use common::{
         memory::MemoryQueue,
         redis::{RedisConsumer, RedisProducer, Server},
     },
+    readiness::{Dependency, Probe, Readiness},
     store::{Audit, Store},
 };
 use publisher::Publish;
@@ -50,7 +50,7 @@ pub struct Application {
     publish: Publish,
     aggregator: Aggregator,
     redis: Option<Arc<Server>>,
-    dependencies: Dependencies,
+    readiness: Readiness,
 }
 
 /// Why it did not start.
@@ -82,7 +82,7 @@ impl Application {
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
         let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         let (store_name, store) = open_store(settings)?;
-        let mut dependencies: Vec<Arc<dyn Dependency>> = Vec::new();
+        let mut dependencies: Vec<(Arc<Dependency>, Arc<dyn Probe>)> = Vec::new();
         let workers = settings.effective_workers();
         let max_len = settings.publishing.queue_max_len;
         let (producer, aggregator, redis): (Arc<dyn Producer>, _, _) = match settings.redis_url() {
@@ -99,18 +99,22 @@ impl Application {
                 let aggregator = Aggregator::over(consumers, store, workers, settings.limits);
                 let producer = RedisProducer::new(&address, max_len);
                 let redis = Arc::new(producer.server());
-                dependencies.push(redis.clone());
+                let dependency = Arc::new(Dependency::new("redis", "REDIS_URL"));
+                dependencies.push((dependency, redis.clone()));
                 (Arc::new(producer), aggregator, Some(redis))
             }
         };
-        dependencies.push(Arc::new(StoreCheck::new(store_name, &aggregator)));
+        dependencies.push((
+            Arc::new(Dependency::new(store_name, "DATABASE_URL")),
+            Arc::new(StoreCheck::new(&aggregator)),
+        ));
         Ok(Self {
             port: front.port()?,
             front,
             publish: Publish::new(producer, settings.limits),
             aggregator,
             redis,
-            dependencies: Dependencies::new(dependencies),
+            readiness: Readiness::new(dependencies),
         })
     }
 
@@ -130,9 +134,11 @@ impl Application {
             let watching = stop.clone();
             tokio::spawn(async move { redis.watch(watching).await });
         }
-        let routes = served().state(self.publish).state(self.dependencies);
+        let routes = served().state(self.publish);
         let aggregator = self.aggregator;
-        aggregator.serve(self.front, TITLE, routes, stop).await?;
+        aggregator
+            .serve(self.front, TITLE, routes, self.readiness, stop)
+            .await?;
         tracing::info!("event-aggregator has stopped");
         Ok(())
     }

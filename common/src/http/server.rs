@@ -25,6 +25,7 @@ use super::{
 use crate::{
     auth::Gate,
     config::{ConfigError, LimitArgs, ServerArgs},
+    readiness::Readiness,
     tls::Identity,
 };
 
@@ -97,7 +98,7 @@ pub fn routes() -> Routes {
     health::routes().and(docs::routes())
 }
 
-/// Serves `routes`, and their description under `title`, until `stop`; then takes no more connections,
+/// Serves `routes`, and their description under `title`, and watches what `readiness` is about, until `stop`; then takes no more connections,
 /// and returns when the running requests are answered or the grace period is over.
 ///
 /// # Errors
@@ -106,8 +107,10 @@ pub async fn serve(
     front: Front,
     title: &str,
     routes: Routes,
+    readiness: Readiness,
     stop: CancellationToken,
 ) -> io::Result<()> {
+    let routes = routes.state(readiness.clone());
     let description = Description::of(title, &routes);
     let routes = routes.state(if front.gate.is_open() {
         description.without_keys()
@@ -162,7 +165,11 @@ pub async fn serve(
                     identity.follow(stop.clone()).await;
                 }
             };
-            tokio::join!(gate.follow(stop.clone()), certificates);
+            tokio::join!(
+                gate.follow(stop.clone()),
+                certificates,
+                readiness.watch(&stop)
+            );
         }
     });
     tokio::spawn(async move {

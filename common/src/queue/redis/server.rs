@@ -13,7 +13,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{keys::Keys, link::Link, room::Room, scripts::Scripts};
-use crate::{http::health::Dependency, lifecycle::Backoff, queue::QueueError};
+use crate::{
+    lifecycle::Backoff,
+    queue::QueueError,
+    readiness::{Probe, Trouble},
+};
 
 /// How often the server's settings and its memory are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -162,16 +166,16 @@ impl Settings {
 }
 
 #[async_trait]
-impl Dependency for Server {
-    fn name(&self) -> &'static str {
-        "redis"
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        Self::check(self).await.map_err(|error| match error {
-            QueueError::Unfit(unfit) => unfit.to_string(),
-            QueueError::Untrusted(distrust) => distrust.advice("REDIS_CA_CERT", "REDIS_URL"),
-            _ => "does not answer as it should".to_owned(),
+impl Probe for Server {
+    async fn probe(&self) -> Result<(), Trouble> {
+        self.check().await.map_err(|error| {
+            let detail = error.to_string();
+            let shown = match error {
+                QueueError::Unfit(unfit) => unfit.to_string(),
+                QueueError::Untrusted(distrust) => distrust.advice("REDIS_CA_CERT", "REDIS_URL"),
+                _ => "does not answer as it should".to_owned(),
+            };
+            Trouble::new(shown, detail)
         })
     }
 }
