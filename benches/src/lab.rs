@@ -12,6 +12,7 @@ use std::{
 use aggregator::store::Postgres;
 use anyhow::{Context, Result, bail, ensure};
 use common::{
+    hold::Hold,
     queue::{
         Consumer, Depth, Producer,
         redis::{Address, RedisConsumer, RedisProducer},
@@ -266,7 +267,7 @@ impl Lab {
                 pushed??;
             }
             let producer = producer.clone();
-            pushing.spawn(async move { producer.push(batch).await });
+            pushing.spawn(async move { producer.push(batch, Hold::nothing()).await });
         }
         while let Some(pushed) = pushing.join_next().await {
             pushed??;

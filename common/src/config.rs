@@ -17,7 +17,7 @@ use clap::{
 
 use crate::{
     auth::{Gate, gate::GateError},
-    event::parse::Limits,
+    event::{Event, parse::Limits},
     http::cors::Origins,
     queue::{
         QueueError,
@@ -205,6 +205,12 @@ pub struct LimitArgs {
 }
 
 impl LimitArgs {
+    /// What the largest request may take in memory, in bytes, about.
+    #[must_use]
+    pub(crate) fn largest_request(&self) -> usize {
+        self.max_body_bytes as usize + self.max_batch_events as usize * Event::OVERHEAD
+    }
+
     /// For the parser.
     #[must_use]
     pub fn parser_limits(&self) -> Limits {

@@ -9,6 +9,7 @@ pub mod event;
 pub mod faults;
 mod files;
 pub mod hex;
+pub mod hold;
 pub mod http;
 pub mod lifecycle;
 pub mod queue;

@@ -117,7 +117,7 @@ async fn publish(
     caller.check_topics(&batch.events)?;
     let accepted = batch.events.len();
     caller.spend_events(&request, accepted)?;
-    producer.push(batch.events).await?;
+    producer.push(batch.events, batch.hold).await?;
     Ok(HttpResponse::Accepted().json(Published {
         status: "accepted",
         count: accepted + batch.rejected.count,

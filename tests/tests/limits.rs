@@ -199,7 +199,8 @@ async fn more_bodies_than_memory_is_for_are_refused_until_others_are_answered() 
     let folder = tempfile::tempdir().unwrap();
     let body = format!("--max-body-bytes={BODY}");
     // Less than one body needs does not count.
-    let app = standalone(&folder, &[&body, "--max-bytes-in-flight=1024"]).await;
+    let settings = [&*body, "--max-bytes-in-flight=1024", "--max-batch-events=1"];
+    let app = standalone(&folder, &settings).await;
 
     let large = format!("{}{ID}", " ".repeat(BODY / 2));
     let unfinished = eventually("there is no room", SOON, async || {
@@ -251,30 +252,42 @@ async fn more_requests_than_may_run_are_refused_but_health_is_told() {
 }
 
 #[tokio::test]
-async fn more_connections_than_may_be_wait_for_others_to_end() {
+async fn a_connection_too_many_gets_the_place_of_one_that_waits_and_of_none_that_has_a_request() {
     let folder = tempfile::tempdir().unwrap();
     let app = standalone(&folder, &["--max-connections=1"]).await;
     let address = app.url.strip_prefix("http://").unwrap();
-    let connect = async || TcpStream::connect(address).await.unwrap();
-    // The bound is shared out to threads, one at least for each; the last connection waits in any case.
+    // The bound is shared out to threads, one place at least for each.
     let threads = std::thread::available_parallelism().unwrap().get();
-    let mut idle = Vec::new();
+    let mut busy = Vec::new();
     for _ in 0..threads {
-        idle.push(connect().await);
+        busy.push(Unfinished::start(&app, 1).await);
         sleep(A_WHILE / 10).await;
     }
-    let mut waiting = connect().await;
-    let request = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    waiting.write_all(request).await.unwrap();
+    let mut late = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    late.write_all(request).await.unwrap();
     let mut answer = [0; 12];
-    let early = timeout(A_WHILE, waiting.read_exact(&mut answer)).await;
+    let early = timeout(A_WHILE, late.read_exact(&mut answer)).await;
     assert!(early.is_err(), "it is served beside the others");
-    drop(idle);
-    timeout(SOON, waiting.read_exact(&mut answer))
+    for unfinished in busy {
+        let answer = unfinished.finish().await;
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    }
+    timeout(SOON, late.read_exact(&mut answer))
         .await
         .expect("it is its turn")
         .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
-    drop(waiting);
+
+    // It waits for its next request now, and so do these.
+    let mut silent = Vec::new();
+    for _ in 0..2 * threads {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    assert_eq!(app.get("/health").await.0, StatusCode::OK);
+    let mut rest = Vec::new();
+    let ended = timeout(SOON, late.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "it keeps a place that others need");
+    drop(silent);
     app.stop().await;
 }

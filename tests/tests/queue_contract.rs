@@ -7,6 +7,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use common::{
     clock::{Clock, Ids, SystemClock},
     event::Event,
+    hold::Hold,
     queue::{
         Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, Verdict, WorkerId,
         memory::MemoryQueue,
@@ -59,7 +60,7 @@ impl Queue {
     async fn push(&self, batch: Vec<Event>) -> JoinHandle<Result<(), PushError>> {
         let expected = self.depth().await.pending + batch.len() as u64;
         let producer = self.producer.clone();
-        let pushing = tokio::spawn(async move { producer.push(batch).await });
+        let pushing = tokio::spawn(async move { producer.push(batch, Hold::nothing()).await });
         eventually("the batch waits in the queue", SOON, async || {
             self.depth().await.pending == expected
         })
@@ -221,7 +222,7 @@ async fn a_waiting_worker_is_woken(queue: Queue) {
     let batch = events("a", 1);
     let producer = queue.producer.clone();
     let pushed = batch.clone();
-    let _pushing = tokio::spawn(async move { producer.push(pushed).await });
+    let _pushing = tokio::spawn(async move { producer.push(pushed, Hold::nothing()).await });
     let claim = tokio::time::timeout(SOON, waiting).await.unwrap().unwrap();
     assert_eq!(*claim.events, batch);
 }
@@ -247,7 +248,11 @@ async fn a_cancelled_wait_loses_nothing(queue: Queue) {
 async fn a_full_queue_accepts_nothing_until_it_has_drained(queue: Queue) {
     let room = usize::try_from(MAX_LEN).unwrap();
     let _pushing = queue.push(events("a", room)).await;
-    let refused = queue.producer.push(events("b", 1)).await.unwrap_err();
+    let refused = queue
+        .producer
+        .push(events("b", 1), Hold::nothing())
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             refused,
@@ -271,7 +276,7 @@ async fn a_push_into_memory_is_confirmed_with_verdicts_once_all_of_it_is_settled
     let queue = Arc::new(MemoryQueue::new(MAX_LEN));
     let pushing = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.submit(events("a", 3)).await }
+        async move { queue.submit(events("a", 3), Hold::nothing()).await }
     });
     eventually("the batch waits", SOON, async || {
         queue.depth().await.unwrap().pending == 3
@@ -292,7 +297,10 @@ async fn a_push_into_memory_is_confirmed_with_verdicts_once_all_of_it_is_settled
 #[tokio::test(start_paused = true)]
 async fn a_push_into_memory_that_nobody_takes_is_withdrawn() {
     let queue = MemoryQueue::new(MAX_LEN);
-    let refused = queue.submit(events("a", 3)).await.unwrap_err();
+    let refused = queue
+        .submit(events("a", 3), Hold::nothing())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, PushError::Unconfirmed(_)), "{refused:?}");
     assert_eq!(queue.depth().await.unwrap(), depth(0, 0));
 }
@@ -373,14 +381,26 @@ async fn what_somebody_else_pushed_is_claimed_as_malformed() {
 async fn a_publisher_gets_over_a_restart_of_redis() {
     let mut server = OwnRedis::start().await;
     let queue = Queue::at(&server.url(), "events");
-    queue.producer.push(events("a", 2)).await.unwrap();
+    queue
+        .producer
+        .push(events("a", 2), Hold::nothing())
+        .await
+        .unwrap();
     server.stop();
-    let refused = queue.producer.push(events("b", 1)).await.unwrap_err();
+    let refused = queue
+        .producer
+        .push(events("b", 1), Hold::nothing())
+        .await
+        .unwrap_err();
     assert!(matches!(refused, PushError::Unconfirmed(_)), "{refused:?}");
     assert!(queue.consumers[0].wait().await.is_err());
     server.restart().await;
     eventually("pushing works again", SOON, async || {
-        queue.producer.push(events("c", 1)).await.is_ok()
+        queue
+            .producer
+            .push(events("c", 1), Hold::nothing())
+            .await
+            .is_ok()
     })
     .await;
     assert!(

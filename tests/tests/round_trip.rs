@@ -11,6 +11,7 @@ use common::{
         Event,
         parse::{Limits, Receipts, parse},
     },
+    hold::Hold,
     queue::{
         ClaimId, Consumer, Producer, WorkerId,
         redis::{Address, RedisConsumer, RedisProducer},
@@ -109,7 +110,7 @@ async fn accepted_events_survive_queue_and_stores_unchanged() {
     )
     .unwrap();
     let producer = RedisProducer::new(&address, EVENTS as u64);
-    producer.push(sent.clone()).await.unwrap();
+    producer.push(sent.clone(), Hold::nothing()).await.unwrap();
     let lease = std::time::Duration::from_secs(30);
     let consumer = RedisConsumer::for_workers(&address, lease, 1).remove(0);
     let worker = WorkerId(Ids::default().next(SystemClock.now()));

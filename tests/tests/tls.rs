@@ -329,24 +329,29 @@ async fn a_certificate_does_not_stand_in_for_a_key() {
 }
 
 #[tokio::test]
-async fn both_versions_of_tls_are_spoken_with_both_versions_of_http() {
+async fn both_versions_of_tls_are_spoken_and_of_http_only_the_first() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     let clients = authority.write(folder.path(), "clients.pem");
     let client_ca = format!("--tls-client-ca={}", clients.display());
     let fixture = Fixture::start(&authority, &[&client_ca]).await;
     let shown = authority.sign(&["somebody"]);
     for tls in [&version::TLS12, &version::TLS13] {
-        for http in ["h2", "http/1.1"] {
+        for offered in [&["http/1.1"][..], &["h2", "http/1.1"], &[]] {
             let mut config = authority.trusted_by(Some(&shown), &[tls]);
-            config.alpn_protocols = vec![http.into()];
+            config.alpn_protocols = offered.iter().map(|&name| name.into()).collect();
             let mut stream = connect(fixture.port(), config).unwrap();
             assert_eq!(stream.conn.protocol_version(), Some(tls.version));
-            assert_eq!(stream.conn.alpn_protocol(), Some(http.as_bytes()));
-            if http == "http/1.1" {
-                let answer = exchange(&mut stream, b"GET /stats HTTP/1.0\r\n\r\n");
-                assert!(answer.starts_with("HTTP/1.0 200"), "{tls:?}: {answer}");
-            }
+            let spoken = stream.conn.alpn_protocol();
+            assert_eq!(spoken, offered.last().map(|name| name.as_bytes()));
+            let answer = exchange(&mut stream, b"GET /stats HTTP/1.0\r\n\r\n");
+            assert!(answer.starts_with("HTTP/1.0 200"), "{tls:?}: {answer}");
         }
+        let mut config = authority.trusted_by(Some(&shown), &[tls]);
+        config.alpn_protocols = vec!["h2".into()];
+        assert!(
+            connect(fixture.port(), config).is_err(),
+            "HTTP/2 alone is refused"
+        );
     }
     fixture.app.stop().await;
 }
@@ -363,6 +368,27 @@ async fn what_is_no_handshake_gets_no_answer_and_harms_nobody() {
     let answer = exchange(&mut silent, b"");
     assert!(answer.is_empty(), "{answer}");
     assert!(fixture.is_trusted(&authority.client(None)).await);
+    fixture.app.stop().await;
+}
+
+#[tokio::test]
+async fn silent_connections_keep_nobody_out_and_the_health_check_has_a_way_in() {
+    const SILENT: usize = 1100;
+    let authority = Authority::new();
+    let fixture = Fixture::start(&authority, &["--max-connections=200"]).await;
+    let mut silent: Vec<TcpStream> = (0..SILENT).map(|_| tcp(fixture.port())).collect();
+    for _ in 0..3 {
+        assert!(fixture.is_trusted(&authority.client(None)).await);
+        let address = format!("127.0.0.1:{}", fixture.port());
+        let cert = fixture.files.cert.display().to_string();
+        let settings = [("BIND_ADDR", &*address), ("TLS_CERT", &cert)];
+        let mut check = Running::start("event-aggregator", &["healthcheck", "--ready"], &settings);
+        assert_eq!(check.wait_exit(SOON).await, Some(0), "{}", check.output());
+    }
+    // Those that came first have lost their places, and the others are given up soon.
+    for stream in silent.iter_mut().step_by(SILENT - 1) {
+        assert_eq!(exchange(stream, b""), "");
+    }
     fixture.app.stop().await;
 }
 

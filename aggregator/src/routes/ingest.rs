@@ -114,8 +114,12 @@ pub(super) async fn ingest(
         .iter()
         .map(|event| (event.topic.clone(), event.event_id.clone()))
         .collect();
-    let verdicts: Option<Vec<Verdict>> =
-        api.ingest.submit(batch.events).await?.into_iter().collect();
+    let verdicts: Option<Vec<Verdict>> = api
+        .ingest
+        .submit(batch.events, batch.hold)
+        .await?
+        .into_iter()
+        .collect();
     let Some(verdicts) = verdicts else {
         return Err(Problem::new(
             Kind::Unavailable,

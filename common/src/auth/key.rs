@@ -3,7 +3,11 @@
 //! Keys are 256 random bits, so a plain SHA-256 of one tells nobody what it is; slow hashes are for
 //! passwords, which can be guessed.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
 
 use rand::{TryRng, rngs::SysRng};
 use sha2::{Digest, Sha256};
@@ -47,7 +51,7 @@ impl ApiKey {
 }
 
 /// What is stored of a key. Compared in constant time.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
@@ -65,6 +69,12 @@ impl PartialEq for KeyHash {
 }
 
 impl Eq for KeyHash {}
+
+impl Hash for KeyHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 /// A text that no [`KeyHash`] prints.
 #[derive(Debug, thiserror::Error)]

@@ -154,6 +154,13 @@ impl Keyring {
     }
 }
 
+impl Key {
+    /// What is stored of the key itself.
+    pub(super) const fn hash(&self) -> KeyHash {
+        self.hash
+    }
+}
+
 impl TryFrom<Entry> for Key {
     type Error = KeyringError;
 

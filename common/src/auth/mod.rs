@@ -93,6 +93,15 @@ impl Caller {
         }
     }
 
+    /// What tells this caller's key from others; `None`: the caller has no key.
+    #[must_use]
+    pub fn key_hash(&self) -> Option<KeyHash> {
+        match self {
+            Self::Anyone => None,
+            Self::Holder(key) => Some(key.hash()),
+        }
+    }
+
     /// What of this they may ask for; `None`: no limit.
     #[must_use]
     pub fn rate(&self, of: Metered) -> Option<Rate> {

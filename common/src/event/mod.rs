@@ -41,6 +41,9 @@ pub struct Event {
 }
 
 impl Event {
+    /// What an event takes in memory beside its payload, in bytes, about.
+    pub const OVERHEAD: usize = 512;
+
     /// What makes two deliveries the same event. Ordered by bytes, as the stores order it.
     #[must_use]
     pub fn key(&self) -> (&str, &str) {

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 
 use super::{
     client_certificate,
-    load::Load,
+    load::{self, Load},
     pages,
     problem::{Kind, Problem},
     rate,
@@ -22,7 +22,6 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Another place for the key than `Authorization: Bearer`.
 const X_API_KEY: &str = "x-api-key";
@@ -46,7 +45,7 @@ pub(super) async fn admit(
         return Ok(next.call(request).await?.map_into_left_body());
     };
     let mut response = match enter(&request, scope) {
-        Ok(_place) => next.call(request).await?.map_into_left_body(),
+        Ok(()) => next.call(request).await?.map_into_left_body(),
         // An answer, not an error: it passes through what every answer passes through.
         Err(problem) => {
             let answer = request.into_response(problem.error_response());
@@ -57,13 +56,15 @@ pub(super) async fn admit(
     Ok(response)
 }
 
-/// A place for a request whose caller may make it now.
-fn enter(request: &ServiceRequest, scope: Scope) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+/// A place for a request whose caller may make it now, until it is answered.
+fn enter(request: &ServiceRequest, scope: Scope) -> Result<(), Problem> {
     let caller = caller(request, scope)?;
     caller.spend_request(request)?;
     request.extensions_mut().insert(caller);
-    let load = request.app_data::<Data<Load>>();
-    load.map(|load| load.enter()).transpose()
+    if let Some(load) = request.app_data::<Data<Load>>() {
+        load::keep(request.request(), load.enter()?);
+    }
+    Ok(())
 }
 
 fn caller(request: &ServiceRequest, scope: Scope) -> Result<Caller, Problem> {

@@ -1,12 +1,12 @@
 //! Client certificates: who has shown one. The handshake has verified it then; it lets in clients without
 //! one too, for probes cannot have any, so what else they may call is decided here.
 
-use std::any::Any;
+use actix_web::{HttpRequest, dev::Extensions};
 
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::{HttpRequest, dev::Extensions, rt::net::TcpStream};
-
-use super::problem::{Kind, Problem};
+use super::{
+    problem::{Kind, Problem},
+    stream::Stream,
+};
 
 /// Of a server: whether its clients must show a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +19,8 @@ pub(super) enum ClientCertificates {
 struct Shown;
 
 /// Takes over from a new connection what its handshake found out.
-pub(super) fn note(connection: &dyn Any, data: &mut Extensions) {
-    let tls = connection.downcast_ref::<TlsStream<TcpStream>>();
-    if tls.is_some_and(|tls| tls.get_ref().1.peer_certificates().is_some()) {
+pub(super) fn note(connection: &Stream, data: &mut Extensions) {
+    if connection.has_client_certificate() {
         data.insert(Shown);
     }
 }

@@ -1,17 +1,18 @@
 //! `GET /openapi.json`, and a page that shows it: [Swagger UI](https://swagger.io/tools/swagger-ui/),
 //! which is part of the program. They hold no data, so they are open to anyone.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use actix_web::{
     HttpResponse,
     http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION},
-    web::{Data, Path},
+    web::{Bytes, Data, Path},
 };
 use utoipa_swagger_ui::{Config, serve};
 
 use super::{
     access::Access,
+    answers::Uncopied,
     openapi::{Answers, Description, Group, problems},
     problem::{Kind, Problem},
     routes::Routes,
@@ -44,9 +45,11 @@ pub fn routes() -> Routes {
 #[utoipa::path(get, path = "/openapi.json",
     responses((status = 200, description = "The description", body = Object)))]
 async fn description(description: Data<Description>) -> HttpResponse {
-    HttpResponse::Ok()
+    let mut answer = HttpResponse::Ok()
         .content_type("application/json")
-        .body(description.json())
+        .body(description.json());
+    answer.extensions_mut().insert(Uncopied);
+    answer
 }
 
 /// To the page
@@ -91,9 +94,15 @@ fn find(name: &str) -> Result<HttpResponse, Problem> {
     let found = serve(name, Arc::new(config)).ok().flatten();
     let file =
         found.ok_or_else(|| Problem::new(Kind::NotFound, "the page has no part of this name"))?;
-    Ok(HttpResponse::Ok()
+    let body = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    let mut answer = HttpResponse::Ok()
         .content_type(file.content_type)
         .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
         .insert_header((CACHE_CONTROL, KEPT))
-        .body(file.bytes.into_owned()))
+        .body(body);
+    answer.extensions_mut().insert(Uncopied);
+    Ok(answer)
 }

@@ -5,6 +5,8 @@
 //! - [`access`]: who may call what
 //! - `rate`: how often
 //! - `load`: how much at once
+//! - `seats`, `handshake`, `stream`, `pace`: connections, and how slow their clients may be
+//! - `answers`: what is held until an answer is sent
 //! - `client_certificate`: which clients have shown one
 //! - [`batch`]: from a request to the events in it
 //! - `open_files`: how many may be
@@ -24,17 +26,22 @@ pub mod batch;
 pub mod cors;
 pub mod docs;
 
+mod answers;
 mod client_certificate;
+mod handshake;
 mod headers;
 pub mod health;
 pub mod healthcheck;
 mod load;
 mod open_files;
 pub mod openapi;
+mod pace;
 mod pages;
 pub mod parameters;
 pub mod problem;
 mod rate;
 pub mod routes;
+mod seats;
 pub mod server;
+mod stream;
 mod unread;

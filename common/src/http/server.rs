@@ -4,22 +4,37 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
+    rc::Rc,
     thread::available_parallelism,
     time::Duration,
 };
 
-use actix_web::{App, HttpRequest, HttpServer, middleware::from_fn, web};
+use actix_http::{HttpService, error::DispatchError};
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::{
+    App, HttpRequest,
+    dev::{AppConfig, Extensions},
+    middleware::from_fn,
+    rt::net::TcpStream,
+    web,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    answers,
     client_certificate::{self, ClientCertificates},
     cors::Origins,
-    docs, headers, health,
+    docs,
+    handshake::Handshake,
+    headers, health,
     load::Load,
     open_files,
     openapi::Description,
     problem::{Kind, MAX_SHOWN_CHARS, Problem},
     routes::Routes,
+    seats::Seats,
+    stream::{HEAD_WITHIN, Stream},
     unread,
 };
 use crate::{
@@ -29,12 +44,12 @@ use crate::{
     tls::Identity,
 };
 
-/// How long a client may take to send a request's head.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// How long a client may take for a TLS handshake.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client whose request was refused may take to stop sending it.
+const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// Connections of a thread, beside its places, that wait for one; others wait in the system.
+const AT_THE_DOOR: usize = 64;
 
 /// Where requests come in, and who is let in. Nothing is served yet.
 pub struct Front {
@@ -60,17 +75,20 @@ impl Front {
         let gate = args.gate(bind_addr)?;
         let identity = args.tls.identity()?;
         open_files::allow(args.max_connections);
-        // A body of any allowed length can be read, if only alone.
-        let max_bytes = args.max_bytes_in_flight.max(limits.max_body_bytes);
         let listener = TcpListener::bind(bind_addr).map_err(|source| ConfigError::Bind {
             address: bind_addr,
             source,
         })?;
         Ok(Self {
             listener,
-            gate,
             origins: args.cors_allow_origin.clone(),
-            load: Load::new(args.max_requests_in_flight as usize, max_bytes as usize),
+            load: Load::new(
+                args.max_requests_in_flight as usize,
+                args.max_bytes_in_flight as usize,
+                limits.largest_request(),
+                !gate.is_open(),
+            ),
+            gate,
             max_connections: args.max_connections as usize,
             identity,
             grace: args.grace(),
@@ -123,38 +141,69 @@ pub async fn serve(
     );
     let origins = front.origins;
     let threads = available_parallelism().map_or(1, NonZeroUsize::get);
-    let certificates = match &front.identity {
-        Some(identity) if identity.asks_clients() => ClientCertificates::Required,
-        _ => ClientCertificates::NotAsked,
+    let (certificates, tls) = match &front.identity {
+        None => (ClientCertificates::NotAsked, None),
+        Some(identity) => {
+            let config = identity.server_config().map_err(io::Error::other)?;
+            let asked = if identity.asks_clients() {
+                ClientCertificates::Required
+            } else {
+                ClientCertificates::NotAsked
+            };
+            (asked, Some(Handshake::config(config)))
+        }
     };
-    let server = HttpServer::new(move || {
-        App::new()
+    let connections = front.max_connections.div_ceil(threads);
+    let builder = Server::build()
+        .workers(threads)
+        // Who connects beyond the bound is accepted and gets another's place, or is told to go.
+        .max_concurrent_connections(connections + AT_THE_DOOR)
+        .shutdown_timeout(front.grace.as_secs())
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    // Of `HttpServer` only the listening is done here, because it leaves no way to put something
+    // between the socket and HTTP.
+    let server = builder.listen(title, front.listener, move || {
+        let app = App::new()
             .app_data(gate.clone())
             .app_data(load.clone())
             .app_data(certificates)
             .app_data(origins.clone())
             // The last one is the first to see a request.
+            .wrap(from_fn(answers::hold))
             .wrap(origins.middleware())
             .wrap(from_fn(unread::hold))
             .wrap(from_fn(headers::add))
             .configure(|config| routes.configure(config))
-            .default_service(web::to(unknown_path))
-    })
-    .workers(threads)
-    .max_connections(front.max_connections.div_ceil(threads))
-    .client_request_timeout(HEAD_WITHIN)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(front.grace.as_secs())
-    .disable_signals()
-    .tls_handshake_timeout(HANDSHAKE_WITHIN)
-    .on_connect(client_certificate::note);
-    let server = match &front.identity {
-        Some(identity) => {
-            let config = identity.server_config().map_err(io::Error::other)?;
-            server.listen_rustls_0_23(front.listener, config)?
-        }
-        None => server.listen(front.listener)?,
-    };
+            .default_service(web::to(unknown_path));
+        let handshake = Handshake::new(Seats::new(connections), tls.clone());
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .client_request_timeout(HEAD_WITHIN)
+            .client_disconnect_timeout(DISCONNECT_WITHIN)
+            .keep_alive(KEEP_ALIVE)
+            .h1_write_buffer_size(answers::PORTION)
+            .on_connect_ext(|stream: &Stream, data: &mut Extensions| {
+                client_certificate::note(stream, data);
+                data.insert(Rc::clone(stream.seat()));
+            })
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(move |socket: TcpStream| {
+            let handshake = handshake.clone();
+            async move {
+                let peer = socket.peer_addr().ok();
+                let stream = handshake.accept(socket).await;
+                stream
+                    .map(|stream| (stream, peer))
+                    .map_err(DispatchError::Io)
+            }
+        })
+        .and_then(http)
+    })?;
     let server = server.run();
     let handle = server.handle();
     let following = tokio::spawn({

@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, QueueError, Verdict, WorkerId,
 };
-use crate::event::Event;
+use crate::{event::Event, hold::Hold};
 
 /// How long a push waits for its commit. After that the client is told to try again.
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
@@ -44,10 +44,11 @@ struct State {
 }
 
 /// The place in its push that an event's verdict belongs to.
-#[derive(Clone, Copy)]
 struct Place {
     ticket: u64,
     position: usize,
+    /// Kept until the event has left the queue.
+    _hold: Hold,
 }
 
 /// What a claim has taken, in order. The events are shared with the worker that records them.
@@ -79,11 +80,11 @@ impl MemoryQueue {
     /// # Errors
     /// [`PushError::Full`]; [`PushError::Unconfirmed`] if it was not committed in time: what no
     /// worker had taken by then is withdrawn.
-    pub async fn submit(&self, batch: Vec<Event>) -> Result<Verdicts, PushError> {
+    pub async fn submit(&self, batch: Vec<Event>, hold: Hold) -> Result<Verdicts, PushError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let (ticket, answer) = self.enqueue(batch)?;
+        let (ticket, answer) = self.enqueue(batch, &hold)?;
         self.arrived.notify_one();
         match timeout(COMMIT_WITHIN, answer).await {
             Ok(Ok(verdicts)) => Ok(verdicts),
@@ -95,7 +96,11 @@ impl MemoryQueue {
         }
     }
 
-    fn enqueue(&self, batch: Vec<Event>) -> Result<(u64, oneshot::Receiver<Verdicts>), PushError> {
+    fn enqueue(
+        &self,
+        batch: Vec<Event>,
+        hold: &Hold,
+    ) -> Result<(u64, oneshot::Receiver<Verdicts>), PushError> {
         let mut state = self.lock();
         let len = state.pending.len() as u64;
         if len + batch.len() as u64 > self.max_len {
@@ -115,7 +120,11 @@ impl MemoryQueue {
                 answer: sender,
             },
         );
-        let places = (0..).map(|position| Place { ticket, position });
+        let places = (0..).map(|position| Place {
+            ticket,
+            position,
+            _hold: hold.clone(),
+        });
         state.pending.extend(batch.into_iter().zip(places));
         Ok((ticket, answer))
     }
@@ -133,7 +142,7 @@ impl MemoryQueue {
 }
 
 impl State {
-    fn note(&mut self, place: Place, verdict: Option<Verdict>) {
+    fn note(&mut self, place: &Place, verdict: Option<Verdict>) {
         let Some(ticket) = self.tickets.get_mut(&place.ticket) else {
             return;
         };
@@ -150,8 +159,8 @@ impl State {
 
 #[async_trait]
 impl Producer for MemoryQueue {
-    async fn push(&self, batch: Vec<Event>) -> Result<(), PushError> {
-        self.submit(batch).await.map(|_| ())
+    async fn push(&self, batch: Vec<Event>, hold: Hold) -> Result<(), PushError> {
+        self.submit(batch, hold).await.map(|_| ())
     }
 }
 
@@ -200,7 +209,7 @@ impl Consumer for MemoryQueue {
         };
         for (at, place) in claimed.places.into_iter().enumerate() {
             let verdict = verdicts.and_then(|verdicts| verdicts.get(at).copied());
-            state.note(place, verdict);
+            state.note(&place, verdict);
         }
         Ok(())
     }

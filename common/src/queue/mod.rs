@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     event::Event,
+    hold::Hold,
     tls::{TlsError, trust::Distrust},
 };
 
@@ -210,8 +211,9 @@ impl From<::redis::RedisError> for QueueError {
 /// The half that accepts.
 #[async_trait]
 pub trait Producer: Send + Sync {
-    /// Accepts the whole batch durably, or none of it as far as this side can tell.
-    async fn push(&self, batch: Vec<Event>) -> Result<(), PushError>;
+    /// Accepts the whole batch durably, or none of it as far as this side can tell. `hold` is kept for as long as the
+    /// events are in memory here, also if the caller gives up waiting.
+    async fn push(&self, batch: Vec<Event>, hold: Hold) -> Result<(), PushError>;
 }
 
 /// The half that hands out.

@@ -12,13 +12,13 @@ use super::{
 };
 use crate::http::{
     load::{self, Held},
+    pace::{BYTES_A_SECOND, Pace, WINDOW},
     problem::{Kind, Problem},
 };
 
-/// How long a body may take to arrive, besides the time that its bytes earn it.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// How many bytes earn a body another second: slower clients are cut off in the end.
-const BYTES_A_SECOND: u64 = 4096;
+/// How slowly a body of the largest allowed length may arrive, in bytes a second. No body may take longer than that one,
+/// and a window of [`Pace`], so none holds its memory for longer.
+const WHOLE_BYTES_A_SECOND: u64 = 128 * 1024;
 
 /// A body that has not been read yet.
 pub(super) struct Body {
@@ -49,15 +49,15 @@ impl Body {
         })
     }
 
-    /// All of it.
-    pub(super) async fn whole(self) -> Result<Vec<u8>, Problem> {
+    /// All of it, and what holds the memory that it takes.
+    pub(super) async fn whole(self) -> Result<(Vec<u8>, Held), Problem> {
         let mut body = Vec::new();
-        self.feed(|piece| body.extend_from_slice(piece)).await?;
-        Ok(body)
+        let held = self.feed(|piece| body.extend_from_slice(piece)).await?;
+        Ok((body, held))
     }
 
     /// Hands it to `take` while it arrives, in pieces.
-    pub(super) async fn feed(mut self, mut take: impl FnMut(&[u8])) -> Result<(), Problem> {
+    pub(super) async fn feed(mut self, mut take: impl FnMut(&[u8])) -> Result<Held, Problem> {
         let limit = self.limit;
         let refuse = |error: io::Error| match error.kind() {
             io::ErrorKind::FileTooLarge => too_large(limit),
@@ -76,11 +76,17 @@ impl Body {
         let mut decoder = Decoder::new(self.encoding, limit, take).map_err(refuse)?;
         // Compressed, nothing at all can take any number of bytes.
         let mut left = limit;
-        let mut deadline = Instant::now() + BODY_WITHIN;
-        while let Some(chunk) = timeout_at(deadline, self.payload.next())
-            .await
-            .map_err(|_| too_slow())?
-        {
+        let longest = Duration::from_secs(limit as u64 / WHOLE_BYTES_A_SECOND);
+        let ends = Instant::now() + WINDOW + longest;
+        let mut pace = Pace::start();
+        loop {
+            let next = timeout_at(pace.deadline().min(ends), self.payload.next());
+            let chunk = match next.await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(_) if Instant::now() < ends && pace.goes_on() => continue,
+                Err(_) => return Err(too_slow(longest + WINDOW)),
+            };
             let chunk = chunk.map_err(|error| {
                 let detail = format!("the body did not arrive whole: {error}");
                 Problem::new(Kind::MalformedBody, detail)
@@ -88,18 +94,19 @@ impl Body {
             left = left
                 .checked_sub(chunk.len())
                 .ok_or_else(|| too_large(limit))?;
-            deadline += Duration::from_millis(chunk.len() as u64 * 1000 / BYTES_A_SECOND);
+            pace.add(chunk.len());
             decoder.push(&chunk).map_err(refuse)?;
         }
         decoder.finish().map_err(refuse)?;
-        held.until_answered(&self.request);
-        Ok(())
+        Ok(held)
     }
 }
 
-fn too_slow() -> Problem {
+fn too_slow(longest: Duration) -> Problem {
     let detail = format!(
-        "the body did not arrive in time; send at least {BYTES_A_SECOND} bytes a second, or smaller batches"
+        "the body did not arrive in time; send at least {BYTES_A_SECOND} bytes a second, all of it within {} s, or send \
+         smaller batches",
+        longest.as_secs()
     );
     Problem::new(Kind::RequestTimeout, detail)
 }
@@ -131,7 +138,7 @@ mod tests {
         let payload = Payload::from_request(&request, &mut payload).await.unwrap();
         let started = Instant::now();
         let body = Body::of(&request, payload, LIMIT).unwrap().whole().await;
-        (body, started.elapsed())
+        (body.map(|(body, _)| body), started.elapsed())
     }
 
     /// So many pieces of so many bytes, one after each pause.
@@ -155,19 +162,30 @@ mod tests {
             arrived(drip(100, 1, second)).await,
         ] {
             assert_eq!(body.unwrap_err().error_response().status(), 408);
-            assert!(
-                (BODY_WITHIN..BODY_WITHIN + second).contains(&took),
-                "{took:?}"
-            );
+            assert!((WINDOW..WINDOW + second).contains(&took), "{took:?}");
         }
     }
 
     #[actix_web::test]
-    async fn a_long_body_may_take_long() {
+    async fn a_fast_start_allows_no_slow_end() {
         tokio::time::pause();
-        let bytes = usize::try_from(BYTES_A_SECOND).unwrap();
-        let (body, took) = arrived(drip(100, bytes, Duration::from_secs(1))).await;
-        assert_eq!(body.unwrap().len(), 100 * bytes);
-        assert_eq!(took.as_secs(), 100);
+        let start = stream::iter([Ok(Bytes::from(vec![b'x'; LIMIT / 2]))]);
+        let (body, took) = arrived(start.chain(drip(100, 1, Duration::from_secs(1)))).await;
+        assert_eq!(body.unwrap_err().error_response().status(), 408);
+        assert!(took <= 2 * WINDOW, "{took:?}");
+    }
+
+    #[actix_web::test]
+    async fn a_long_body_may_take_long_but_not_longer_than_the_longest() {
+        tokio::time::pause();
+        let bytes = 2 * usize::try_from(BYTES_A_SECOND).unwrap();
+        let second = Duration::from_secs(1);
+        let (body, took) = arrived(drip(15, bytes, second)).await;
+        assert_eq!(body.unwrap().len(), 15 * bytes);
+        assert_eq!(took.as_secs(), 15);
+        let (body, took) = arrived(drip(100, bytes, second)).await;
+        assert_eq!(body.unwrap_err().error_response().status(), 408);
+        let most = WINDOW + Duration::from_secs(LIMIT as u64 / WHOLE_BYTES_A_SECOND);
+        assert!((most..most + second).contains(&took), "{took:?}");
     }
 }

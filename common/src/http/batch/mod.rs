@@ -26,6 +26,7 @@ use utoipa::{
 
 use self::{body::Body, media::Format};
 use super::{
+    load,
     openapi::{Answers, CloudEvent, EventLines, Events, problems, written},
     parameters::{flag, query},
     problem::{BatchItem, Kind, MAX_REPORTED_ERRORS, Problem},
@@ -39,6 +40,7 @@ use crate::{
         ndjson::Lines,
         parse::{self, BatchError, EventError, EventErrorKind, Parsed, Receipts, Shape},
     },
+    hold::Hold,
 };
 
 /// What a client sent, each event valid.
@@ -50,6 +52,8 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// What was not valid; nothing, unless the client asked for `?partial=true`.
     pub rejected: Rejected,
+    /// What the events take of the server's bounds, to be kept for as long as they are in memory.
+    pub hold: Hold,
 }
 
 /// The events of a batch that are not accepted with the others.
@@ -168,25 +172,39 @@ pub async fn read(
     let body = Body::of(request, payload, limits.max_body_bytes as usize)?;
     let limits = limits.parser_limits();
     let receipts = || Receipts::new(clock, ids);
-    let parsed = match format {
-        Format::Json => parse::parse(&body.whole().await?, &limits, &receipts()),
+    let (parsed, mut held) = match format {
+        Format::Json => {
+            let (body, held) = body.whole().await?;
+            (parse::parse(&body, &limits, &receipts()), held)
+        }
         Format::Ndjson => {
             let receipts = receipts();
             let mut lines = Lines::new(limits, &receipts);
-            body.feed(|piece| lines.push(piece)).await?;
-            lines.finish()
+            let held = body.feed(|piece| lines.push(piece)).await?;
+            (lines.finish(), held)
         }
-        Format::CloudEvent => cloudevents::structured(&body.whole().await?, &limits, &receipts()),
-        Format::CloudEvents => cloudevents::batch(&body.whole().await?, &limits, &receipts()),
+        Format::CloudEvent => {
+            let (body, held) = body.whole().await?;
+            (cloudevents::structured(&body, &limits, &receipts()), held)
+        }
+        Format::CloudEvents => {
+            let (body, held) = body.whole().await?;
+            (cloudevents::batch(&body, &limits, &receipts()), held)
+        }
         Format::BinaryCloudEvent => {
             let headers = request.headers().iter();
             let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
             let media_type = media::text(request, &header::CONTENT_TYPE);
-            let body = body.whole().await?;
-            cloudevents::binary(headers, media_type, &body, &limits, &receipts())
+            let (body, held) = body.whole().await?;
+            let parsed = cloudevents::binary(headers, media_type, &body, &limits, &receipts());
+            (parsed, held)
         }
     };
-    judge(parsed?, partial)
+    let mut batch = judge(parsed?, partial)?;
+    held.grow(batch.events.len() * Event::OVERHEAD)
+        .map_err(|_| load::overloaded())?;
+    batch.hold = load::keep(request, Hold::of(held));
+    Ok(batch)
 }
 
 /// Reads a body that says it is JSON.
@@ -199,7 +217,9 @@ pub async fn read_json(
     limit: usize,
 ) -> Result<Vec<u8>, Problem> {
     media::require_json(request)?;
-    Body::of(request, payload, limit)?.whole().await
+    let (body, held) = Body::of(request, payload, limit)?.whole().await?;
+    load::keep(request, Hold::of(held));
+    Ok(body)
 }
 
 /// Accepts all events or, if `partial`, those that are valid.
@@ -220,6 +240,7 @@ fn judge(parsed: Parsed, partial: bool) -> Result<Batch, Problem> {
                 count: errors.len(),
                 errors: items(errors),
             },
+            hold: Hold::nothing(),
         })
     } else {
         Err(refuse(errors))

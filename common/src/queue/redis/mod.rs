@@ -43,6 +43,7 @@ use crate::{
     envelope,
     event::Event,
     faults::{Mutant, is_mutant},
+    hold::Hold,
     tls,
 };
 
@@ -156,12 +157,12 @@ impl RedisProducer {
 
 #[async_trait]
 impl Producer for RedisProducer {
-    async fn push(&self, batch: Vec<Event>) -> Result<(), PushError> {
+    async fn push(&self, batch: Vec<Event>, hold: Hold) -> Result<(), PushError> {
         if batch.is_empty() {
             return Ok(());
         }
         self.check_room(batch.len() as u64).await?;
-        let pushed = self.pushes.push(batch).await;
+        let pushed = self.pushes.push(batch, hold).await;
         pushed.map_err(|error| PushError::Unconfirmed(error.into()))
     }
 }

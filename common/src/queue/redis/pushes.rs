@@ -20,6 +20,7 @@ use crate::{
     envelope,
     event::Event,
     faults::{Point, crash_at},
+    hold::Hold,
 };
 
 /// Groups under way at a time, each on a connection of its own.
@@ -39,7 +40,7 @@ pub(super) struct Pushes {
 
 #[derive(Default)]
 struct Gathered {
-    /// Oldest first. Bounded by the requests that wait for them.
+    /// Oldest first. Bounded by what their requests hold.
     batches: VecDeque<Batch>,
     bytes: usize,
     /// Groups that are not answered yet.
@@ -48,6 +49,8 @@ struct Gathered {
 
 struct Batch {
     elements: Elements,
+    /// Kept until the group is answered.
+    _hold: Hold,
     answer: oneshot::Sender<RedisResult<()>>,
 }
 
@@ -72,10 +75,11 @@ impl Pushes {
     /// # Errors
     /// What the server answered to the group, or that it did not. Also if the group before it failed: then the server is
     /// likely to be away, and callers are not kept waiting to find out one by one.
-    pub(super) async fn push(self: &Arc<Self>, events: Vec<Event>) -> RedisResult<()> {
+    pub(super) async fn push(self: &Arc<Self>, events: Vec<Event>, hold: Hold) -> RedisResult<()> {
         let (answer, answered) = oneshot::channel();
         let batch = Batch {
             elements: Elements::of(&events),
+            _hold: hold,
             answer,
         };
         drop(events);
@@ -205,6 +209,7 @@ mod tests {
                 bytes: vec![b'x'; bytes],
                 ends: vec![bytes],
             },
+            _hold: Hold::nothing(),
             answer: oneshot::channel().0,
         }
     }
