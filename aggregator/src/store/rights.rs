@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, error::Error, fmt::Write};
 
 use common::store::StoreError;
-use sqlx::{PgConnection, query_as};
+use sqlx::{PgConnection, error::DatabaseError, query_as};
 
 /// Every right that the program uses, by what it is a right to
 /// ([GRANT](https://www.postgresql.org/docs/current/sql-grant.html)).
@@ -72,11 +72,12 @@ pub(super) fn forbidden(missing: &str) -> StoreError {
     ))
 }
 
-/// Whether the database refused something for want of a right (SQLSTATE 42501).
+/// Whether the database refused something for want of a right: SQLSTATE 42501, or 3F000 without one to any schema.
 pub(super) fn are_missing(error: &(dyn Error + 'static)) -> bool {
     let driver = error.downcast_ref::<sqlx::Error>();
     let database = driver.and_then(sqlx::Error::as_database_error);
-    database.is_some_and(|database| database.code().as_deref() == Some("42501"))
+    let code = database.and_then(DatabaseError::code);
+    matches!(code.as_deref(), Some("42501" | "3F000"))
 }
 
 /// See [identifiers](https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS).
