@@ -13,13 +13,13 @@ use common::{
         QueueError,
         redis::{RedisConsumer, Server},
     },
-    readiness::{Dependency, Readiness},
+    readiness::{Dependency, Probe, Readiness},
     store::{Audit, Store, StoreError},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Aggregator, RunError, Settings, StoreCheck, routes,
+    Aggregator, RunError, Settings, routes,
     store::{Postgres, UrlError},
 };
 
@@ -76,6 +76,7 @@ impl Application {
         );
         // There is at least one worker.
         let redis = Arc::new(consumers[0].server());
+        let database = (store.dependency(), store.clone() as Arc<dyn Probe>);
         let aggregator = Aggregator::over(consumers, store, settings.workers, settings.limits);
         let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         Ok(Self {
@@ -86,10 +87,7 @@ impl Application {
                     Arc::new(Dependency::new("redis", "REDIS_URL")),
                     redis.clone(),
                 ),
-                (
-                    Arc::new(Dependency::new("postgres", "DATABASE_URL")),
-                    Arc::new(StoreCheck::new(&aggregator)),
-                ),
+                database,
             ]),
             aggregator,
             redis,
@@ -119,12 +117,18 @@ impl Application {
     }
 }
 
-/// Brings the tables up to date, once, without waiting for a database that is away.
+/// Brings the tables up to date, once, without waiting for a database that is away, and then allows `grant_to`, a role, to
+/// use them.
 ///
 /// # Errors
-/// If the database is away or does not take the migrations.
-pub async fn migrate(settings: &Settings) -> Result<(), CommandError> {
-    Ok(open(settings)?.migrate().await?)
+/// If the database is away or does not take the migrations, or there is no such role.
+pub async fn migrate(settings: &Settings, grant_to: Option<&str>) -> Result<(), CommandError> {
+    let store = open(settings)?;
+    store.migrate().await?;
+    if let Some(role) = grant_to {
+        store.grant(role).await?;
+    }
+    Ok(())
 }
 
 /// Compares the counters with the rows, in one snapshot, beside a running system.

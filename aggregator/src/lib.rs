@@ -16,5 +16,5 @@ mod worker;
 
 pub use application::{Application, BuildError, CommandError, description, migrate, verify};
 pub use routes::routes;
-pub use service::{Aggregator, RunError, StoreCheck};
+pub use service::{Aggregator, RunError};
 pub use settings::{Command, Settings, WorkerArgs};

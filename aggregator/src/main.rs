@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use aggregator::{Application, Command, Settings};
+use aggregator::{Application, Command, Settings, store};
 use clap::Parser;
 use common::{lifecycle, telemetry};
 
@@ -11,10 +11,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     let settings = Settings::parse();
     telemetry::init(&settings.log)?;
     match &settings.command {
-        Some(Command::Migrate) => {
-            aggregator::migrate(&settings).await?;
+        Some(Command::Migrate { grant_to }) => {
+            aggregator::migrate(&settings, grant_to.as_deref()).await?;
             println!("The tables are up to date.");
         }
+        Some(Command::Grants { role }) => print!("{}", store::grants(role)),
         Some(Command::Verify) => {
             let audit = aggregator::verify(&settings).await?;
             println!("{audit}");

@@ -1,14 +1,10 @@
 //! Workers and HTTP routes over any queue and any store.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use common::{
     clock::{Clock, Ids, SystemClock},
     config::LimitArgs,
@@ -18,7 +14,7 @@ use common::{
     },
     lifecycle::Backoff,
     queue::{Consumer, memory::MemoryQueue},
-    readiness::{Probe, Readiness, Trouble},
+    readiness::Readiness,
     store::{Store, StoreError},
 };
 use tokio::{
@@ -53,7 +49,6 @@ pub struct Aggregator {
     limits: LimitArgs,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
-    migrated: Arc<AtomicBool>,
 }
 
 /// Why it stopped without being told to.
@@ -107,7 +102,6 @@ impl Aggregator {
             limits,
             clock: Arc::new(SystemClock),
             ids: Arc::default(),
-            migrated: Arc::default(),
         }
     }
 
@@ -197,10 +191,7 @@ impl Aggregator {
         let mut backoff = Backoff::default();
         loop {
             match self.store.migrate().await {
-                Ok(()) => {
-                    self.migrated.store(true, Ordering::Release);
-                    return Ok(true);
-                }
+                Ok(()) => return Ok(true),
                 Err(error @ StoreError::Schema(_)) => return Err(RunError::Schema(error)),
                 Err(error) => tracing::warn!(%error, "waiting for the database"),
             }
@@ -241,44 +232,6 @@ impl Aggregator {
         match self.shared.first() {
             Some(consumer) => consumer.clone(),
             None => self.local.clone(),
-        }
-    }
-}
-
-/// Probes the store, once its tables are up to date.
-pub struct StoreCheck {
-    store: Arc<dyn Store>,
-    migrated: Arc<AtomicBool>,
-}
-
-impl StoreCheck {
-    /// Of the aggregator's store.
-    #[must_use]
-    pub fn new(aggregator: &Aggregator) -> Self {
-        Self {
-            store: aggregator.store.clone(),
-            migrated: aggregator.migrated.clone(),
-        }
-    }
-}
-
-#[async_trait]
-impl Probe for StoreCheck {
-    async fn probe(&self) -> Result<(), Trouble> {
-        let ping = self.store.ping().await;
-        ping.map_err(|error| {
-            let shown = match error {
-                StoreError::ReadOnly(_) | StoreError::Untrusted(_) => error.to_string(),
-                StoreError::Schema(_) => "its tables are not up to date yet".to_owned(),
-                _ => "does not answer".to_owned(),
-            };
-            Trouble::new(shown, error)
-        })?;
-        if self.migrated.load(Ordering::Acquire) {
-            Ok(())
-        } else {
-            let shown = "its tables are not up to date yet";
-            Err(Trouble::new(shown, "the migrations have not run"))
         }
     }
 }

@@ -65,8 +65,17 @@ pub struct Settings {
 /// What to do instead of serving.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Bring the tables up to date, and end
-    Migrate,
+    /// Bring the tables up to date, and end; needs a role that owns them
+    Migrate {
+        /// Then allow this role to run the program, as `grants` prints it
+        #[arg(long, value_name = "ROLE")]
+        grant_to: Option<String>,
+    },
+    /// Print the SQL that allows a role to run the program over tables that another one owns, and end
+    Grants {
+        /// Who runs the program; the owner of the tables must run the SQL
+        role: String,
+    },
     /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
     Verify,
     /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not

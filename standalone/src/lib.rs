@@ -6,7 +6,7 @@ pub mod store;
 
 use std::sync::Arc;
 
-use aggregator::{Aggregator, RunError, StoreCheck, store::Postgres};
+use aggregator::{Aggregator, RunError, store::Postgres};
 use common::{
     config::ConfigError,
     http::{
@@ -81,7 +81,8 @@ impl Application {
     /// [`BuildError`] if a setting cannot be used.
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
         let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
-        let (store_name, store) = open_store(settings)?;
+        let store = open_store(settings)?;
+        let database = (store.dependency(), store.clone() as Arc<dyn Probe>);
         let mut dependencies: Vec<(Arc<Dependency>, Arc<dyn Probe>)> = Vec::new();
         let workers = settings.effective_workers();
         let max_len = settings.publishing.queue_max_len;
@@ -104,10 +105,7 @@ impl Application {
                 (Arc::new(producer), aggregator, Some(redis))
             }
         };
-        dependencies.push((
-            Arc::new(Dependency::new(store_name, "DATABASE_URL")),
-            Arc::new(StoreCheck::new(&aggregator)),
-        ));
+        dependencies.push(database);
         Ok(Self {
             port: front.port()?,
             front,
@@ -149,16 +147,15 @@ impl Application {
 /// # Errors
 /// If the database cannot be used or has no tables.
 pub async fn verify(settings: &Settings) -> anyhow::Result<Audit> {
-    let (_, store) = open_store(settings)?;
-    Ok(store.audit().await?)
+    Ok(open_store(settings)?.audit().await?)
 }
 
-fn open_store(settings: &Settings) -> Result<(&'static str, Arc<dyn Store>), BuildError> {
+fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, BuildError> {
     let url = settings.database_url.expose();
     if settings.stores_in_sqlite() {
-        Ok(("sqlite", Arc::new(Sqlite::open(url)?)))
+        Ok(Arc::new(Sqlite::open(url)?))
     } else {
         let store = Postgres::from_url(url, settings.workers.workers)?;
-        Ok(("postgres", Arc::new(store)))
+        Ok(Arc::new(store))
     }
 }

@@ -1,13 +1,21 @@
 //! `docker-compose.yml` and what it must agree with. That the stack works is `scripts/test-stack`'s to show.
 
-use std::{collections::BTreeSet, fs};
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::{collections::BTreeSet, fs, process::Command, time::Duration};
+
+use reqwest::StatusCode;
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 use tests::{
+    app::App,
     deployment::{documents, settings},
-    servers::{POSTGRES_IMAGE, REDIS_IMAGE},
+    eventually,
+    programs::Running,
+    servers::{OwnPostgres, POSTGRES_IMAGE, REDIS_IMAGE},
 };
 
+const SOON: Duration = Duration::from_secs(30);
 const SERVICES: [&str; 2] = ["publisher", "aggregator"];
 
 fn compose() -> Value {
@@ -37,7 +45,9 @@ fn the_programs_know_every_setting() {
 fn the_servers_are_those_that_the_tests_run_on() {
     let compose = compose();
     assert_eq!(compose["services"]["redis"]["image"], REDIS_IMAGE);
-    assert_eq!(compose["services"]["postgres"]["image"], POSTGRES_IMAGE);
+    for service in ["postgres", "database-role"] {
+        assert_eq!(compose["services"][service]["image"], POSTGRES_IMAGE);
+    }
 }
 
 #[test]
@@ -80,4 +90,74 @@ fn every_variable_has_a_default_and_is_in_the_example() {
             "{line} is no default"
         );
     }
+}
+
+/// The user in a service's `DATABASE_URL`.
+fn user(service: &Value) -> String {
+    let url = service["environment"]["DATABASE_URL"].as_str().unwrap();
+    let user = url.trim_start_matches("postgres://").split(':').next();
+    user.unwrap().to_owned()
+}
+
+/// What one-shot services do in the stack, on a PostgreSQL here: the aggregator then runs with a role that owns nothing.
+#[tokio::test]
+async fn the_aggregators_role_is_made_and_may_do_what_the_aggregator_does() {
+    let services = &compose()["services"];
+    let (role, migrate) = (&services["database-role"], &services["migrate"]);
+    let app = user(&services["aggregator"]);
+    let owner = role["environment"]["PGUSER"].as_str().unwrap();
+    assert_ne!(app, owner);
+    assert_eq!(user(migrate), owner);
+
+    let server = OwnPostgres::start().await;
+    let mut admin = PgConnection::connect(&server.url()).await.unwrap();
+    for statement in [
+        "CREATE ROLE events LOGIN SUPERUSER",
+        "CREATE DATABASE events OWNER events",
+    ] {
+        let running = sqlx::query(statement).execute(&mut admin);
+        running.await.unwrap();
+    }
+    let port = server.port().to_string();
+    // The second time there is a role already.
+    for password in ["first", "it's"] {
+        let made = Command::new("sh")
+            .args(["-c", role["command"][0].as_str().unwrap()])
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", &port)
+            .env("PGUSER", owner)
+            .env(
+                "PGDATABASE",
+                role["environment"]["PGDATABASE"].as_str().unwrap(),
+            )
+            .env("AGGREGATOR_DB_PASSWORD", password)
+            .status();
+        assert!(made.expect("sh runs psql").success());
+    }
+    let url = |role: &str| format!("postgres://{role}@127.0.0.1:{port}/events");
+    let arguments: Vec<&str> = migrate["command"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a.as_str().unwrap())
+        .collect();
+    let mut migrating = Running::start("aggregator", &arguments, &[("DATABASE_URL", &url(owner))]);
+    assert_eq!(
+        migrating.wait_exit(SOON).await,
+        Some(0),
+        "{}",
+        migrating.output()
+    );
+
+    let database = format!("--database-url={}", url(&app));
+    let app = App::standalone(&["--redis-url=", &database]);
+    eventually("it is ready", SOON, async || {
+        app.get("/ready").await.0 == StatusCode::OK
+    })
+    .await;
+    let (status, answer) = app
+        .post("/publish", r#"{"topic":"t","event_id":"1"}"#)
+        .await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    app.stop().await;
 }

@@ -3,15 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use tests::{
     app::App,
-    chaos::proxy::Proxy,
+    chaos::proxy::{Mode, Proxy},
     eventually,
+    programs::{Running, free_port},
     servers::{self, OwnPostgres},
 };
 
@@ -196,13 +197,15 @@ async fn own_server() -> (OwnPostgres, PgPool, String) {
 const END_CONNECTIONS: &str =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'";
 
-/// What `/ready` says once it is not ready.
-async fn not_ready(app: &App) -> Value {
-    eventually("it is not ready", SOON, async || {
+/// Waits until `/ready` gives this reason.
+async fn not_ready(app: &App, reason: &str) {
+    eventually(reason, SOON, async || {
         let (status, problem) = app.get("/ready").await;
-        (status == StatusCode::SERVICE_UNAVAILABLE).then_some(problem)
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        let unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
+        unavailable && detail.contains("postgres: ") && detail.contains(reason)
     })
-    .await
+    .await;
 }
 
 #[tokio::test]
@@ -216,11 +219,7 @@ async fn a_server_without_a_connection_to_spare_is_waited_for() {
     execute(&admin, "ALTER ROLE app CONNECTION LIMIT 0").await;
     execute(&admin, END_CONNECTIONS).await;
     system.publish().await;
-    let problem = not_ready(&system.aggregator).await;
-    assert!(
-        problem["detail"].as_str().unwrap().contains("postgres"),
-        "{problem}"
-    );
+    not_ready(&system.aggregator, "no connection to spare").await;
     execute(&admin, "ALTER ROLE app CONNECTION LIMIT -1").await;
     system.assert_exact().await;
     system.stop().await;
@@ -245,14 +244,7 @@ async fn a_read_only_standby_is_waited_for_until_it_is_promoted() {
         status == StatusCode::OK && counters["queue"]["processing"] == 1
     })
     .await;
-    let problem = not_ready(&system.aggregator).await;
-    assert!(
-        problem["detail"]
-            .as_str()
-            .unwrap()
-            .contains("takes no writes"),
-        "{problem}"
-    );
+    not_ready(&system.aggregator, "takes no writes").await;
     execute(&admin, "SELECT pg_promote()").await;
     system.assert_exact().await;
     system.stop().await;
@@ -292,6 +284,199 @@ async fn a_connection_that_falls_silent_for_ever_is_given_up_and_its_claim_count
     })
     .await;
     system.aggregator.ready().await;
+    system.assert_exact().await;
+    system.stop().await;
+}
+
+/// Makes the data of one stopped server that of another.
+fn copy_data(from: &OwnPostgres, to: &OwnPostgres) {
+    let [from, to] = [from, to].map(|server| server.folder().join("data"));
+    fs::remove_dir_all(&to).unwrap();
+    let mut copying = Command::new("cp");
+    copying.arg("--archive").args([from, to]);
+    assert!(copying.status().unwrap().success());
+}
+
+#[tokio::test]
+async fn after_a_failover_behind_one_address_nobody_stays_with_the_old_primary() {
+    let (mut old, _admin, url) = own_server().await;
+    let mut new = OwnPostgres::start().await;
+    let address = |server: &OwnPostgres| ([127, 0, 0, 1], server.port()).into();
+    let proxy = Proxy::start(address(&old), Duration::ZERO).await;
+    let url = url.replace(&old.port().to_string(), &proxy.address().port().to_string());
+    let mut system = System::start(&url).await;
+    system.aggregator.ready().await;
+    system.publish().await;
+    system.assert_exact().await;
+
+    old.stop();
+    new.stop();
+    copy_data(&old, &new);
+    for server in [&mut old, &mut new] {
+        fs::write(server.folder().join("data/standby.signal"), "").unwrap();
+        server.restart().await;
+    }
+    // All are connected to what is a standby now.
+    system.publish().await;
+    not_ready(&system.aggregator, "takes no writes").await;
+    let (status, _) = system.aggregator.get("/stats").await;
+    assert_eq!(status, StatusCode::OK);
+
+    let admin = PgPool::connect(&new.url()).await.unwrap();
+    execute(&admin, "SELECT pg_promote()").await;
+    // The proxy leaves the connections that there are alone.
+    proxy.point_at(address(&new));
+    system.aggregator.ready().await;
+    system.assert_exact().await;
+    let at_the_old_one = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'";
+    let admin = PgPool::connect(&old.url()).await.unwrap();
+    eventually("nobody is left with the old one", SOON, async || {
+        // Readers too, once they are used.
+        let (status, _) = system.aggregator.get("/events").await;
+        let connected = sqlx::query_scalar::<_, i64>(at_the_old_one).fetch_one(&admin);
+        status == StatusCode::OK && connected.await.unwrap() == 0
+    })
+    .await;
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn slow_readers_hold_up_neither_health_nor_counters_nor_writes() {
+    const READERS: usize = 12;
+    let (_server, admin, url) = own_server().await;
+    let mut system = System::start(&url).await;
+    system.aggregator.ready().await;
+    let pool = PgPool::connect(&url).await.unwrap();
+    // Each page of dead letters takes longer than anybody waits for a connection.
+    execute(
+        &pool,
+        "INSERT INTO dead_letters (raw, reason) VALUES ('', '');
+         CREATE POLICY slow ON dead_letters USING (pg_sleep(9) IS NOT NULL);
+         ALTER TABLE dead_letters ENABLE ROW LEVEL SECURITY;
+         ALTER TABLE dead_letters FORCE ROW LEVEL SECURITY",
+    )
+    .await;
+    let reading = (0..READERS).map(|_| system.aggregator.get("/dead-letters"));
+    let reading = futures_util::future::join_all(reading);
+    let all_else = async {
+        let asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        eventually("readers are busy", SOON, async || {
+            let asleep = sqlx::query_scalar::<_, i64>(asleep).fetch_one(&admin);
+            asleep.await.unwrap() >= 4
+        })
+        .await;
+        // The answer is at most a few seconds old: long enough to be made while readers are busy.
+        for _ in 0..20 {
+            let (status, problem) = system.aggregator.get("/ready").await;
+            assert_eq!(status, StatusCode::OK, "{problem}");
+            let (status, problem) = system.aggregator.get("/stats").await;
+            assert_eq!(status, StatusCode::OK, "{problem}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::join!(reading, all_else);
+    system.publish().await;
+    system.assert_exact().await;
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn dropped_tables_are_noticed_while_nothing_is_published() {
+    let database = servers::database().await;
+    let mut system = System::start(database.url()).await;
+    system.aggregator.ready().await;
+    let pool = PgPool::connect(database.url()).await.unwrap();
+    execute(&pool, "ALTER TABLE topic_stats RENAME TO gone").await;
+    not_ready(&system.aggregator, "its tables are missing").await;
+    execute(&pool, "ALTER TABLE gone RENAME TO topic_stats").await;
+    system.aggregator.ready().await;
+    system.publish().await;
+    system.assert_exact().await;
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn ready_says_why_the_database_cannot_be_used() {
+    let (server, admin, url) = own_server().await;
+    let proxy = Proxy::start(([127, 0, 0, 1], server.port()).into(), Duration::ZERO).await;
+    proxy.set(Mode::Stalled);
+    execute(&admin, "ALTER ROLE app PASSWORD 'right'; CREATE ROLE nologin; CREATE ROLE full LOGIN CONNECTION LIMIT 0").await;
+    let hba = "host all postgres,full,nologin 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+    fs::write(server.folder().join("data/pg_hba.conf"), hba).unwrap();
+    execute(&admin, "SELECT pg_reload_conf()").await;
+    let at = format!("127.0.0.1:{}", server.port());
+    for (url, reason) in [
+        (url.replace("app@", "app:wrong@"), "refuses the password"),
+        (
+            format!("postgres://nologin@{at}/app"),
+            "does not let this user in",
+        ),
+        (
+            format!("postgres://app:right@{at}/none"),
+            "no such database",
+        ),
+        (
+            format!("postgres://full@{at}/app"),
+            "no connection to spare",
+        ),
+        (
+            format!("postgres://app@127.0.0.1:{}/app", free_port()),
+            "nobody answers",
+        ),
+        (
+            format!("postgres://app@{}/app", proxy.address()),
+            "does not answer within",
+        ),
+        (
+            format!("postgres://app:right@{at}/app?sslmode=require"),
+            "TLS with it fails",
+        ),
+    ] {
+        let system = System::start(&url).await;
+        not_ready(&system.aggregator, reason).await;
+        system.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_what_the_database_said_and_where_it_is_but_no_password() {
+    let (server, admin, url) = own_server().await;
+    execute(&admin, "ALTER ROLE app PASSWORD 'right'").await;
+    let hba = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+    fs::write(server.folder().join("data/pg_hba.conf"), hba).unwrap();
+    execute(&admin, "SELECT pg_reload_conf()").await;
+    let (redis, url) = (
+        servers::redis_url().await,
+        url.replace("app@", "app:s3cret@"),
+    );
+    let settings = [
+        ("REDIS_URL", &*redis),
+        ("DATABASE_URL", &*url),
+        ("BIND_ADDR", "127.0.0.1:0"),
+    ];
+    let aggregator = Running::start("aggregator", &[], &settings);
+    let address = format!("127.0.0.1:{}/app", server.port());
+    eventually("the cause is logged", SOON, async || {
+        let output = aggregator.output();
+        output.contains(&address)
+            && output.contains("SQLSTATE 28P01: password authentication failed")
+    })
+    .await;
+    assert!(!aggregator.output().contains("s3cret"));
+}
+
+#[tokio::test]
+async fn an_ipv6_address_can_be_given() {
+    let server = OwnPostgres::start_with(&["-c", "listen_addresses=127.0.0.1,::1"]).await;
+    let url = format!("postgres://postgres@[::1]:{}/postgres", server.port());
+    let hba = server.folder().join("data/pg_hba.conf");
+    let rules = fs::read_to_string(&hba).unwrap();
+    fs::write(&hba, rules + "host all all ::1/128 trust\n").unwrap();
+    let admin = PgPool::connect(&server.url()).await.unwrap();
+    execute(&admin, "SELECT pg_reload_conf()").await;
+    let mut system = System::start(&url).await;
+    system.aggregator.ready().await;
+    system.publish().await;
     system.assert_exact().await;
     system.stop().await;
 }

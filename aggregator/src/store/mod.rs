@@ -1,179 +1,218 @@
 //! The PostgreSQL store.
 //!
+//! - `address`: `DATABASE_URL`; `connections`: separate ones for each purpose; `migrate`, `rights`: what must be there
 //! - `record`: a claim in one transaction; `insert`: its events; `workers`: that it counts once
 //! - `known`: what need not be inserted again
 //! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
 //! - `horizon`: a cursor that misses nothing
+//! - `probe`: what events need, tried while none come; `trouble`: what is wrong, in words
 //! - `classify`: what to do about an error
 
+mod address;
 mod audit;
 mod classify;
+mod connections;
 mod horizon;
 mod insert;
 mod known;
 mod letters;
+mod migrate;
+mod probe;
 mod read;
 mod record;
+mod rights;
+mod trouble;
 mod workers;
 
-use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use self::known::Known;
 use async_trait::async_trait;
 use common::{
     event::{EventId, Topic},
     queue::{Claim, WorkerId},
+    readiness::{Dependency, Probe, Trouble},
     store::{
         Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed,
         Selection, Stats, Store, StoreError, StoredEvent,
     },
-    tls::{self, TlsError},
 };
-use sqlx::{
-    PgConnection, PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
+
+pub use address::UrlError;
+pub use connections::{
+    COUNTER_CONNECTIONS, INGEST_CONNECTIONS, LETTER_CONNECTIONS, READ_CONNECTIONS,
 };
+pub use rights::grants;
 
-/// Connections for the worker of `/ingest`, and for dead letters.
-pub const INGEST_CONNECTIONS: u32 = 2;
-/// Connections for reads.
-pub const READ_CONNECTIONS: u32 = 4;
-/// How long a caller waits for a connection.
-const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
-/// Longest statement of a reader, in milliseconds.
-const READ_WITHIN_MS: &str = "10000";
-/// Longest wait for a lock of a writer, in milliseconds. Others hold theirs for one batch.
-const LOCK_WITHIN_MS: &str = "30000";
-/// Longest pause of a writer within its transaction, in milliseconds. Then the server rolls back, so
-/// that a process that hangs, or whose machine is gone, does not hold everyone's locks.
-const PAUSE_WITHIN_MS: &str = "30000";
+use self::{address::Address, connections::Connections, known::Known, probe::Prober};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+/// How long the database may take to say why a pool could not connect.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// The store in a PostgreSQL database, 13 or later.
-///
-/// Workers and readers have connections apart: readers cannot keep workers waiting, and the two run
-/// on different runtimes (workers outlive the HTTP server).
 pub struct Postgres {
-    writers: PgPool,
-    readers: PgPool,
+    connections: Connections,
     known: Arc<Known>,
-}
-
-/// `DATABASE_URL` cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum UrlError {
-    /// It is not set.
-    #[error("DATABASE_URL is missing; set it to postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE")]
-    Missing,
-    /// It cannot be read. It may hold a password: it is not shown.
-    #[error(
-        "DATABASE_URL is no address of a database; give postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
-    )]
-    Malformed,
-    /// The authorities that it names cannot be used.
-    #[error(transparent)]
-    Authorities(#[from] TlsError),
+    prober: Prober,
+    dependency: Arc<Dependency>,
+    /// What came of the last [`Store::migrate`].
+    prepared: Mutex<Result<(), Trouble>>,
 }
 
 impl Postgres {
     /// Contacts nobody yet. Opens connections as they are needed: up to one for each of `workers`,
-    /// [`INGEST_CONNECTIONS`] and [`READ_CONNECTIONS`].
+    /// [`INGEST_CONNECTIONS`], [`LETTER_CONNECTIONS`], [`READ_CONNECTIONS`], [`COUNTER_CONNECTIONS`], and one for the probe.
     ///
     /// # Errors
-    /// [`UrlError`] if `url` is no PostgreSQL address, or names authorities that cannot be used.
+    /// [`UrlError`] if `url` is no PostgreSQL address, has a parameter that is not known, or names authorities that cannot
+    /// be used.
     pub fn from_url(url: &str, workers: u16) -> Result<Self, UrlError> {
-        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(UrlError::Malformed);
-        }
-        check_authorities(url)?;
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|_| UrlError::Malformed)?
-            .application_name("event-aggregator");
-        let writing = options.clone().options([
-            ("lock_timeout", LOCK_WITHIN_MS),
-            ("idle_in_transaction_session_timeout", PAUSE_WITHIN_MS),
-        ]);
-        let reading = options.options([
-            ("statement_timeout", READ_WITHIN_MS),
-            ("default_transaction_read_only", "on"),
-        ]);
+        let Address { options, shown } = Address::parse(url)?;
         let known = Arc::new(Known::new());
-        let connected = known.clone();
+        let pending = Trouble::new(
+            "its tables are not up to date yet",
+            "the migrations have not run",
+        );
         Ok(Self {
-            writers: pool(u32::from(workers) + INGEST_CONNECTIONS)
-                .after_connect(move |connection, _| {
-                    connected.forget();
-                    Box::pin(commit_durably(connection))
-                })
-                .connect_lazy_with(writing),
+            connections: Connections::new(options, workers, known.clone()),
             known,
-            readers: pool(READ_CONNECTIONS).connect_lazy_with(reading),
+            prober: Prober::default(),
+            dependency: Arc::new(Dependency::new("postgres", shown)),
+            prepared: Mutex::new(Err(pending)),
         })
     }
-}
 
-/// The driver reads them for each connection, and would only then say that it cannot.
-fn check_authorities(url: &str) -> Result<(), TlsError> {
-    let (_, query) = url.split_once('?').unwrap_or_default();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        // It takes the certificates themselves, too.
-        if name == "sslrootcert" && !value.starts_with("-----BEGIN") {
-            tls::authorities("sslrootcert in DATABASE_URL", Path::new(&*value))?;
-        }
+    /// Allows `role` what it needs to run the program: [`grants`], as the owner of the tables.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is no such role, or this one may not grant rights.
+    pub async fn grant(&self, role: &str) -> Result<(), StoreError> {
+        let mut connection = self.connect().await?;
+        let granted = migrate::grant(&mut connection, role).await;
+        // What was granted is committed.
+        let _ = connection.close().await;
+        granted
     }
-    Ok(())
+
+    async fn prepare(&self) -> Result<(), StoreError> {
+        let mut connection = self.connect().await?;
+        let prepared = migrate::run(&mut connection).await;
+        // What was done is committed.
+        let _ = connection.close().await;
+        prepared
+    }
+
+    async fn connect(&self) -> Result<PgConnection, StoreError> {
+        self.connections.connect().await.map_err(classify::failure)
+    }
+
+    /// Connections that an error shows to be of no use any more are not used again.
+    fn seen<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        outcome.inspect_err(|error| {
+            if let Some(error) = trouble::driver(error) {
+                self.connections.look_at(error);
+            }
+        })
+    }
+
+    /// The same of something that events need: a failure is noted for `/ready`.
+    async fn noted<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        let outcome = self.seen(outcome);
+        if let Err(error) = &outcome {
+            self.dependency.fails(self.trouble(error).await);
+        }
+        outcome
+    }
+
+    /// Why it failed. The database is asked for what the error does not tell.
+    async fn trouble(&self, error: &StoreError) -> Trouble {
+        let asked = match trouble::driver(error) {
+            // A pool repeats attempts to connect, and does not tell why they failed.
+            Some(sqlx::Error::PoolTimedOut) => {
+                let connecting = timeout(TOLD_WITHIN, self.connections.connect()).await;
+                let failed = connecting.ok().and_then(Result::err);
+                failed.map(classify::failure)
+            }
+            Some(driver) if rights::are_missing(driver) => {
+                let asking = async {
+                    let mut connection = self.connections.connect().await?;
+                    rights::missing(&mut connection).await
+                };
+                let missing = timeout(TOLD_WITHIN, asking).await;
+                let missing = missing.ok().and_then(Result::ok).flatten();
+                missing.map(|missing| rights::forbidden(&missing))
+            }
+            _ => None,
+        };
+        let mut trouble = trouble::of(asked.as_ref().unwrap_or(error));
+        if asked.is_some() {
+            trouble.detail = format!("{error}: {}", trouble.detail);
+        }
+        trouble
+    }
 }
 
-fn pool(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_WITHIN)
-}
-
-/// A claim is settled after its commit, so the commit must be on disk by then, whatever the
-/// database's default is
-/// ([synchronous_commit](https://www.postgresql.org/docs/current/wal-async-commit.html)). A default that
-/// waits for more than that is left alone.
-async fn commit_durably(connection: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query(
-        "SELECT set_config('synchronous_commit', 'on', false)
-         WHERE current_setting('synchronous_commit') = 'off'",
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+/// A real write, as workers would make it.
+#[async_trait]
+impl Probe for Postgres {
+    async fn probe(&self) -> Result<(), Trouble> {
+        let written = self.seen(self.prober.write(&self.connections).await);
+        if let Err(error) = written {
+            return Err(self.trouble(&error).await);
+        }
+        // No step under the lock can panic.
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.clone()
+    }
 }
 
 #[async_trait]
 impl Store for Postgres {
+    fn dependency(&self) -> Arc<Dependency> {
+        self.dependency.clone()
+    }
+
     async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATIONS
-            .run(&self.writers)
-            .await
-            .map_err(classify::migration_failure)
+        let prepared = self.seen(self.prepare().await);
+        let told = match &prepared {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let trouble = self.trouble(error).await;
+                self.dependency.fails(trouble.clone());
+                Err(trouble)
+            }
+        };
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        prepared
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
-        workers::register(&self.writers, worker)
-            .await
-            .map_err(classify::failure)
+        let registered = workers::register(&self.connections.writers, worker).await;
+        self.noted(registered.map_err(classify::failure)).await
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
-        record::record(&self.writers, &self.known, claim).await
+        let recorded = record::record(&self.connections.writers, &self.known, claim).await;
+        if let Ok(Recorded::Committed(_) | Recorded::AlreadyCommitted) = recorded {
+            self.dependency.works();
+        }
+        self.noted(recorded).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        read::stats(&self.readers).await
+        self.seen(read::stats(&self.connections.counters).await)
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
-        read::events(&self.readers, query).await
+        self.seen(read::events(&self.connections.pages, query).await)
     }
 
     async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        read::event(&self.readers, topic, id).await
+        self.seen(read::event(&self.connections.pages, topic, id).await)
     }
 
     async fn dead_letters(
@@ -181,49 +220,33 @@ impl Store for Postgres {
         after: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<DeadLetter>, StoreError> {
-        letters::page(&self.readers, after, limit).await
+        self.seen(letters::page(&self.connections.pages, after, limit).await)
     }
 
     async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError> {
-        letters::replay(&self.writers, which, dry_run).await
+        self.seen(letters::replay(&self.connections.letters, which, dry_run).await)
     }
 
     async fn discard(&self, id: i64) -> Result<bool, StoreError> {
-        letters::discard(&self.writers, id).await
+        self.seen(letters::discard(&self.connections.letters, id).await)
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {
-        audit::audit(&self.readers).await
+        self.seen(audit::audit(&self.connections.pages).await)
     }
 
     async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError> {
-        workers::idle(&self.writers, idle_for)
-            .await
-            .map_err(classify::failure)
+        let idle = workers::idle(&self.connections.writers, idle_for).await;
+        self.seen(idle.map_err(classify::failure))
     }
 
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
-        workers::forget(&self.writers, workers)
-            .await
-            .map_err(classify::failure)
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        let standby = sqlx::query_scalar("SELECT pg_is_in_recovery()")
-            .fetch_one(&self.readers)
-            .await
-            .map_err(classify::failure)?;
-        if standby {
-            Err(StoreError::ReadOnly(
-                "it is a standby; point DATABASE_URL at its primary",
-            ))
-        } else {
-            Ok(())
-        }
+        let forgotten = workers::forget(&self.connections.writers, workers).await;
+        self.seen(forgotten.map_err(classify::failure))
     }
 
     async fn close(&self) {
-        self.readers.close().await;
-        self.writers.close().await;
+        self.connections.close().await;
+        self.prober.close().await;
     }
 }

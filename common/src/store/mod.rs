@@ -12,7 +12,7 @@ pub mod plan;
 pub mod query;
 pub mod replay;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -27,11 +27,16 @@ pub use replay::Replay;
 use crate::{
     event::{EventId, Topic},
     queue::{Claim, Verdict, WorkerId},
+    readiness::{Dependency, Probe},
 };
 
-/// Where events are stored exactly once, with counters that agree with them.
+/// Where events are stored exactly once, with counters that agree with them. Its [`Probe`] tries whether it can be written
+/// to, and says more until [`Store::migrate`] has succeeded.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Probe {
+    /// What `/ready` knows of it. What comes of [`Store::record`] is noted there.
+    fn dependency(&self) -> Arc<Dependency>;
+
     /// Brings the tables up to date. Safe to run from several processes at once.
     async fn migrate(&self) -> Result<(), StoreError>;
 
@@ -79,9 +84,6 @@ pub trait Store: Send + Sync {
     /// ([`Consumer::holders`](crate::queue::Consumer::holders)), then forget the others.
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError>;
 
-    /// Whether it answers and can be written to.
-    async fn ping(&self) -> Result<(), StoreError>;
-
     /// Closes every connection, once they are back. Nothing works afterwards.
     async fn close(&self);
 }
@@ -109,6 +111,9 @@ pub enum StoreError {
     /// It answers, and takes no writes. With what to do.
     #[error("the database takes no writes: {0}")]
     ReadOnly(&'static str),
+    /// This program may not do there what it must. With what to do.
+    #[error("the database does not allow it: {0}")]
+    Forbidden(String),
     /// The answer to the commit was lost: it may have happened. Trying again under the same claim
     /// finds out.
     #[error("the database did not confirm the commit: {0}")]

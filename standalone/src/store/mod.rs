@@ -3,6 +3,7 @@
 //! - `record`: a claim in one transaction; `insert`: its events; `workers`: that it counts once
 //! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
 //! - `migrate`: the tables
+//! - `probe`: what events need, tried while none come
 //! - `classify`: what to do about an error
 
 mod audit;
@@ -10,6 +11,7 @@ mod classify;
 mod insert;
 mod letters;
 mod migrate;
+mod probe;
 mod read;
 mod record;
 mod workers;
@@ -18,7 +20,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,6 +32,7 @@ use common::{
     clock::{Clock, SystemClock},
     event::{EventId, Topic},
     queue::{Claim, WorkerId},
+    readiness::Dependency,
     store::{
         Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed,
         Selection, Stats, Store, StoreError, StoredEvent,
@@ -37,8 +43,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-/// Connections for reads.
+/// Connections for pages of events and dead letters.
 const READ_CONNECTIONS: u32 = 4;
+/// Connections for counters. Pages cannot keep them waiting.
+const COUNTER_CONNECTIONS: u32 = 1;
 /// How long a caller waits for a connection; workers take turns with the only one that writes.
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(30);
 /// How long SQLite waits for another process that is using the file.
@@ -66,7 +74,10 @@ pub const WRITER_PRAGMAS: [(&str, &str); 3] = [
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    counters: SqlitePool,
     clock: Arc<dyn Clock>,
+    dependency: Arc<Dependency>,
+    migrated: AtomicBool,
 }
 
 /// The file cannot be used.
@@ -119,8 +130,11 @@ impl Sqlite {
         let writing = WRITER_PRAGMAS.into_iter().fold(options, set);
         Ok(Self {
             writer: pool(writing, 1),
-            readers: pool(reading, READ_CONNECTIONS),
+            readers: pool(reading.clone(), READ_CONNECTIONS),
+            counters: pool(reading, COUNTER_CONNECTIONS),
             clock: Arc::new(SystemClock),
+            dependency: Arc::new(Dependency::new("sqlite", file.display().to_string())),
+            migrated: AtomicBool::new(false),
         })
     }
 
@@ -160,24 +174,36 @@ async fn is_at_rest(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
 
 #[async_trait]
 impl Store for Sqlite {
+    fn dependency(&self) -> Arc<Dependency> {
+        self.dependency.clone()
+    }
+
     async fn migrate(&self) -> Result<(), StoreError> {
-        migrate::run(&self.writer).await?;
-        // A file that cannot be written may have all the tables.
-        self.ping().await
+        let prepared = async {
+            migrate::run(&self.writer).await?;
+            // A file that cannot be written may have all the tables.
+            probe::try_to_write(&self.writer).await
+        };
+        self.noted(prepared.await)?;
+        self.migrated.store(true, Ordering::Release);
+        Ok(())
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
-        workers::register(&self.writer, worker, self.now_micros())
-            .await
-            .map_err(classify::failure)
+        let registered = workers::register(&self.writer, worker, self.now_micros()).await;
+        self.noted(registered.map_err(classify::failure))
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
-        record::record(&self.writer, claim, self.now_micros()).await
+        let recorded = record::record(&self.writer, claim, self.now_micros()).await;
+        if let Ok(Recorded::Committed(_) | Recorded::AlreadyCommitted) = recorded {
+            self.dependency.works();
+        }
+        self.noted(recorded)
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        read::stats(&self.readers).await
+        read::stats(&self.counters).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
@@ -230,14 +256,8 @@ impl Store for Sqlite {
         Ok(forgotten)
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        // Takes the lock for writing and writes nothing.
-        let writing = sqlx::query("UPDATE agg_stats SET id = id WHERE FALSE").execute(&self.writer);
-        writing.await.map_err(classify::write_failure)?;
-        Ok(())
-    }
-
     async fn close(&self) {
+        self.counters.close().await;
         self.readers.close().await;
         // The last one to close brings the write-ahead log into the file.
         self.writer.close().await;

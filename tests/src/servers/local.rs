@@ -205,7 +205,7 @@ pub(super) struct Account {
 impl Account {
     /// For a server that refuses to run as root: if this is root, another account, which is given the
     /// new folder.
-    fn instead_of_root(folder: &Path) -> Result<Option<Self>> {
+    pub(super) fn instead_of_root(folder: &Path) -> Result<Option<Self>> {
         // Whoever makes a folder owns it.
         if fs::metadata(folder)?.uid() != 0 {
             return Ok(None);
@@ -224,7 +224,7 @@ impl Account {
 }
 
 /// Writes a file that only this account can read.
-fn put(path: &Path, content: &str, account: Option<Account>) -> Result<()> {
+pub(super) fn put(path: &Path, content: &str, account: Option<Account>) -> Result<()> {
     fs::write(path, content)?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
     if let Some(account) = account {

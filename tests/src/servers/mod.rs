@@ -13,6 +13,7 @@ mod database;
 mod guard;
 mod kind;
 mod local;
+mod pgbouncer;
 mod postgres;
 mod programs;
 mod redis;
@@ -27,6 +28,7 @@ pub use containers::{POSTGRES_IMAGE, REDIS_IMAGE};
 pub use database::Database;
 pub use kind::Kind;
 pub use local::{Own, OwnPostgres, OwnRedis};
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use redis::Redis;
 

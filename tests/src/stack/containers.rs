@@ -35,7 +35,10 @@ pub fn check_hardening(containers: &[Value]) -> Result<()> {
             ("a limit of processes", host["PidsLimit"].as_i64() > Some(0)),
             (
                 "a restart policy",
-                host["RestartPolicy"]["Name"] == "unless-stopped",
+                // The latter for what runs once.
+                ["unless-stopped", "on-failure"]
+                    .map(Value::from)
+                    .contains(&host["RestartPolicy"]["Name"]),
             ),
             (
                 "bounded logs",
