@@ -90,6 +90,7 @@ impl Application {
                     Arc::new(Dependency::new("postgres", "DATABASE_URL")),
                     Arc::new(StoreCheck::new(&aggregator)),
                 ),
+                aggregator.held_up(),
             ]),
             aggregator,
             redis,

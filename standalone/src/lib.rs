@@ -108,6 +108,7 @@ impl Application {
             Arc::new(Dependency::new(store_name, "DATABASE_URL")),
             Arc::new(StoreCheck::new(&aggregator)),
         ));
+        dependencies.push(aggregator.held_up());
         Ok(Self {
             port: front.port()?,
             front,

@@ -5,9 +5,12 @@
 //! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
 //! - `horizon`: a cursor that misses nothing
 //! - `classify`: what to do about an error
+//! - `fitness`: what no event could be stored in; `ground`: on what a transaction works
 
 mod audit;
 mod classify;
+mod fitness;
+mod ground;
 mod horizon;
 mod insert;
 mod known;
@@ -24,8 +27,8 @@ use common::{
     event::{EventId, Topic},
     queue::{Claim, WorkerId},
     store::{
-        Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed,
-        Selection, Stats, Store, StoreError, StoredEvent,
+        Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
+        Store, StoreError, StoredEvent,
     },
     tls::{self, TlsError},
 };
@@ -151,7 +154,8 @@ impl Store for Postgres {
         MIGRATIONS
             .run(&self.writers)
             .await
-            .map_err(classify::migration_failure)
+            .map_err(classify::migration_failure)?;
+        fitness::check(&self.writers).await
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
@@ -184,8 +188,13 @@ impl Store for Postgres {
         letters::page(&self.readers, after, limit).await
     }
 
-    async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError> {
-        letters::replay(&self.writers, which, dry_run).await
+    async fn replay_page(
+        &self,
+        ids: Option<&[i64]>,
+        after: Option<Cursor>,
+        dry_run: bool,
+    ) -> Result<Replayed, StoreError> {
+        Ok(letters::replay(&self.writers, ids, after, dry_run).await?)
     }
 
     async fn discard(&self, id: i64) -> Result<bool, StoreError> {
