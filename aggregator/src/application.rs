@@ -88,6 +88,7 @@ impl Application {
                     redis.clone(),
                 ),
                 database,
+                aggregator.held_up(),
             ]),
             aggregator,
             redis,

@@ -12,11 +12,17 @@ use common::{
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::held_up::HeldUp;
+
 /// A lease is renewed this many times before it would run out.
 const RENEWALS_PER_LEASE: u32 = 3;
 /// How long one attempt to record may take, well over what the database itself allows a lock to
 /// take. Beyond, the connection counts as dead, and what became of the attempt as unknown.
 const RECORD_WITHIN: Duration = Duration::from_mins(1);
+/// After so many failures, which take about ten seconds, other claims go first, if the database takes other writes.
+const GIVES_WAY_AFTER: u32 = 8;
+/// How long the database may take to show that it takes other writes.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 /// Attempts to settle or release a claim. After them its lease runs out, and whoever adopts it
 /// records it, or finds it committed.
 const END_ATTEMPTS: usize = 5;
@@ -27,6 +33,7 @@ pub(crate) struct Claims {
     pub(crate) consumer: Arc<dyn Consumer>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) lease: Duration,
+    pub(crate) held_up: HeldUp,
     pub(crate) stop: CancellationToken,
 }
 
@@ -48,6 +55,8 @@ enum Outcome {
     Disowned,
     /// It may have been committed: only its identity can tell, later.
     Unknown,
+    /// Others go first; whether it was committed does not matter.
+    GivesWay,
 }
 
 impl Claims {
@@ -70,8 +79,9 @@ impl Claims {
                 self.release(claim.id, Holder::Anyone).await;
                 Worked::GivenUp
             }
-            Outcome::Unknown => {
-                tracing::warn!(claim.id = %claim.id, "a claim with an unknown outcome is left to be adopted");
+            Outcome::Unknown | Outcome::GivesWay => {
+                tracing::warn!(claim.id = %claim.id, "a claim is left to be adopted");
+                self.consumer.leave(claim.id).await;
                 Worked::GivenUp
             }
         }
@@ -90,7 +100,7 @@ impl Claims {
                 self.release(claim.id, Holder::Anyone).await;
                 Worked::GivenUp
             }
-            Outcome::NotCommitted | Outcome::Unknown => Worked::GivenUp,
+            Outcome::NotCommitted | Outcome::Unknown | Outcome::GivesWay => Worked::GivenUp,
         }
     }
 
@@ -101,12 +111,20 @@ impl Claims {
         }
     }
 
-    /// Tries until the store has given an answer, or until told to stop.
     async fn record(&self, claim: &Claim) -> Outcome {
+        let outcome = self.try_to_record(claim).await;
+        if matches!(outcome, Outcome::Committed(_) | Outcome::Disowned) {
+            self.held_up.forget(claim.id);
+        }
+        outcome
+    }
+
+    /// Tries until the store has given an answer, or others go first, or until told to stop.
+    async fn try_to_record(&self, claim: &Claim) -> Outcome {
         let started = Instant::now();
         let mut backoff = Backoff::default();
         let mut certain = true;
-        loop {
+        for failures in 1_u32.. {
             let attempt = timeout(RECORD_WITHIN, self.store.record(claim));
             let recorded = attempt
                 .await
@@ -131,17 +149,28 @@ impl Claims {
                 }
                 Err(error) => {
                     certain &= !matches!(error, StoreError::Uncertain(_));
-                    tracing::warn!(claim.id = %claim.id, %error, "a claim could not be recorded");
+                    tracing::warn!(claim.id = %claim.id, failures, %error, "a claim could not be recorded");
+                    if failures >= GIVES_WAY_AFTER && self.others_can_go_first().await {
+                        self.held_up.note(claim, &error);
+                        return Outcome::GivesWay;
+                    }
                 }
             }
             if !backoff.pause(&self.stop).await {
-                return if certain {
-                    Outcome::NotCommitted
-                } else {
-                    Outcome::Unknown
-                };
+                break;
             }
         }
+        if certain {
+            Outcome::NotCommitted
+        } else {
+            Outcome::Unknown
+        }
+    }
+
+    /// While the database takes nothing from anybody, a claim is as well kept as left.
+    async fn others_can_go_first(&self) -> bool {
+        let shown = timeout(SHOWN_WITHIN, self.store.probe()).await;
+        matches!(shown, Ok(Ok(())))
     }
 
     /// Never returns.

@@ -7,6 +7,7 @@
 
 mod application;
 mod claims;
+mod held_up;
 mod recovery;
 mod routes;
 mod service;

@@ -14,7 +14,7 @@ use common::{
     },
     lifecycle::Backoff,
     queue::{Consumer, memory::MemoryQueue},
-    readiness::Readiness,
+    readiness::{Dependency, Probe, Readiness},
     store::{Store, StoreError},
 };
 use tokio::{
@@ -23,7 +23,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{WorkerArgs, claims::Claims, recovery::Recovery, routes::Api, worker::Worker};
+use crate::{
+    WorkerArgs, claims::Claims, held_up::HeldUp, recovery::Recovery, routes::Api, worker::Worker,
+};
 
 /// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the
 /// batches are smaller, and each costs nearly the same.
@@ -49,6 +51,7 @@ pub struct Aggregator {
     limits: LimitArgs,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
+    held_up: HeldUp,
 }
 
 /// Why it stopped without being told to.
@@ -57,6 +60,9 @@ pub enum RunError {
     /// The tables cannot be brought to what this version needs.
     #[error("{0}; check that no newer version has used this database")]
     Schema(#[source] StoreError),
+    /// The database would not store every event, or not count it rightly.
+    #[error(transparent)]
+    Unfit(StoreError),
     /// A worker panicked. What it had claimed is adopted after its lease.
     #[error("a worker crashed: {0}; start again, and report this as a defect")]
     Crashed(#[from] JoinError),
@@ -102,7 +108,15 @@ impl Aggregator {
             limits,
             clock: Arc::new(SystemClock),
             ids: Arc::default(),
+            held_up: HeldUp::new(workers.lease()),
         }
+    }
+
+    /// The claims that others went before, for [`Readiness`].
+    #[must_use]
+    pub fn held_up(&self) -> (Arc<Dependency>, Arc<dyn Probe>) {
+        let dependency = Dependency::new("claims", "DATABASE_URL");
+        (Arc::new(dependency), Arc::new(self.held_up.clone()))
     }
 
     fn api(&self) -> Api {
@@ -193,6 +207,7 @@ impl Aggregator {
             match self.store.migrate().await {
                 Ok(()) => return Ok(true),
                 Err(error @ StoreError::Schema(_)) => return Err(RunError::Schema(error)),
+                Err(error @ StoreError::Unfit(_)) => return Err(RunError::Unfit(error)),
                 Err(error) => tracing::warn!(%error, "waiting for the database"),
             }
             if !backoff.pause(stop).await {
@@ -223,6 +238,7 @@ impl Aggregator {
             consumer,
             store: self.store.clone(),
             lease: self.workers.lease(),
+            held_up: self.held_up.clone(),
             stop: stop.clone(),
         }
     }

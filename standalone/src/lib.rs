@@ -106,6 +106,7 @@ impl Application {
             }
         };
         dependencies.push(database);
+        dependencies.push(aggregator.held_up());
         Ok(Self {
             port: front.port()?,
             front,

@@ -6,7 +6,7 @@
 use std::{fs, process::Command, time::Duration};
 
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
 use tests::{
     app::App,
@@ -50,7 +50,13 @@ impl System {
         let database = format!("--database-url={database_url}");
         Self {
             publisher: App::publisher(&[&redis, &queue]),
-            aggregator: App::aggregator(&[&redis, &queue, &database, "--workers=1"]),
+            aggregator: App::aggregator(&[
+                &redis,
+                &queue,
+                &database,
+                "--workers=1",
+                "--lease-seconds=2",
+            ]),
             sent: 0,
         }
     }
@@ -149,6 +155,107 @@ async fn data_that_is_refused_becomes_a_dead_letter_and_holds_nobody_up() {
     system.stop().await;
 }
 
+/// What is wrong passes with its event only: a time-out is no refusal, however often it comes.
+const STUCK: &str = "
+    CREATE FUNCTION get_stuck() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'made up for a test' USING ERRCODE = '57014';
+    END $$;
+    CREATE TRIGGER stuck BEFORE INSERT ON processed_events
+    FOR EACH ROW WHEN (NEW.topic = 'stuck') EXECUTE FUNCTION get_stuck();";
+const STUCK_NO_MORE: &str = "DROP TRIGGER stuck ON processed_events";
+
+#[tokio::test]
+async fn others_go_before_a_claim_that_always_fails_and_it_is_told_until_it_is_stored() {
+    let database = servers::database().await;
+    let mut system = System::start(database.url()).await;
+    system.aggregator.ready().await;
+    let pool = PgPool::connect(database.url()).await.unwrap();
+    execute(&pool, STUCK).await;
+    let stuck = json!({"topic": "stuck", "event_id": "1"}).to_string();
+    let (status, _) = system.publisher.post("/publish", stuck).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    system.sent += 1;
+    eventually("the only worker has it", SOON, async || {
+        system.aggregator.stats().await["queue"]["processing"] == 1
+    })
+    .await;
+    for _ in 0..3 {
+        system.publish().await;
+    }
+    eventually("the others go first", SOON, async || {
+        system.aggregator.stats().await["received"] == 3
+    })
+    .await;
+    let said = not_ready(&system.aggregator, "claims: claim ").await;
+    assert!(said.contains("accepted at 20"), "{said}");
+    assert!(!said.contains("made up"), "{said}");
+
+    execute(&pool, STUCK_NO_MORE).await;
+    system.assert_exact().await;
+    system.aggregator.ready().await;
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_always_fails_does_not_stop_the_others_of_ingest() {
+    let database = servers::database().await;
+    let system = System::start(database.url()).await;
+    system.aggregator.ready().await;
+    let pool = PgPool::connect(database.url()).await.unwrap();
+    execute(&pool, STUCK).await;
+    let ingest = async |topic: &str| {
+        let event = json!({"topic": topic, "event_id": "1"});
+        system.aggregator.post("/ingest", event.to_string()).await
+    };
+    let (status, problem) = ingest("stuck").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    eventually("another is stored", SOON, async || {
+        ingest("good").await.0 == StatusCode::OK
+    })
+    .await;
+    execute(&pool, STUCK_NO_MORE).await;
+    let (status, verdict) = ingest("stuck").await;
+    assert_eq!(
+        (status, &verdict["status"]),
+        (StatusCode::OK, &json!("accepted"))
+    );
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_right_or_a_table_that_is_missing_turns_no_event_into_a_dead_letter() {
+    let (server, admin, url) = own_server().await;
+    let mut system = System::start(&url).await;
+    system.aggregator.ready().await;
+    let tables = format!(
+        "postgres://postgres:postgres@127.0.0.1:{}/app",
+        server.port()
+    );
+    let tables = PgPool::connect(&tables).await;
+    let tables = tables.unwrap();
+    for (fault, mended) in [
+        (
+            "REVOKE INSERT ON processed_events FROM app",
+            "GRANT INSERT ON processed_events TO app",
+        ),
+        (
+            "ALTER TABLE processed_events RENAME TO away",
+            "ALTER TABLE away RENAME TO processed_events",
+        ),
+    ] {
+        execute(&tables, fault).await;
+        system.publish().await;
+        let said = not_ready(&system.aggregator, "postgres: ").await;
+        let letters = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM dead_letters");
+        assert_eq!(letters.fetch_one(&tables).await.unwrap(), 0, "{said}");
+        execute(&tables, mended).await;
+        system.assert_exact().await;
+        system.aggregator.ready().await;
+    }
+    admin.close().await;
+    system.stop().await;
+}
+
 #[tokio::test]
 async fn commits_are_durable_whatever_the_database_is_set_to() {
     let database = servers::database().await;
@@ -197,15 +304,15 @@ async fn own_server() -> (OwnPostgres, PgPool, String) {
 const END_CONNECTIONS: &str =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'";
 
-/// Waits until `/ready` gives this reason.
-async fn not_ready(app: &App, reason: &str) {
+/// Waits until `/ready` gives this reason, and returns all that it says.
+async fn not_ready(app: &App, reason: &str) -> String {
     eventually(reason, SOON, async || {
         let (status, problem) = app.get("/ready").await;
         let detail = problem["detail"].as_str().unwrap_or_default();
         let unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
-        unavailable && detail.contains("postgres: ") && detail.contains(reason)
+        (unavailable && detail.contains(reason)).then(|| detail.to_owned())
     })
-    .await;
+    .await
 }
 
 #[tokio::test]

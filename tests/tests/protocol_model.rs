@@ -15,6 +15,7 @@
 //! - a command whose sender has given up on it arrives at any later time ([`Fate::Late`]), or when
 //!   there is nothing left to do for it, which is the same as never;
 //! - the database is away until a worker has to stop ([`Action::GiveUp`]);
+//! - the database fails on one claim, until its holder leaves it to its lease and goes on ([`Action::GiveWay`]);
 //! - a lease that had run out is renewed (one that had not stays as it is);
 //! - a worker is forgotten although it may be alive.
 //!
@@ -107,6 +108,8 @@ enum Mutant {
     ForgetThoughUpdated,
     /// A worker that gives up on a claim stays who it is.
     GoesOnWithNextNumber,
+    /// A claim that others go before is handed back, although it may be committed.
+    GivesWayByRelease,
 }
 
 /// A set of deliveries, one bit each: the position in [`Bounds::deliveries`]. Lists keep the order of
@@ -307,6 +310,7 @@ enum Action {
     Renew(Actor),
     Adopt(usize, ClaimId, Fate),
     GiveUp(Actor),
+    GiveWay(Actor),
     Crash(Actor),
     Expire(ClaimId),
     /// What was late is there.
@@ -634,6 +638,16 @@ impl Protocol {
         }
     }
 
+    /// Others go first. Whether it may be committed makes no difference: it is left to its lease.
+    fn give_way(self, state: &mut State, actor: Actor) {
+        if let Some(work) = state.work(actor)
+            && self.is(Mutant::GivesWayByRelease)
+        {
+            state.release(work.id, Holder::Owner);
+        }
+        state.given_up(actor, self.mutant);
+    }
+
     fn adopt(self, state: &mut State, at: usize, id: ClaimId, fate: Fate) {
         let again = state.adopted.contains(&id);
         let deliveries = state.adopt(id);
@@ -766,7 +780,7 @@ impl Protocol {
                 });
             }
             if work.todo == Todo::Record {
-                actions.push(Action::GiveUp(actor));
+                actions.extend([Action::GiveUp(actor), Action::GiveWay(actor)]);
             }
         }
         if let Some(at) = state.idle_adopter() {
@@ -800,7 +814,11 @@ const fn is_fault(action: Action) -> bool {
         | Action::Settle(_, fate)
         | Action::Release(_, fate)
         | Action::Adopt(_, _, fate) => !matches!(fate, Fate::Answered),
-        Action::Renew(_) | Action::GiveUp(_) | Action::Crash(_) | Action::IdleWorker(_) => true,
+        Action::Renew(_)
+        | Action::GiveUp(_)
+        | Action::GiveWay(_)
+        | Action::Crash(_)
+        | Action::IdleWorker(_) => true,
         Action::Push
         | Action::Register(_)
         | Action::Expire(_)
@@ -915,6 +933,7 @@ impl Model for Protocol {
             }
             Action::Adopt(at, id, fate) => self.adopt(&mut state, at, id, fate),
             Action::GiveUp(actor) => self.give_up(&mut state, actor),
+            Action::GiveWay(actor) => self.give_way(&mut state, actor),
             Action::Crash(Actor::Worker(at)) => state.workers[at] = state.workers[at].reborn(),
             Action::Crash(Actor::Adopter(at)) => state.adopters[at] = None,
             Action::Expire(id) => {
@@ -1191,4 +1210,9 @@ fn forgetting_a_worker_that_has_just_committed_counts_twice() {
 #[test]
 fn going_on_with_the_next_number_loses_events() {
     refute(Mutant::GoesOnWithNextNumber, NOT_LOST);
+}
+
+#[test]
+fn handing_back_a_claim_that_gives_way_counts_twice() {
+    refute(Mutant::GivesWayByRelease, COUNTED_ONCE);
 }

@@ -314,6 +314,8 @@ contract![
     times_come_back_as_sent,
     what_the_database_refuses_is_put_aside_and_the_rest_is_stored,
     if_the_first_delivery_is_refused_a_later_one_counts,
+    what_a_trigger_drops_is_neither_unique_nor_a_duplicate_but_a_dead_letter,
+    a_trigger_that_keeps_counters_from_counting_stops_the_commit,
     replayed_letters_move_from_one_counter_to_the_other_once,
     a_dry_run_of_a_replay_changes_nothing,
     a_discarded_letter_stays_counted,
@@ -650,6 +652,105 @@ async fn if_the_first_delivery_is_refused_a_later_one_counts(tested: Tested) {
     assert_eq!(recorded, [DeadLettered, Accepted, Duplicate]);
     assert_eq!(tested.counters().await, (1, 1, 1));
     assert!(tested.store.audit().await.unwrap().is_exact());
+}
+
+async fn what_a_trigger_drops_is_neither_unique_nor_a_duplicate_but_a_dead_letter(tested: Tested) {
+    tested
+        .tables
+        .run(match tested.tables {
+            Tables::Postgres(_) => {
+                "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     RETURN NULL;
+                 END $$;
+                 CREATE TRIGGER swallow BEFORE INSERT ON processed_events
+                 FOR EACH ROW WHEN (NEW.topic = 'swallowed') EXECUTE FUNCTION swallow();"
+            }
+            Tables::Sqlite(_) => {
+                "CREATE TRIGGER swallow BEFORE INSERT ON processed_events
+                 WHEN NEW.topic = 'swallowed' BEGIN SELECT RAISE(IGNORE); END"
+            }
+        })
+        .await;
+    let id = tested.worker().await;
+    tested.record(id, &[event("a", "1")]).await;
+    let batch = [
+        event("a", "1"),
+        event("swallowed", "1"),
+        event("a", "2"),
+        event("swallowed", "1"),
+    ];
+    let recorded = verdicts(tested.record(id.next(), &batch).await);
+    assert_eq!(recorded, [Duplicate, DeadLettered, Accepted, DeadLettered]);
+    assert_eq!(tested.counters().await, (2, 1, 2));
+    assert!(tested.store.audit().await.unwrap().is_exact());
+    let reason = &tested.letters().await[0].reason;
+    assert!(reason.contains("trigger"), "{reason}");
+
+    let replay = async || {
+        let replayed = tested.store.replay(&Selection::After(None), false).await;
+        let replayed = replayed.unwrap();
+        (
+            replayed.accepted,
+            replayed.duplicates,
+            replayed.refused.len(),
+        )
+    };
+    assert_eq!(replay().await, (0, 0, 2), "the trigger is still there");
+    tested
+        .tables
+        .run(match tested.tables {
+            Tables::Postgres(_) => "DROP TRIGGER swallow ON processed_events",
+            Tables::Sqlite(_) => "DROP TRIGGER swallow",
+        })
+        .await;
+    assert_eq!(replay().await, (1, 1, 0));
+    assert_eq!(tested.counters().await, (3, 2, 0));
+    assert!(tested.store.audit().await.unwrap().is_exact());
+}
+
+async fn a_trigger_that_keeps_counters_from_counting_stops_the_commit(tested: Tested) {
+    for (table, change) in [
+        ("agg_stats", "UPDATE"),
+        ("topic_stats", "INSERT"),
+        ("dead_letters", "INSERT"),
+    ] {
+        tested
+            .tables
+            .run(&match tested.tables {
+                Tables::Postgres(_) => format!(
+                    "CREATE OR REPLACE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql
+                     AS $$ BEGIN RETURN NULL; END $$;
+                     CREATE TRIGGER keep_out BEFORE {change} ON {table}
+                     FOR EACH ROW EXECUTE FUNCTION keep_out();"
+                ),
+                Tables::Sqlite(_) => format!(
+                    "CREATE TRIGGER keep_out BEFORE {change} ON {table}
+                     BEGIN SELECT RAISE(IGNORE); END"
+                ),
+            })
+            .await;
+        let before = tested.counters().await;
+        let claim = Claim {
+            malformed: vec![envelope::decode(b"hello").unwrap_err()],
+            ..claim(tested.worker().await, &[event(table, "1")])
+        };
+        let error = tested.store.record(&claim).await.unwrap_err();
+        assert!(matches!(error, StoreError::Schema(_)), "{table}: {error:?}");
+        assert!(error.to_string().contains(table), "{error}");
+        assert_eq!(tested.counters().await, before);
+        assert!(tested.find(&event(table, "1")).await.is_none());
+
+        tested
+            .tables
+            .run(&match tested.tables {
+                Tables::Postgres(_) => format!("DROP TRIGGER keep_out ON {table}"),
+                Tables::Sqlite(_) => "DROP TRIGGER keep_out".to_owned(),
+            })
+            .await;
+        let recorded = tested.store.record(&claim).await.unwrap();
+        assert_eq!(verdicts(recorded), [Accepted]);
+        assert!(tested.store.audit().await.unwrap().is_exact());
+    }
 }
 
 /// A store with two dead letters that can be stored now, one of them a duplicate, and one that
@@ -1252,8 +1353,10 @@ async fn an_error_of_postgres_at_the_commit_is_told_from_a_lost_answer() {
         matches!(conflict, StoreError::Unavailable(_)),
         "{conflict:?}"
     );
-    let refused = failure("23514").await;
-    assert!(matches!(refused, StoreError::Refused(_)), "{refused:?}");
+    for code in ["58030", "XX000", "08006", "57P01"] {
+        let lost = failure(code).await;
+        assert!(matches!(lost, StoreError::Uncertain(_)), "{code}: {lost:?}");
+    }
 
     tested
         .tables
@@ -1262,6 +1365,230 @@ async fn an_error_of_postgres_at_the_commit_is_told_from_a_lost_answer() {
     let recorded = tested.record(id, &[event("end", "1")]).await;
     assert_eq!(verdicts(recorded), [Accepted]);
     assert_eq!(tested.counters().await, (1, 0, 0));
+}
+
+/// Raises the SQLSTATE that an event has as its topic, `when` it is inserted or committed.
+const RAISE_ITS_TOPIC: &str = r"
+    CREATE FUNCTION raise_its_topic() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.topic ~ '^[0-9A-Z]{5}$' THEN
+            RAISE EXCEPTION 'made up for a test' USING ERRCODE = NEW.topic;
+        END IF;
+        RETURN NEW;
+    END $$;";
+const WHEN_INSERTED: &str = "
+    CREATE TRIGGER raise_its_topic BEFORE INSERT ON processed_events
+    FOR EACH ROW EXECUTE FUNCTION raise_its_topic();";
+const WHEN_COMMITTED: &str = "
+    CREATE CONSTRAINT TRIGGER raise_its_topic AFTER INSERT ON processed_events
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION raise_its_topic();";
+const RAISE_NO_MORE: &str = "DROP TRIGGER raise_its_topic ON processed_events";
+
+#[tokio::test]
+async fn an_error_of_postgres_that_comes_again_with_its_event_is_a_refusal_whatever_its_class() {
+    let tested = Tested::over(Tables::postgres().await).await;
+    tested.tables.run(RAISE_ITS_TOPIC).await;
+    for (trigger, when) in [(WHEN_INSERTED, "insert"), (WHEN_COMMITTED, "commit")] {
+        tested.tables.run(trigger).await;
+        // Characters the encoding does not have, RAISE EXCEPTION, a function's own, a view's check, another server's, and
+        // one that nobody knows; data; and what a trigger meets whose table is missing for this event only.
+        for code in [
+            "0A000", "P0001", "38001", "44000", "HV000", "ZZ999", "22P05", "23514", "54000",
+            "42P01",
+        ] {
+            let good = events(&format!("good with {code} {when}"), 9);
+            let mut batch = good.clone();
+            batch.insert(4, event(code, when));
+            let mut expected = vec![Accepted; 10];
+            expected[4] = DeadLettered;
+            assert_eq!(tested.add(&batch).await, expected, "{code}");
+            let letters = tested.tables.dead_letters().await;
+            let reason = &letters.last().unwrap().1;
+            assert!(reason.contains(code), "{reason}");
+        }
+        let alone = tested
+            .add(&[event("P0001", when), event("0A000", when)])
+            .await;
+        assert_eq!(alone, [DeadLettered; 2]);
+        tested.tables.run(RAISE_NO_MORE).await;
+    }
+    assert_eq!(tested.counters().await, (180, 0, 24));
+    let replayed = tested.store.replay(&Selection::After(None), false).await;
+    let replayed = replayed.unwrap();
+    assert_eq!((replayed.accepted, replayed.duplicates), (20, 4));
+    assert_eq!(tested.counters().await, (200, 4, 0));
+    assert!(tested.store.audit().await.unwrap().is_exact());
+}
+
+#[tokio::test]
+async fn no_trouble_of_postgres_itself_turns_an_event_into_a_dead_letter() {
+    let tested = Tested::over(Tables::postgres().await).await;
+    tested.tables.run(RAISE_ITS_TOPIC).await;
+    tested.tables.run(WHEN_INSERTED).await;
+    let id = tested.worker().await;
+    let failure = async |topic: &str| {
+        let mut batch = events("good", 3);
+        batch.push(event(topic, "1"));
+        tested.store.record(&claim(id, &batch)).await.unwrap_err()
+    };
+    for code in [
+        "08006", "25006", "28000", "40001", "40P01", "53100", "53200", "53300", "55P03", "57014",
+        "57P01", "58030", "XX000", "XX001",
+    ] {
+        let error = failure(code).await;
+        assert!(
+            matches!(error, StoreError::Unavailable(_)),
+            "{code}: {error:?}"
+        );
+    }
+    tested.tables.run(RAISE_NO_MORE).await;
+    // Each event meets it: something is missing, and the events are good.
+    for fault in [
+        "CREATE FUNCTION to_nowhere() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO nowhere VALUES (NEW.topic);
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER fault BEFORE INSERT ON processed_events
+         FOR EACH ROW EXECUTE FUNCTION to_nowhere();",
+        // It needs no event to fail.
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             RAISE EXCEPTION 'made up for a test';
+         END $$;
+         CREATE TRIGGER fault BEFORE INSERT ON processed_events EXECUTE FUNCTION fail();",
+    ] {
+        tested.tables.run(fault).await;
+        let error = failure("good").await;
+        let expected = matches!(error, StoreError::Schema(_) | StoreError::Unavailable(_));
+        assert!(expected, "{error:?}");
+        tested
+            .tables
+            .run("DROP TRIGGER fault ON processed_events")
+            .await;
+    }
+    assert_eq!(tested.counters().await, (0, 0, 0));
+    assert!(tested.letters().await.is_empty());
+    let recorded = tested.record(id, &events("good", 3)).await;
+    assert_eq!(verdicts(recorded), [Accepted; 3]);
+}
+
+#[tokio::test]
+async fn what_a_trigger_of_postgres_changes_or_deletes_is_not_counted_as_stored() {
+    let tested = Tested::over(Tables::postgres().await).await;
+    for (trigger, body) in [
+        ("BEFORE", "NEW.topic := 'another'; RETURN NEW;"),
+        (
+            "BEFORE",
+            "NEW.event_id := NEW.event_id || ' changed'; RETURN NEW;",
+        ),
+        (
+            "AFTER",
+            "DELETE FROM processed_events WHERE id = NEW.id; RETURN NEW;",
+        ),
+    ] {
+        let sql = format!(
+            "CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql
+             AS $$ BEGIN {body} END $$;
+             CREATE TRIGGER meddle {trigger} INSERT ON processed_events
+             FOR EACH ROW WHEN (NEW.topic = 'meddled') EXECUTE FUNCTION meddle();"
+        );
+        tested.tables.run(&sql).await;
+        let (unique, ..) = tested.counters().await;
+        let batch = [event("good", body), event("meddled", body)];
+        assert_eq!(tested.add(&batch).await, [Accepted, DeadLettered], "{body}");
+        let after = tested.counters().await;
+        assert_eq!(after.0, unique + 1, "{body}");
+        assert!(tested.store.audit().await.unwrap().is_exact(), "{body}");
+        tested
+            .tables
+            .run("DROP TRIGGER meddle ON processed_events")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_in_a_table_that_was_made_anew_is_stored_again() {
+    let tested = Tested::over(Tables::postgres().await).await;
+    let stored = events("t", 3);
+    assert_eq!(tested.add(&stored).await, [Accepted; 3]);
+    let anew = "
+        CREATE TABLE anew (LIKE processed_events INCLUDING ALL);
+        DROP TABLE processed_events;
+        ALTER TABLE anew RENAME TO processed_events;
+        ALTER SEQUENCE anew_id_seq RENAME TO processed_events_id_seq";
+    // Over a living connection, which knows them.
+    tested.tables.run(anew).await;
+    assert_eq!(tested.add(&stored).await, [Accepted; 3]);
+}
+
+#[tokio::test]
+async fn postgres_tables_in_which_events_would_be_lost_or_miscounted_are_refused_at_start() {
+    for (fault, told) in [
+        (
+            "ALTER TABLE processed_events DROP CONSTRAINT processed_events_topic_event_id_key",
+            "no unique constraint on (event_id, topic)",
+        ),
+        (
+            "ALTER TABLE processed_events DROP CONSTRAINT processed_events_topic_event_id_key;
+             CREATE UNIQUE INDEX ON processed_events (topic, event_id) WHERE topic <> 'a'",
+            "no unique constraint on (event_id, topic)",
+        ),
+        (
+            "ALTER TABLE topic_stats DROP CONSTRAINT topic_stats_pkey",
+            "no unique constraint on (topic)",
+        ),
+        (
+            "CREATE RULE swallow AS ON INSERT TO processed_events DO INSTEAD NOTHING",
+            "processed_events has a rule",
+        ),
+        (
+            "CREATE TABLE pg_dist_partition (logicalrelid regclass);
+             INSERT INTO pg_dist_partition VALUES ('agg_stats')",
+            "Citus has distributed the table agg_stats",
+        ),
+        (
+            "ALTER TABLE topic_stats RENAME TO away; CREATE VIEW topic_stats AS SELECT * FROM away",
+            "topic_stats is not an ordinary table",
+        ),
+    ] {
+        let tested = Tested::over(Tables::postgres().await).await;
+        tested.tables.run(fault).await;
+        let error = tested.store.migrate().await.unwrap_err();
+        assert!(matches!(error, StoreError::Unfit(_)), "{error:?}");
+        assert!(error.to_string().contains(told), "{error}");
+    }
+    let tested = Tested::over(Tables::postgres().await).await;
+    let fine = "
+        CREATE TABLE pg_dist_partition (logicalrelid regclass);
+        ALTER TABLE processed_events DROP CONSTRAINT processed_events_topic_event_id_key,
+            ADD UNIQUE (event_id, topic) INCLUDE (source);
+        CREATE RULE swallow AS ON INSERT TO processed_events DO INSTEAD NOTHING;
+        DROP RULE swallow ON processed_events";
+    tested.tables.run(fine).await;
+    tested.store.migrate().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_postgres_database_that_cannot_hold_every_text_is_refused_at_start() {
+    let tested = Tested::over(Tables::postgres().await).await;
+    let Tables::Postgres(database) = &tested.tables else {
+        unreachable!("asked for");
+    };
+    let (server, own) = database.url().rsplit_once('/').unwrap();
+    for encoding in ["SQL_ASCII", "LATIN1"] {
+        let name = format!("{own}_{encoding}").to_lowercase();
+        let url = format!("{server}/{name}");
+        let run = async |sql: String| tested.tables.run(&sql).await;
+        run(format!(
+            "CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+        ))
+        .await;
+        let store = Postgres::from_url(&url, WORKERS).unwrap();
+        let error = store.migrate().await.unwrap_err();
+        store.close().await;
+        run(format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        assert!(matches!(error, StoreError::Unfit(_)), "{error:?}");
+        let told = error.to_string();
+        assert!(told.contains(encoding) && told.contains("UTF8"), "{told}");
+    }
 }
 
 #[tokio::test]

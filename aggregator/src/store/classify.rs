@@ -2,10 +2,62 @@
 //! ([appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)).
 
 use common::{
-    store::{ErrorClass, StoreError},
+    store::{ErrorClass, StoreError, Unsound},
     tls::trust::Distrust,
 };
 use sqlx::migrate::MigrateError;
+
+/// Why a transaction was not committed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Unsound(#[from] Unsound),
+    /// The commit was sent.
+    #[error(transparent)]
+    Commit(sqlx::Error),
+}
+
+impl Failure {
+    pub(super) fn class(&self) -> ErrorClass {
+        match self {
+            Self::Database(error) => class(error),
+            Self::Unsound(unsound) => unsound.class(),
+            Self::Commit(error) if is_about_the_commit(error) => class(error),
+            Self::Commit(_) => ErrorClass::Unavailable,
+        }
+    }
+
+    /// For whoever reads the dead letter.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Database(error) => reason(error),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// What the server said, with its code.
+pub(super) fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            format!("SQLSTATE {code}: {}", database.message())
+        }
+        other => other.to_string(),
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(error: Failure) -> Self {
+        match error {
+            Failure::Database(error) => failure(error),
+            Failure::Unsound(unsound) => unsound.class().wrap(unsound),
+            Failure::Commit(error) => commit_failure(error),
+        }
+    }
+}
 
 /// Nothing was committed, or the server said so.
 pub(super) fn failure(error: sqlx::Error) -> StoreError {
@@ -14,22 +66,6 @@ pub(super) fn failure(error: sqlx::Error) -> StoreError {
             StoreError::Untrusted(distrust.advice("sslrootcert in DATABASE_URL", "DATABASE_URL"))
         }
         None => class(&error).wrap(error),
-    }
-}
-
-/// The data is at fault: without it, the rest may go through.
-pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
-    class(error) == ErrorClass::Refused
-}
-
-/// Why the data was refused, for whoever reads the dead letter.
-pub(super) fn reason(error: &sqlx::Error) -> String {
-    match error.as_database_error() {
-        Some(database) => {
-            let code = database.code().unwrap_or_default();
-            format!("SQLSTATE {code}: {}", database.message())
-        }
-        None => error.to_string(),
     }
 }
 
@@ -47,23 +83,23 @@ fn class(error: &sqlx::Error) -> ErrorClass {
 }
 
 /// The commit was sent. Unless the server itself said no, it may have happened.
-pub(super) fn commit_failure(error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::Database(database)
-            if database
-                .code()
-                .is_some_and(|code| is_about_the_commit(&code)) =>
-        {
-            failure(error)
-        }
-        _ => StoreError::Uncertain(Box::new(error)),
+fn commit_failure(error: sqlx::Error) -> StoreError {
+    if is_about_the_commit(&error) {
+        failure(error)
+    } else {
+        StoreError::Uncertain(Box::new(error))
     }
 }
 
-/// Not if it is about the connection (08) or an operator's intervention (57): a pooler in between,
-/// say, tells so that it has lost the server, and not what became of the commit.
-fn is_about_the_commit(code: &str) -> bool {
-    !matches!(code.get(..2), Some("08" | "57") | None)
+fn is_about_the_commit(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error();
+    database.is_some_and(|error| is_said_by_the_commit(&error.code().unwrap_or_default()))
+}
+
+/// Not if it is about the connection (08), an operator's intervention (57), the system (58) or something internal (XX): a
+/// pooler in between, say, tells so that it has lost the server, and not what became of the commit.
+fn is_said_by_the_commit(code: &str) -> bool {
+    !matches!(code.get(..2), Some("08" | "57" | "58" | "XX") | None)
 }
 
 /// A migration did not run.
@@ -80,9 +116,13 @@ fn by_sqlstate(code: &str) -> ErrorClass {
         "22" | "23" | "54" => ErrorClass::Refused,
         // Unknown names and types, no right to them, unknown schema.
         "42" | "3F" => ErrorClass::Schema,
-        // 40 serialization failure and deadlock, 53 disk full and too many connections, 25 read-only
-        // standby, 08 and 57 connections and shutdown, 55 lock not available, 58 the system.
-        _ => ErrorClass::Unavailable,
+        // The connection (08, 26, 28, 3D), the transaction (25, 2D, 3B, 40), resources and full disks (53), locks that were
+        // not had (55), operators and time-outs (57), the system (58), something internal (XX), no code: whatever the
+        // events are, this may come and go.
+        "08" | "25" | "26" | "28" | "2D" | "3B" | "3D" | "40" | "53" | "55" | "57" | "58"
+        | "XX" | "" => ErrorClass::Unavailable,
+        // What triggers raise (P0), what the database cannot do with these characters (0A), and everything else.
+        _ => ErrorClass::Unexplained,
     }
 }
 
@@ -96,7 +136,7 @@ mod tests {
             (
                 [
                     "40001", "40P01", "53100", "53300", "53200", "25006", "08006", "57P01",
-                    "57P03", "57014", "55P03", "58030", "28000", "99999",
+                    "57P03", "57014", "55P03", "58030", "28000", "XX000", "",
                 ]
                 .as_slice(),
                 ErrorClass::Unavailable,
@@ -106,6 +146,10 @@ mod tests {
                 ErrorClass::Refused,
             ),
             (&["42P01", "42703", "42501", "3F000"], ErrorClass::Schema),
+            (
+                &["0A000", "P0001", "38000", "44000", "HV000", "99999"],
+                ErrorClass::Unexplained,
+            ),
         ] {
             for code in codes {
                 assert_eq!(by_sqlstate(code), class, "{code}");
@@ -124,9 +168,13 @@ mod tests {
             ("08P01", false),
             ("57P01", false),
             ("57P02", false),
+            ("58000", false),
+            ("58030", false),
+            ("XX000", false),
+            ("XX001", false),
             ("", false),
         ] {
-            assert_eq!(is_about_the_commit(code), told, "{code}");
+            assert_eq!(is_said_by_the_commit(code), told, "{code}");
         }
     }
 

@@ -1,16 +1,19 @@
 //! Inserting events: all at once, or around those that the database refuses.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use common::{
     event::Event,
-    store::{Outcome, Plan},
+    store::{ErrorClass, Outcome, Plan, Unsound},
 };
 use sqlx::{
-    Arguments, Connection, PgConnection, postgres::PgArguments, query_as, query_as_with, query_with,
+    Arguments, Connection, PgConnection, postgres::PgArguments, query, query_as, query_as_with,
+    query_with,
 };
 use uuid::Uuid;
 
-use super::classify;
+use super::{classify::Failure, ground::Ground};
 
 /// See [INSERT … ON CONFLICT](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT).
 macro_rules! insert {
@@ -40,6 +43,15 @@ const INSERTED: &str = "
     WHERE id > $1 AND id <= (SELECT currval('processed_events_id_seq'))
       AND xmin = pg_current_xact_id()::xid";
 
+/// Which of these are stored.
+const STORED: &str = "
+    SELECT topic, event_id FROM processed_events
+    WHERE (topic, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))";
+
+/// What a deferred constraint or trigger has against a row comes with its statement, not with the commit
+/// ([SET CONSTRAINTS](https://www.postgresql.org/docs/current/sql-set-constraints.html)).
+const CHECK_AT_ONCE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
+
 type Keys = Vec<(String, String)>;
 
 /// One statement for all but those that are known to be stored. An error is one for all, too.
@@ -51,10 +63,15 @@ pub(super) async fn all<'a>(
     plan: &Plan<'a>,
     known: &[bool],
     since: i64,
-) -> sqlx::Result<Outcome<'a>> {
+    ground: Ground,
+) -> Result<Outcome<'a>, Failure> {
     let rows = plan.rows(known);
     if rows.is_empty() {
         return Ok(plan.outcome::<&str>(&[], Vec::new()));
+    }
+    if ground.has_triggers {
+        let keys = past_triggers(transaction, &rows).await?;
+        return Ok(plan.outcome(&keys, Vec::new()));
     }
     let done = query_with(INSERT, bound(&rows)?)
         .execute(&mut *transaction)
@@ -72,12 +89,21 @@ pub(super) async fn all<'a>(
 
 /// Halves what is refused until what is refused stands alone, each piece under a savepoint. For `n`
 /// events, one of them bad, that takes about `2 log2 n` statements.
+///
+/// An event is refused only if the same statement without events goes through, and then only for an error that does not
+/// pass by itself. An error about the tables may be one of a trigger's: it is the event's if others of the batch meet none.
 pub(super) async fn around_refused<'a>(
     transaction: &mut PgConnection,
     plan: &Plan<'a>,
-) -> sqlx::Result<Outcome<'a>> {
+    ground: Ground,
+) -> Result<Outcome<'a>, Failure> {
+    query(CHECK_AT_ONCE).execute(&mut *transaction).await?;
+    query_with(INSERT, bound(&[])?)
+        .execute(&mut *transaction)
+        .await?;
     let deliveries = plan.deliveries();
     let (mut inserted, mut refused) = (Keys::new(), Vec::new());
+    let mut about_tables = None;
     let mut pieces = vec![&deliveries[..]];
     while let Some(piece) = pieces.pop() {
         if piece.is_empty() {
@@ -85,25 +111,67 @@ pub(super) async fn around_refused<'a>(
         }
         let rows: Vec<&Event> = piece.iter().map(|&(_, event)| event).collect();
         let mut savepoint = transaction.begin().await?;
-        let inserting = query_as_with(INSERT_RETURNING, bound(&rows)?).fetch_all(&mut *savepoint);
-        match inserting.await {
+        let failure = match piecemeal(&mut savepoint, &rows, ground).await {
             Ok(keys) => {
                 savepoint.commit().await?;
                 inserted.extend(keys);
+                continue;
             }
-            Err(error) if classify::is_refusal(&error) => {
-                savepoint.rollback().await?;
-                if let [(at, _)] = piece {
-                    refused.push((*at, classify::reason(&error)));
-                } else {
-                    let (left, right) = piece.split_at(piece.len() / 2);
-                    pieces.extend([right, left]);
-                }
+            Err(failure) if failure.class() == ErrorClass::Unavailable => return Err(failure),
+            Err(failure) => failure,
+        };
+        savepoint.rollback().await?;
+        if let [(at, _)] = piece {
+            refused.push((*at, failure.reason()));
+            if failure.class() == ErrorClass::Schema {
+                about_tables = Some(failure);
             }
-            Err(error) => return Err(error),
+        } else {
+            let (left, right) = piece.split_at(piece.len() / 2);
+            pieces.extend([right, left]);
         }
     }
-    Ok(plan.outcome(&inserted, refused))
+    match about_tables {
+        Some(failure) if refused.len() == deliveries.len() => Err(failure),
+        _ => Ok(plan.outcome(&inserted, refused)),
+    }
+}
+
+async fn piecemeal(
+    transaction: &mut PgConnection,
+    rows: &[&Event],
+    ground: Ground,
+) -> Result<Keys, Failure> {
+    if ground.has_triggers {
+        past_triggers(transaction, rows).await
+    } else {
+        Ok(returning(transaction, rows).await?)
+    }
+}
+
+async fn returning(transaction: &mut PgConnection, rows: &[&Event]) -> sqlx::Result<Keys> {
+    query_as_with(INSERT_RETURNING, bound(rows)?)
+        .fetch_all(transaction)
+        .await
+}
+
+/// Inserts where a trigger may drop rows or change them, and believes only what is there afterwards.
+async fn past_triggers(transaction: &mut PgConnection, rows: &[&Event]) -> Result<Keys, Failure> {
+    let inserted = returning(transaction, rows).await?;
+    let (topics, ids): (Vec<&str>, Vec<&str>) = rows.iter().map(|row| row.key()).unzip();
+    let stored: Keys = query_as(STORED)
+        .bind(topics)
+        .bind(ids)
+        .fetch_all(transaction)
+        .await?;
+    let stored: HashSet<_> = stored.iter().map(|(topic, id)| (&**topic, &**id)).collect();
+    let meant: HashSet<_> = rows.iter().map(|row| row.key()).collect();
+    let is_meant = |(topic, id): &(String, String)| meant.contains(&(&**topic, &**id));
+    if stored == meant && inserted.iter().all(is_meant) {
+        Ok(inserted)
+    } else {
+        Err(Unsound::Events.into())
+    }
 }
 
 /// One array a column.

@@ -2,9 +2,10 @@
 //! themselves soon, so the most recent ones are enough.
 //!
 //! Nothing rests on what is forgotten here, but on what is known: it must be stored, for good. Therefore an event is
-//! learnt only after the commit that stored it or found it stored, and everything is forgotten when a connection to
-//! the database is made: behind a new connection may be a replica that was promoted too early, or a backup. What the
-//! database knew by the old one counts no more, and a transaction on the old one does not commit.
+//! learnt only after the commit that stored it or found it stored, and only for the server and the table of that
+//! transaction ([`Home`]): behind the same address there may be another one the next time, such as a promoted replica or a
+//! restored backup, and an older connection may still commit on the one before. Each transaction says where it is.
+//! Everything is also forgotten when a connection is made, because somebody may have repaired the tables meanwhile.
 
 use std::{
     collections::HashSet,
@@ -13,6 +14,8 @@ use std::{
 };
 
 use common::{event::Event, queue::Verdict};
+
+use super::ground::Home;
 
 /// So many events make a generation. Two are kept, which takes 10 MB when both are full.
 const GENERATION: usize = 200_000;
@@ -31,6 +34,8 @@ pub(super) struct Known {
 struct Generations {
     /// Counts how often everything was forgotten.
     epoch: u64,
+    /// Where these are stored.
+    home: Option<Home>,
     young: HashSet<u128>,
     old: HashSet<u128>,
 }
@@ -51,11 +56,14 @@ impl Known {
         }
     }
 
-    /// To be called within a transaction: what is forgotten later, because of a new connection, does not matter to
-    /// one on an older.
-    pub(super) fn glance(&self, events: &[Event]) -> Glance {
+    /// To be called within a transaction, which works at this home.
+    pub(super) fn glance(&self, home: Home, events: &[Event]) -> Glance {
         let hashes: Vec<u128> = events.iter().map(|event| self.hash(event)).collect();
-        let generations = self.lock();
+        let mut generations = self.lock();
+        if generations.home != Some(home) {
+            generations.forget();
+            generations.home = Some(home);
+        }
         Glance {
             epoch: generations.epoch,
             known: hashes.iter().map(|hash| generations.know(*hash)).collect(),
@@ -77,12 +85,7 @@ impl Known {
     }
 
     pub(super) fn forget(&self) {
-        let mut generations = self.lock();
-        let epoch = generations.epoch + 1;
-        *generations = Generations {
-            epoch,
-            ..Generations::default()
-        };
+        self.lock().forget();
     }
 
     fn hash(&self, event: &Event) -> u128 {
@@ -99,6 +102,13 @@ impl Known {
 }
 
 impl Generations {
+    fn forget(&mut self) {
+        *self = Self {
+            epoch: self.epoch + 1,
+            ..Self::default()
+        };
+    }
+
     fn know(&self, hash: u128) -> bool {
         self.young.contains(&hash) || self.old.contains(&hash)
     }
@@ -114,10 +124,12 @@ impl Generations {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
     use common::{
         clock::{Ids, SystemClock},
         event::parse::{Limits, Receipts, parse},
     };
+    use sqlx::postgres::types::Oid;
 
     use super::*;
 
@@ -134,24 +146,27 @@ mod tests {
         parsed.events.into_iter().map(Result::unwrap).collect()
     }
 
+    fn home(events: u32) -> Home {
+        Home {
+            started: DateTime::UNIX_EPOCH,
+            events: Oid(events),
+        }
+    }
+
     fn known(known: &Known, events: &[Event]) -> usize {
-        known
-            .glance(events)
-            .known
-            .iter()
-            .filter(|known| **known)
-            .count()
+        let glance = known.glance(home(1), events);
+        glance.known.iter().filter(|known| **known).count()
     }
 
     #[test]
     fn what_was_committed_is_known_and_what_was_refused_is_not() {
         let memory = Known::new();
         let batch = events(0..3);
-        let glance = memory.glance(&batch);
+        let glance = memory.glance(home(1), &batch);
         assert_eq!(glance.known, [false; 3]);
         let verdicts = [Verdict::Accepted, Verdict::DeadLettered, Verdict::Duplicate];
         memory.learn(glance, &verdicts);
-        assert_eq!(memory.glance(&batch).known, [true, false, true]);
+        assert_eq!(memory.glance(home(1), &batch).known, [true, false, true]);
         assert_eq!(known(&memory, &events(3..100)), 0);
     }
 
@@ -160,12 +175,28 @@ mod tests {
         let memory = Known::new();
         let batch = events(0..2);
         let verdicts = [Verdict::Accepted; 2];
-        memory.learn(memory.glance(&batch), &verdicts);
-        let before = memory.glance(&batch);
+        memory.learn(memory.glance(home(1), &batch), &verdicts);
+        let before = memory.glance(home(1), &batch);
         memory.forget();
         assert_eq!(known(&memory, &batch), 0);
         memory.learn(before, &verdicts);
         assert_eq!(known(&memory, &batch), 0, "its commit was before, too");
+    }
+
+    #[test]
+    fn what_an_older_connection_commits_elsewhere_is_not_known_here() {
+        let memory = Known::new();
+        let batch = events(0..2);
+        let verdicts = [Verdict::Accepted; 2];
+        // It has begun before the new connection was made, or it begins only now.
+        let early = memory.glance(home(2), &batch);
+        memory.forget();
+        assert_eq!(known(&memory, &batch), 0);
+        memory.learn(early, &verdicts);
+        assert_eq!(known(&memory, &batch), 0);
+        let late = memory.glance(home(2), &batch);
+        memory.learn(late, &verdicts);
+        assert_eq!(known(&memory, &batch), 0);
     }
 
     #[test]
@@ -174,7 +205,7 @@ mod tests {
         let all = events(0..3 * GENERATION);
         for batch in all.chunks(1000) {
             let verdicts = vec![Verdict::Accepted; batch.len()];
-            memory.learn(memory.glance(batch), &verdicts);
+            memory.learn(memory.glance(home(1), batch), &verdicts);
         }
         assert_eq!(known(&memory, &all[2 * GENERATION..]), GENERATION);
         assert!(known(&memory, &all) <= 2 * GENERATION);

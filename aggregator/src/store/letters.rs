@@ -3,13 +3,17 @@
 use chrono::{DateTime, Utc};
 use common::{
     event::EventTime,
-    store::{Cursor, DeadLetter, Limit, Page, Plan, Replay, Replayed, Selection, StoreError},
+    store::{
+        Cursor, DeadLetter, Limit, Page, Plan, Replay, Replayed, StoreError,
+        replay::FULL_REPLAY_BYTES,
+    },
 };
 use futures_util::TryStreamExt;
 use sqlx::{FromRow, PgConnection, PgPool, Row, postgres::PgRow, query, query_as};
 
 use super::{
-    classify::{commit_failure, failure},
+    classify::{Failure, failure},
+    ground::Ground,
     horizon, insert,
     record::{self, BEGIN},
 };
@@ -19,11 +23,22 @@ const PAGE: &str = "
     WHERE discarded_at IS NULL AND id > $1
     ORDER BY id LIMIT $2";
 
-/// The rows stay locked, so that two replays at once do not count a letter twice.
+/// Letters until they are so many or hold so many bytes. The rows stay locked, so that two replays at once do not count a
+/// letter twice. How large a value is, PostgreSQL knows without reading it.
 const TAKE: &str = "
     SELECT id, raw FROM dead_letters
-    WHERE discarded_at IS NULL AND id > $1 AND ($2::bigint[] IS NULL OR id = ANY($2))
-    ORDER BY id LIMIT $3
+    WHERE discarded_at IS NULL AND id IN (
+        SELECT id FROM (
+            SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before
+            FROM (
+                SELECT id, octet_length(raw) AS bytes FROM dead_letters
+                WHERE discarded_at IS NULL AND id > $1 AND ($2::bigint[] IS NULL OR id = ANY($2))
+                ORDER BY id LIMIT $3
+            ) AS first
+        ) AS sized
+        WHERE bytes_before < $4
+    )
+    ORDER BY id
     FOR UPDATE";
 
 const REMOVE: &str = "DELETE FROM dead_letters WHERE id = ANY($1)";
@@ -48,15 +63,16 @@ pub(super) async fn page(
 
 pub(super) async fn replay(
     pool: &PgPool,
-    which: &Selection,
+    ids: Option<&[i64]>,
+    after: Option<Cursor>,
     dry_run: bool,
-) -> Result<Replayed, StoreError> {
-    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
-    let replayed = apply(&mut transaction, which).await.map_err(failure)?;
+) -> Result<Replayed, Failure> {
+    let mut transaction = pool.begin_with(BEGIN).await?;
+    let replayed = apply(&mut transaction, ids, after).await?;
     if dry_run {
-        transaction.rollback().await.map_err(failure)?;
+        transaction.rollback().await?;
     } else {
-        transaction.commit().await.map_err(commit_failure)?;
+        transaction.commit().await.map_err(Failure::Commit)?;
     }
     Ok(replayed)
 }
@@ -66,11 +82,23 @@ pub(super) async fn discard(pool: &PgPool, id: i64) -> Result<bool, StoreError> 
     Ok(discarded.map_err(failure)?.rows_affected() == 1)
 }
 
-async fn apply(transaction: &mut PgConnection, which: &Selection) -> sqlx::Result<Replayed> {
-    let replay = Replay::open(which, take(transaction, which).await?);
+async fn apply(
+    transaction: &mut PgConnection,
+    ids: Option<&[i64]>,
+    after: Option<Cursor>,
+) -> Result<Replayed, Failure> {
+    let letters = query_as(TAKE)
+        .bind(after.map_or(0, |cursor| cursor.id))
+        .bind(ids)
+        .bind(i64::from(Limit::MAX))
+        .bind(i64::try_from(FULL_REPLAY_BYTES).unwrap_or(i64::MAX))
+        .fetch_all(&mut *transaction)
+        .await?;
+    let replay = Replay::open(letters);
+    let ground = Ground::of(transaction).await?;
     horizon::enter(transaction).await?;
     let plan = Plan::new(replay.events());
-    let outcome = insert::around_refused(transaction, &plan).await?;
+    let outcome = insert::around_refused(transaction, &plan, ground).await?;
     let (replayed, stored) = replay.close(&outcome);
     query(REMOVE)
         .bind(stored)
@@ -81,22 +109,6 @@ async fn apply(transaction: &mut PgConnection, which: &Selection) -> sqlx::Resul
     let moved = -(outcome.unique() + outcome.duplicate());
     record::count(transaction, &outcome, moved).await?;
     Ok(replayed)
-}
-
-async fn take(
-    transaction: &mut PgConnection,
-    which: &Selection,
-) -> sqlx::Result<Vec<(i64, Vec<u8>)>> {
-    let (after, ids) = match which {
-        Selection::Ids(ids) => (0, Some(&ids[..])),
-        Selection::After(cursor) => (cursor.map_or(0, |cursor| cursor.id), None),
-    };
-    query_as(TAKE)
-        .bind(after)
-        .bind(ids)
-        .bind(i64::from(Limit::MAX))
-        .fetch_all(transaction)
-        .await
 }
 
 struct LetterRow(DeadLetter);

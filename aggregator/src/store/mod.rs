@@ -7,11 +7,14 @@
 //! - `horizon`: a cursor that misses nothing
 //! - `probe`: what events need, tried while none come; `trouble`: what is wrong, in words
 //! - `classify`: what to do about an error
+//! - `fitness`: what no event could be stored in; `ground`: on what a transaction works
 
 mod address;
 mod audit;
 mod classify;
 mod connections;
+mod fitness;
+mod ground;
 mod horizon;
 mod insert;
 mod known;
@@ -35,8 +38,8 @@ use common::{
     queue::{Claim, WorkerId},
     readiness::{Dependency, Probe, Trouble},
     store::{
-        Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed,
-        Selection, Stats, Store, StoreError, StoredEvent,
+        Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
+        Store, StoreError, StoredEvent,
     },
 };
 use sqlx::{Connection, PgConnection};
@@ -100,7 +103,10 @@ impl Postgres {
 
     async fn prepare(&self) -> Result<(), StoreError> {
         let mut connection = self.connect().await?;
-        let prepared = migrate::run(&mut connection).await;
+        let prepared = match migrate::run(&mut connection).await {
+            Ok(()) => fitness::check(&mut connection).await,
+            failed => failed,
+        };
         // What was done is committed.
         let _ = connection.close().await;
         prepared
@@ -196,7 +202,7 @@ impl Store for Postgres {
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
-        let recorded = record::record(&self.connections.writers, &self.known, claim).await;
+        let recorded = record::record(&self.connections, &self.known, claim).await;
         if let Ok(Recorded::Committed(_) | Recorded::AlreadyCommitted) = recorded {
             self.dependency.works();
         }
@@ -223,8 +229,14 @@ impl Store for Postgres {
         self.seen(letters::page(&self.connections.pages, after, limit).await)
     }
 
-    async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError> {
-        self.seen(letters::replay(&self.connections.letters, which, dry_run).await)
+    async fn replay_page(
+        &self,
+        ids: Option<&[i64]>,
+        after: Option<Cursor>,
+        dry_run: bool,
+    ) -> Result<Replayed, StoreError> {
+        let replayed = letters::replay(&self.connections.letters, ids, after, dry_run).await;
+        self.seen(replayed.map_err(StoreError::from))
     }
 
     async fn discard(&self, id: i64) -> Result<bool, StoreError> {

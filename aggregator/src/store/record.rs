@@ -6,17 +6,19 @@
 
 use common::{
     faults::{Point, crash_at},
-    queue::Claim,
-    store::{Letter, Outcome, Plan, Recorded, StoreError, TopicDelta},
+    queue::{Claim, Verdict},
+    store::{ErrorClass, Letter, Outcome, Plan, Recorded, StoreError, TopicDelta, Unsound},
 };
-use sqlx::{PgConnection, PgPool, query};
+use sqlx::{Connection, PgConnection, query};
 use uuid::Uuid;
 
 use super::{
-    classify::{commit_failure, failure},
+    classify::{Failure, failure},
+    connections::Connections,
+    ground::Ground,
     horizon, insert,
     known::Known,
-    workers,
+    workers::{self, Advanced},
 };
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -52,61 +54,79 @@ enum Insert {
 }
 
 /// The second attempt finds out which events the database refuses.
+///
+/// Unless the error is plainly about data, the connection's own state may be at fault, such as a plan from before a table
+/// was changed: then that connection is closed, and the second attempt has a fresh one.
 pub(super) async fn record(
-    pool: &PgPool,
+    connections: &Connections,
     known: &Known,
     claim: &Claim,
 ) -> Result<Recorded, StoreError> {
-    match attempt(pool, known, claim, Insert::All).await {
-        Err(StoreError::Refused(_)) => attempt(pool, known, claim, Insert::AroundRefused).await,
-        done => done,
-    }
+    let mut connection = connections.writers.acquire().await.map_err(failure)?;
+    let failed = match attempt(&mut connection, known, claim, Insert::All).await {
+        Ok(recorded) => return Ok(recorded),
+        Err(failed) => failed,
+    };
+    let again = match failed.class() {
+        ErrorClass::Unavailable => Err(failed),
+        ErrorClass::Refused => attempt(&mut connection, known, claim, Insert::AroundRefused).await,
+        ErrorClass::Schema | ErrorClass::Unexplained => {
+            tracing::warn!(
+                claim.id = %claim.id, error = %failed,
+                "a claim is tried again in pieces, over a fresh connection"
+            );
+            connection.close_on_drop();
+            drop(connection);
+            let mut connection = connections.connect().await.map_err(failure)?;
+            attempt(&mut connection, known, claim, Insert::AroundRefused).await
+        }
+    };
+    Ok(again?)
 }
 
 async fn attempt(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     known: &Known,
     claim: &Claim,
     how: Insert,
-) -> Result<Recorded, StoreError> {
-    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
+) -> Result<Recorded, Failure> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
     crash_at(Point::AfterBegin);
-    let glance = known.glance(&claim.events);
-    let applied = apply(&mut transaction, claim, how, &glance.known).await;
-    let recorded = applied.map_err(failure)?;
-    if let Recorded::Committed(verdicts) = &recorded {
-        crash_at(Point::BeforeCommit);
-        transaction.commit().await.map_err(commit_failure)?;
-        known.learn(glance, verdicts);
-    }
-    Ok(recorded)
+    let ground = match workers::advance(&mut transaction, claim.id).await? {
+        Advanced::To(ground) => ground,
+        Advanced::Not(recorded) => return Ok(recorded),
+    };
+    crash_at(Point::AfterAdvance);
+    let glance = known.glance(ground.home, &claim.events);
+    let verdicts = apply(&mut transaction, claim, how, ground, &glance.known).await?;
+    crash_at(Point::BeforeCommit);
+    transaction.commit().await.map_err(Failure::Commit)?;
+    known.learn(glance, &verdicts);
+    Ok(Recorded::Committed(verdicts))
 }
 
 async fn apply(
     transaction: &mut PgConnection,
     claim: &Claim,
     how: Insert,
+    ground: Ground,
     known: &[bool],
-) -> sqlx::Result<Recorded> {
-    if let Some(nothing_to_record) = workers::advance(transaction, claim.id).await? {
-        return Ok(nothing_to_record);
-    }
-    crash_at(Point::AfterAdvance);
+) -> Result<Vec<Verdict>, Failure> {
     let since = horizon::enter(transaction).await?;
     let plan = Plan::new(&claim.events);
-    let mut outcome = match how {
-        Insert::All => insert::all(transaction, &plan, known, since).await?,
-        Insert::AroundRefused => insert::around_refused(transaction, &plan).await?,
+    let outcome = match how {
+        Insert::All => insert::all(transaction, &plan, known, since, ground).await?,
+        Insert::AroundRefused => insert::around_refused(transaction, &plan, ground).await?,
     };
-    outcome
-        .letters
-        .extend(claim.malformed.iter().map(Letter::from));
+    let mut letters = plan.letters(&outcome);
+    letters.extend(claim.malformed.iter().map(Letter::from));
     crash_at(Point::AfterInsert);
     count_topics(transaction, &outcome.topics).await?;
     crash_at(Point::AfterTopics);
-    insert_letters(transaction, &outcome.letters).await?;
-    count(transaction, &outcome, outcome.dead_lettered()).await?;
-    Ok(Recorded::Committed(outcome.verdicts))
+    insert_letters(transaction, &letters).await?;
+    let dead_lettered = i64::try_from(letters.len()).unwrap_or(i64::MAX);
+    count(transaction, &outcome, dead_lettered).await?;
+    Ok(outcome.verdicts)
 }
 
 /// Adds a batch to the row of counters; the very last statement of a transaction.
@@ -114,36 +134,44 @@ pub(super) async fn count(
     transaction: &mut PgConnection,
     outcome: &Outcome<'_>,
     dead_lettered: i64,
-) -> sqlx::Result<()> {
-    query(COUNT)
+) -> Result<(), Failure> {
+    let counted = query(COUNT)
         .bind(outcome.unique())
         .bind(outcome.duplicate())
         .bind(dead_lettered)
         .execute(transaction)
         .await?;
-    Ok(())
+    Ok(Unsound::unless_written(
+        "agg_stats",
+        counted.rows_affected(),
+        1,
+    )?)
 }
 
 pub(super) async fn count_topics(
     transaction: &mut PgConnection,
     topics: &[TopicDelta<'_>],
-) -> sqlx::Result<()> {
+) -> Result<(), Failure> {
     if topics.is_empty() {
         return Ok(());
     }
     let names: Vec<&str> = topics.iter().map(|delta| delta.topic).collect();
     let unique: Vec<i64> = topics.iter().map(|delta| delta.unique).collect();
     let duplicate: Vec<i64> = topics.iter().map(|delta| delta.duplicate).collect();
-    query(COUNT_TOPICS)
+    let counted = query(COUNT_TOPICS)
         .bind(names)
         .bind(unique)
         .bind(duplicate)
         .execute(transaction)
         .await?;
-    Ok(())
+    Ok(Unsound::unless_written(
+        "topic_stats",
+        counted.rows_affected(),
+        topics.len(),
+    )?)
 }
 
-async fn insert_letters(transaction: &mut PgConnection, letters: &[Letter]) -> sqlx::Result<()> {
+async fn insert_letters(transaction: &mut PgConnection, letters: &[Letter]) -> Result<(), Failure> {
     if letters.is_empty() {
         return Ok(());
     }
@@ -154,11 +182,15 @@ async fn insert_letters(transaction: &mut PgConnection, letters: &[Letter]) -> s
         .map(|letter| letter.reason.replace('\0', "\u{fffd}"))
         .collect();
     let receipts: Vec<Option<Uuid>> = letters.iter().map(|letter| letter.receipt_id).collect();
-    query(INSERT_LETTERS)
+    let inserted = query(INSERT_LETTERS)
         .bind(raw)
         .bind(reasons)
         .bind(receipts)
         .execute(transaction)
         .await?;
-    Ok(())
+    Ok(Unsound::unless_written(
+        "dead_letters",
+        inserted.rows_affected(),
+        letters.len(),
+    )?)
 }

@@ -23,7 +23,7 @@ pub(super) fn driver(error: &StoreError) -> Option<&sqlx::Error> {
 fn said_by_store(error: &StoreError) -> String {
     match error {
         StoreError::ReadOnly(_) | StoreError::Untrusted(_) => error.to_string(),
-        StoreError::Forbidden(advice) => advice.clone(),
+        StoreError::Forbidden(advice) | StoreError::Unfit(advice) => advice.clone(),
         StoreError::Schema(_) => "its tables are not those that this version needs".to_owned(),
         StoreError::Unavailable(_) | StoreError::Uncertain(_) | StoreError::Refused(_) => {
             "it does not answer as it should".to_owned()

@@ -12,6 +12,8 @@ use common::{
 use sqlx::{PgConnection, PgPool, query, query_as, query_scalar};
 use uuid::Uuid;
 
+use super::ground::{Ground, ground};
+
 /// Workers looked at in one go.
 const IDLE_AT_A_TIME: i64 = 1000;
 
@@ -19,9 +21,13 @@ const REGISTER: &str = "INSERT INTO worker_claims (worker_id) VALUES ($1) ON CON
 
 /// Never inserts: a worker whose row was removed must stay out. Whoever comes second waits for the
 /// row's lock, and then sees what the first one has made of it.
-const ADVANCE: &str = "
+const ADVANCE: &str = concat!(
+    "
     UPDATE worker_claims SET last_claim = $2, updated_at = now()
-    WHERE worker_id = $1 AND last_claim < $2";
+    WHERE worker_id = $1 AND last_claim < $2
+    RETURNING ",
+    ground!()
+);
 
 const KNOWN: &str = "SELECT EXISTS (SELECT FROM worker_claims WHERE worker_id = $1)";
 
@@ -40,21 +46,28 @@ pub(super) async fn register(pool: &PgPool, worker: WorkerId) -> sqlx::Result<()
     Ok(())
 }
 
-/// `None`: go on and record it. Else there is nothing (more) to record.
-pub(super) async fn advance(
-    transaction: &mut PgConnection,
-    id: ClaimId,
-) -> sqlx::Result<Option<Recorded>> {
-    let advanced = query(ADVANCE)
+/// What to do about a claim.
+pub(super) enum Advanced {
+    /// Record it.
+    To(Ground),
+    /// There is nothing (more) to record.
+    Not(Recorded),
+}
+
+pub(super) async fn advance(transaction: &mut PgConnection, id: ClaimId) -> sqlx::Result<Advanced> {
+    let advanced = query_as(ADVANCE)
         .bind(id.worker.0)
         .bind(id.number)
-        .execute(&mut *transaction)
+        .fetch_optional(&mut *transaction)
         .await?;
-    if advanced.rows_affected() == 1 || is_mutant(Mutant::IgnoreWorkerClaims) {
-        return Ok(None);
+    if let Some(ground) = advanced {
+        return Ok(Advanced::To(ground));
+    }
+    if is_mutant(Mutant::IgnoreWorkerClaims) {
+        return Ok(Advanced::To(Ground::of(transaction).await?));
     }
     let known = query_scalar(KNOWN).bind(id.worker.0).fetch_one(transaction);
-    Ok(Some(if known.await? {
+    Ok(Advanced::Not(if known.await? {
         Recorded::AlreadyCommitted
     } else {
         Recorded::UnknownWorker

@@ -88,7 +88,7 @@ impl MemoryQueue {
         self.arrived.notify_one();
         match timeout(COMMIT_WITHIN, answer).await {
             Ok(Ok(verdicts)) => Ok(verdicts),
-            Ok(Err(_)) => Err(PushError::Closed),
+            Ok(Err(_)) => Err(PushError::Unconfirmed(QueueError::GaveWay)),
             Err(_) => {
                 self.withdraw(ticket);
                 Err(PushError::Unconfirmed(QueueError::TimedOut(COMMIT_WITHIN)))
@@ -226,6 +226,16 @@ impl Consumer for MemoryQueue {
         }
         self.arrived.notify_one();
         Ok(true)
+    }
+
+    /// Nobody adopts it. None of its events was acknowledged, and those who pushed them are told to do it again.
+    async fn leave(&self, id: ClaimId) {
+        let claimed = self.lock().claims.remove(&id);
+        let places = claimed.map_or_else(Vec::new, |claimed| claimed.places);
+        let tickets: HashSet<u64> = places.iter().map(|place| place.ticket).collect();
+        for ticket in tickets {
+            self.withdraw(ticket);
+        }
     }
 
     /// Claims in memory end with their process.

@@ -194,6 +194,9 @@ pub enum QueueError {
     /// Something under the queue's keys is not ours.
     #[error("{0:?} stands among the leases and is no claim; remove it")]
     Foreign(String),
+    /// Other events went first, because the store failed on these again and again.
+    #[error("the store failed on these events again and again")]
+    GaveWay,
     /// It took longer than the named limit.
     #[error("no answer within {} ms", .0.as_millis())]
     TimedOut(std::time::Duration),
@@ -240,6 +243,10 @@ pub trait Consumer: Send + Sync {
     /// Puts the events of a claim back where they came from, in their order. Only for a claim that
     /// certainly was not committed and, as `holder` says, never will be. `false`: nothing was done.
     async fn release(&self, id: ClaimId, holder: Holder) -> Result<bool, QueueError>;
+
+    /// The worker that made this claim works on it no more, and it may be committed. In a shared queue it keeps its lease,
+    /// until it is adopted; so nothing need be done.
+    async fn leave(&self, _id: ClaimId) {}
 
     /// Takes over one claim whose lease has run out, under its own identity and with a new lease.
     /// `None`: there is none.

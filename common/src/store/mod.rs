@@ -63,10 +63,40 @@ pub trait Store: Probe {
         limit: Limit,
     ) -> Result<Page<DeadLetter>, StoreError>;
 
-    /// Tries to store dead letters again, in one transaction: what is stored now, or was stored
-    /// before, is a dead letter no more, and moves from one counter to the other; `received` stays.
-    /// Replaying again changes nothing. With `dry_run` all of it is rolled back.
-    async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError>;
+    /// Tries to store one page of dead letters again, of these or of all, after a place: in one transaction, as many as
+    /// [`Limit::MAX`] and [`FULL_REPLAY_BYTES`](replay::FULL_REPLAY_BYTES) allow, and one at least.
+    ///
+    /// What is stored now, or was stored before, is a dead letter no more, and moves from one counter to the other;
+    /// `received` stays. Replaying again changes nothing. With `dry_run` all of it is rolled back.
+    async fn replay_page(
+        &self,
+        ids: Option<&[i64]>,
+        after: Option<Cursor>,
+        dry_run: bool,
+    ) -> Result<Replayed, StoreError>;
+
+    /// [`Store::replay_page`] of a selection. Letters that were named are replayed to the last page, of all letters one
+    /// page. An error leaves the pages before it replayed; to repeat it is harmless.
+    async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError> {
+        let ids = match which {
+            Selection::After(after) => return self.replay_page(None, *after, dry_run).await,
+            Selection::Ids(ids) => Some(&ids[..]),
+        };
+        let mut all = Replayed::default();
+        let mut after = None;
+        // Each page holds one of the letters at least.
+        for _ in 0..Limit::MAX {
+            let page = self.replay_page(ids, after, dry_run).await?;
+            all.accepted += page.accepted;
+            all.duplicates += page.duplicates;
+            all.refused.extend(page.refused);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(all)
+    }
 
     /// Throws away what is in a dead letter. It stays counted. `false`: there is none with this id.
     async fn discard(&self, id: i64) -> Result<bool, StoreError>;
@@ -124,6 +154,9 @@ pub enum StoreError {
     /// The tables are not what this version expects.
     #[error("the database schema does not fit: {0}")]
     Schema(#[source] BoxError),
+    /// It would not store every event, or would not count it rightly. With what to do.
+    #[error("the database cannot be used: {0}")]
+    Unfit(String),
 }
 
 /// What an error of the database asks of the caller; each store sorts its own codes into these.
@@ -135,6 +168,9 @@ pub enum ErrorClass {
     Refused,
     /// Not with these tables.
     Schema,
+    /// The error alone does not tell whether the data is at fault: it is if its statement fails again where other
+    /// statements do not.
+    Unexplained,
 }
 
 impl ErrorClass {
@@ -142,9 +178,52 @@ impl ErrorClass {
     pub fn wrap(self, error: impl Into<BoxError>) -> StoreError {
         let error = error.into();
         match self {
-            Self::Unavailable => StoreError::Unavailable(error),
+            Self::Unavailable | Self::Unexplained => StoreError::Unavailable(error),
             Self::Refused => StoreError::Refused(error),
             Self::Schema => StoreError::Schema(error),
+        }
+    }
+}
+
+/// The database took a statement without an error, and did not do all of it: a trigger or a rule is in the way.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsound {
+    /// What stands in `processed_events` is not what was inserted.
+    #[error(
+        "a trigger of the table processed_events did not store the event, or changed its topic or event_id; \
+         remove the trigger, then replay this dead letter"
+    )]
+    Events,
+    /// Rows of this table, which count or keep what was received, were not written.
+    #[error(
+        "a trigger or a rule keeps rows out of the table {0}, so the counters would be wrong; remove it"
+    )]
+    Rows(&'static str),
+}
+
+impl Unsound {
+    /// What it asks of the caller.
+    #[must_use]
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Events => ErrorClass::Refused,
+            Self::Rows(_) => ErrorClass::Schema,
+        }
+    }
+
+    /// Nothing is wrong if a statement has written as many rows of `table` as it was to write.
+    ///
+    /// # Errors
+    /// [`Unsound::Rows`] else.
+    pub const fn unless_written(
+        table: &'static str,
+        written: u64,
+        meant: usize,
+    ) -> Result<(), Self> {
+        if written == meant as u64 {
+            Ok(())
+        } else {
+            Err(Self::Rows(table))
         }
     }
 }

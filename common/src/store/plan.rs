@@ -91,15 +91,20 @@ impl<'a> Plan<'a> {
             }
             last_tried = Some(key);
         }
-        let letters = refused
-            .into_iter()
-            .map(|(at, reason)| Letter::of_event(&self.events[at], reason))
-            .collect();
         Outcome {
             verdicts,
             topics,
-            letters,
+            refused,
         }
+    }
+
+    /// What is put aside of this outcome.
+    #[must_use]
+    pub fn letters(&self, outcome: &Outcome<'_>) -> Vec<Letter> {
+        let refused = outcome.refused.iter();
+        refused
+            .map(|(at, reason)| Letter::of_event(&self.events[*at], reason.clone()))
+            .collect()
     }
 }
 
@@ -110,8 +115,8 @@ pub struct Outcome<'a> {
     pub verdicts: Vec<Verdict>,
     /// In key order.
     pub topics: Vec<TopicDelta<'a>>,
-    /// What is put aside.
-    pub letters: Vec<Letter>,
+    /// Which events, by position, the database refused, and why.
+    pub refused: Vec<(usize, String)>,
 }
 
 impl Outcome<'_> {
@@ -125,12 +130,6 @@ impl Outcome<'_> {
     #[must_use]
     pub fn duplicate(&self) -> i64 {
         self.topics.iter().map(|topic| topic.duplicate).sum()
-    }
-
-    /// Put aside.
-    #[must_use]
-    pub fn dead_lettered(&self) -> i64 {
-        i64::try_from(self.letters.len()).unwrap_or(i64::MAX)
     }
 }
 
@@ -228,17 +227,9 @@ mod tests {
             outcome.verdicts,
             [DeadLettered, Accepted, Duplicate, DeadLettered]
         );
-        assert_eq!(
-            (
-                outcome.unique(),
-                outcome.duplicate(),
-                outcome.dead_lettered()
-            ),
-            (1, 1, 2)
-        );
-        assert_eq!(
-            envelope::decode(&outcome.letters[1].raw).as_ref(),
-            Ok(&events[3])
-        );
+        assert_eq!((outcome.unique(), outcome.duplicate()), (1, 1));
+        let letters = plan.letters(&outcome);
+        assert_eq!(letters.len(), 2);
+        assert_eq!(envelope::decode(&letters[1].raw).as_ref(), Ok(&events[3]));
     }
 }

@@ -206,7 +206,8 @@ pub struct DeadLetter {
 pub enum Selection {
     /// These; unknown ones are passed over. At most [`Limit::MAX`] count.
     Ids(Vec<i64>),
-    /// Up to [`Limit::MAX`] of those after a place.
+    /// Those after a place: up to [`Limit::MAX`], and fewer if they are large
+    /// ([`FULL_REPLAY_BYTES`](super::replay::FULL_REPLAY_BYTES)).
     After(Option<Cursor>),
 }
 

@@ -1,6 +1,6 @@
 //! What to do about an error of SQLite, by its [result code](https://www.sqlite.org/rescode.html).
 
-use common::store::{ErrorClass, StoreError};
+use common::store::{ErrorClass, StoreError, Unsound};
 use sqlx::migrate::MigrateError;
 
 /// `SQLITE_READONLY`.
@@ -20,19 +20,46 @@ pub(super) fn write_failure(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// The data is at fault: without it, the rest may go through.
-pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
-    class(error) == ErrorClass::Refused
+/// Why a transaction was not committed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Unsound(#[from] Unsound),
+    /// The commit was sent. A failed sync, say, leaves open what is on the disk.
+    #[error(transparent)]
+    Commit(sqlx::Error),
 }
 
-/// Why the data was refused, for whoever reads the dead letter.
-pub(super) fn reason(error: &sqlx::Error) -> String {
-    match error.as_database_error() {
-        Some(database) => {
-            let code = database.code().unwrap_or_default();
-            format!("SQLite result code {code}: {}", database.message())
+impl Failure {
+    pub(super) fn class(&self) -> ErrorClass {
+        match self {
+            Self::Database(error) => class(error),
+            Self::Unsound(unsound) => unsound.class(),
+            Self::Commit(_) => ErrorClass::Unavailable,
         }
-        None => error.to_string(),
+    }
+
+    /// For whoever reads the dead letter.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => {
+                let code = error.code().unwrap_or_default();
+                format!("SQLite result code {code}: {}", error.message())
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(error: Failure) -> Self {
+        match error {
+            Failure::Database(error) => failure(error),
+            Failure::Unsound(unsound) => unsound.class().wrap(unsound),
+            Failure::Commit(error) => Self::Uncertain(Box::new(error)),
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use common::{
     event::Event,
-    store::{Outcome, Plan},
+    store::{ErrorClass, Outcome, Plan, Unsound},
 };
-use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, query_as, query_scalar};
+use sqlx::{
+    Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection, query, query_as, query_scalar,
+};
 
-use super::classify;
+use super::classify::Failure;
 
 /// Rows in one INSERT. A few fixed sizes keep the prepared statements few; the largest stays below
 /// SQLite's [32766 variables](https://www.sqlite.org/limits.html#max_variable_number).
@@ -21,33 +23,59 @@ const UNLESS_THERE: &str = " ON CONFLICT (topic, event_id) DO NOTHING";
 
 /// Ids only grow: rows are never removed, and nobody else writes meanwhile
 /// ([ROWIDs](https://www.sqlite.org/autoinc.html)).
-const LAST_ID: &str = "SELECT coalesce(max(id), 0) FROM processed_events";
+const GROUND: &str = "
+    SELECT coalesce(max(id), 0) AS last_id,
+           EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'processed_events')
+               AS has_triggers
+    FROM processed_events";
 const SINCE: &str = "SELECT topic, event_id FROM processed_events WHERE id > ?";
+const IS_STORED: &str =
+    "SELECT EXISTS (SELECT 1 FROM processed_events WHERE topic = ? AND event_id = ?)";
+
+/// It runs no trigger, but does not compile either if one of them cannot.
+const INSERT_NOTHING: &str = "
+    INSERT INTO processed_events SELECT * FROM processed_events WHERE FALSE";
+
+/// On what a transaction works.
+#[derive(Clone, Copy, FromRow)]
+struct Ground {
+    /// Of the rows that were there before.
+    last_id: i64,
+    /// Of `processed_events`: they may have a say in what is stored.
+    has_triggers: bool,
+}
 
 /// An error is one for all.
 pub(super) async fn all<'a>(
     transaction: &mut SqliteConnection,
     plan: &Plan<'a>,
     now: i64,
-) -> sqlx::Result<Outcome<'a>> {
-    let (rows, last_id) = (plan.rows(&[]), last_id(transaction).await?);
-    if insert(transaction, &rows, now).await? == rows.len() as u64 {
+) -> Result<Outcome<'a>, Failure> {
+    let (rows, ground) = (plan.rows(&[]), ground(transaction).await?);
+    let inserted = insert(transaction, &rows, now).await?;
+    if ground.has_triggers {
+        check_past_triggers(transaction, &rows).await?;
+    } else if inserted == rows.len() as u64 {
         let keys: Vec<(&str, &str)> = rows.iter().map(|row| row.key()).collect();
         return Ok(plan.outcome(&keys, Vec::new()));
     }
-    let keys = inserted_since(transaction, last_id).await?;
+    let keys = inserted_since(transaction, ground.last_id).await?;
     Ok(plan.outcome(&keys, Vec::new()))
 }
 
 /// Halves what is refused until what is refused stands alone, each piece under a savepoint.
+///
+/// An event is refused only if the same statement without events goes through, and then only for an error that does not
+/// pass by itself. An error about the tables may be one of a trigger's: it is the event's if others of the batch meet none.
 pub(super) async fn around_refused<'a>(
     transaction: &mut SqliteConnection,
     plan: &Plan<'a>,
     now: i64,
-) -> sqlx::Result<Outcome<'a>> {
+) -> Result<Outcome<'a>, Failure> {
+    query(INSERT_NOTHING).execute(&mut *transaction).await?;
     let deliveries = plan.deliveries();
-    let last_id = last_id(transaction).await?;
-    let mut refused = Vec::new();
+    let ground = ground(transaction).await?;
+    let (mut refused, mut about_tables) = (Vec::new(), None);
     let mut pieces = vec![&deliveries[..]];
     while let Some(piece) = pieces.pop() {
         if piece.is_empty() {
@@ -55,26 +83,65 @@ pub(super) async fn around_refused<'a>(
         }
         let rows: Vec<&Event> = piece.iter().map(|&(_, event)| event).collect();
         let mut savepoint = transaction.begin().await?;
-        match insert(&mut savepoint, &rows, now).await {
-            Ok(_) => savepoint.commit().await?,
-            Err(error) if classify::is_refusal(&error) => {
-                savepoint.rollback().await?;
-                if let [(at, _)] = piece {
-                    refused.push((*at, classify::reason(&error)));
-                } else {
-                    let (left, right) = piece.split_at(piece.len() / 2);
-                    pieces.extend([right, left]);
-                }
+        let failure = match piecemeal(&mut savepoint, &rows, ground, now).await {
+            Ok(()) => {
+                savepoint.commit().await?;
+                continue;
             }
-            Err(error) => return Err(error),
+            Err(failure) if failure.class() == ErrorClass::Unavailable => return Err(failure),
+            Err(failure) => failure,
+        };
+        savepoint.rollback().await?;
+        if let [(at, _)] = piece {
+            refused.push((*at, failure.reason()));
+            if failure.class() == ErrorClass::Schema {
+                about_tables = Some(failure);
+            }
+        } else {
+            let (left, right) = piece.split_at(piece.len() / 2);
+            pieces.extend([right, left]);
         }
     }
-    let keys = inserted_since(transaction, last_id).await?;
+    if let Some(failure) = about_tables
+        && refused.len() == deliveries.len()
+    {
+        return Err(failure);
+    }
+    let keys = inserted_since(transaction, ground.last_id).await?;
     Ok(plan.outcome(&keys, refused))
 }
 
-async fn last_id(transaction: &mut SqliteConnection) -> sqlx::Result<i64> {
-    query_scalar(LAST_ID).fetch_one(transaction).await
+async fn piecemeal(
+    transaction: &mut SqliteConnection,
+    rows: &[&Event],
+    ground: Ground,
+    now: i64,
+) -> Result<(), Failure> {
+    insert(transaction, rows, now).await?;
+    if ground.has_triggers {
+        check_past_triggers(transaction, rows).await?;
+    }
+    Ok(())
+}
+
+/// A trigger may drop rows without an error.
+async fn check_past_triggers(
+    transaction: &mut SqliteConnection,
+    rows: &[&Event],
+) -> Result<(), Failure> {
+    for row in rows {
+        let stored = query_scalar(IS_STORED)
+            .bind(row.topic.as_str())
+            .bind(row.event_id.as_str());
+        if !stored.fetch_one(&mut *transaction).await? {
+            return Err(Unsound::Events.into());
+        }
+    }
+    Ok(())
+}
+
+async fn ground(transaction: &mut SqliteConnection) -> sqlx::Result<Ground> {
+    query_as(GROUND).fetch_one(transaction).await
 }
 
 /// Which rows this transaction has inserted. Asked for only if not all were: each row takes a way from thread to thread.

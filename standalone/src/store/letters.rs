@@ -3,14 +3,17 @@
 use chrono::DateTime;
 use common::{
     event::EventTime,
-    store::{Cursor, DeadLetter, Limit, Page, Plan, Replay, Replayed, Selection, StoreError},
+    store::{
+        Cursor, DeadLetter, Limit, Page, Plan, Replay, Replayed, StoreError,
+        replay::FULL_REPLAY_BYTES,
+    },
 };
 use futures_util::TryStreamExt;
 use sqlx::{SqliteConnection, SqlitePool, query, query_as};
 use uuid::Uuid;
 
 use super::{
-    classify::{commit_failure, failure},
+    classify::{Failure, failure},
     insert,
     record::{self, BEGIN},
 };
@@ -20,11 +23,11 @@ const PAGE: &str = "
     WHERE discarded_at IS NULL AND id > ?
     ORDER BY id LIMIT ?";
 
-const AFTER: &str = "
+/// Ids that are named come as a JSON array ([json_each](https://www.sqlite.org/json1.html#jeach)).
+const TAKE: &str = "
     SELECT id, raw FROM dead_letters
-    WHERE discarded_at IS NULL AND id > ? ORDER BY id LIMIT ?";
-
-const ONE: &str = "SELECT id, raw FROM dead_letters WHERE discarded_at IS NULL AND id = ?";
+    WHERE discarded_at IS NULL AND id > ?1 AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2)))
+    ORDER BY id LIMIT ?3";
 
 const REMOVE: &str = "DELETE FROM dead_letters WHERE id = ?";
 
@@ -57,16 +60,17 @@ pub(super) async fn page(
 
 pub(super) async fn replay(
     pool: &SqlitePool,
-    which: &Selection,
+    ids: Option<&[i64]>,
+    after: Option<Cursor>,
     dry_run: bool,
     now: i64,
-) -> Result<Replayed, StoreError> {
-    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
-    let replayed = apply(&mut transaction, which, now).await.map_err(failure)?;
+) -> Result<Replayed, Failure> {
+    let mut transaction = pool.begin_with(BEGIN).await?;
+    let replayed = apply(&mut transaction, ids, after, now).await?;
     if dry_run {
-        transaction.rollback().await.map_err(failure)?;
+        transaction.rollback().await?;
     } else {
-        transaction.commit().await.map_err(commit_failure)?;
+        transaction.commit().await.map_err(Failure::Commit)?;
     }
     Ok(replayed)
 }
@@ -78,10 +82,11 @@ pub(super) async fn discard(pool: &SqlitePool, id: i64, now: i64) -> Result<bool
 
 async fn apply(
     transaction: &mut SqliteConnection,
-    which: &Selection,
+    ids: Option<&[i64]>,
+    after: Option<Cursor>,
     now: i64,
-) -> sqlx::Result<Replayed> {
-    let replay = Replay::open(which, take(transaction, which).await?);
+) -> Result<Replayed, Failure> {
+    let replay = Replay::open(take(transaction, ids, after).await?);
     let plan = Plan::new(replay.events());
     let outcome = insert::around_refused(transaction, &plan, now).await?;
     let (replayed, stored) = replay.close(&outcome);
@@ -95,27 +100,25 @@ async fn apply(
     Ok(replayed)
 }
 
+/// Letters until they are so many or hold so many bytes.
 async fn take(
     transaction: &mut SqliteConnection,
-    which: &Selection,
+    ids: Option<&[i64]>,
+    after: Option<Cursor>,
 ) -> sqlx::Result<Vec<(i64, Vec<u8>)>> {
-    match which {
-        Selection::After(cursor) => {
-            query_as(AFTER)
-                .bind(cursor.map_or(0, |cursor| cursor.id))
-                .bind(i64::from(Limit::MAX))
-                .fetch_all(transaction)
-                .await
-        }
-        Selection::Ids(ids) => {
-            let mut letters = Vec::new();
-            for id in ids.iter().take(Limit::MAX.into()) {
-                let letter = query_as(ONE).bind(id).fetch_optional(&mut *transaction);
-                letters.extend(letter.await?);
-            }
-            letters.sort_unstable();
-            letters.dedup();
-            Ok(letters)
-        }
+    let ids = ids.map(|ids| format!("{ids:?}"));
+    let mut rows = query_as(TAKE)
+        .bind(after.map_or(0, |cursor| cursor.id))
+        .bind(ids)
+        .bind(i64::from(Limit::MAX))
+        .fetch(transaction);
+    let (mut letters, mut bytes) = (Vec::new(), 0);
+    while bytes < FULL_REPLAY_BYTES
+        && let Some(letter) = rows.try_next().await?
+    {
+        let letter: (i64, Vec<u8>) = letter;
+        bytes += letter.1.len();
+        letters.push(letter);
     }
+    Ok(letters)
 }

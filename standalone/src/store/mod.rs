@@ -34,8 +34,8 @@ use common::{
     queue::{Claim, WorkerId},
     readiness::Dependency,
     store::{
-        Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed,
-        Selection, Stats, Store, StoreError, StoredEvent,
+        Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
+        Store, StoreError, StoredEvent,
     },
 };
 use sqlx::{
@@ -222,8 +222,14 @@ impl Store for Sqlite {
         letters::page(&self.readers, after, limit).await
     }
 
-    async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError> {
-        letters::replay(&self.writer, which, dry_run, self.now_micros()).await
+    async fn replay_page(
+        &self,
+        ids: Option<&[i64]>,
+        after: Option<Cursor>,
+        dry_run: bool,
+    ) -> Result<Replayed, StoreError> {
+        let now = self.now_micros();
+        Ok(letters::replay(&self.writer, ids, after, dry_run, now).await?)
     }
 
     async fn discard(&self, id: i64) -> Result<bool, StoreError> {

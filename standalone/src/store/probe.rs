@@ -43,9 +43,10 @@ impl Probe for Sqlite {
 
 fn trouble(error: &StoreError) -> Trouble {
     let shown = match error {
-        StoreError::ReadOnly(_) | StoreError::Untrusted(_) | StoreError::Forbidden(_) => {
-            error.to_string()
-        }
+        StoreError::ReadOnly(_)
+        | StoreError::Untrusted(_)
+        | StoreError::Forbidden(_)
+        | StoreError::Unfit(_) => error.to_string(),
         StoreError::Schema(_) => "its tables are not up to date yet".to_owned(),
         StoreError::Unavailable(_) | StoreError::Uncertain(_) | StoreError::Refused(_) => {
             "does not answer".to_owned()

@@ -4,12 +4,12 @@
 use common::{
     faults::{Point, crash_at},
     queue::Claim,
-    store::{Letter, Outcome, Plan, Recorded, StoreError, TopicDelta},
+    store::{ErrorClass, Letter, Outcome, Plan, Recorded, StoreError, TopicDelta, Unsound},
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool, query};
 
 use super::{
-    classify::{commit_failure, failure},
+    classify::Failure,
     insert::{self, chunks},
     workers,
 };
@@ -49,10 +49,13 @@ pub(super) async fn record(
     claim: &Claim,
     now: i64,
 ) -> Result<Recorded, StoreError> {
-    match attempt(pool, claim, Insert::All, now).await {
-        Err(StoreError::Refused(_)) => attempt(pool, claim, Insert::AroundRefused, now).await,
+    let recorded = match attempt(pool, claim, Insert::All, now).await {
+        Err(failed) if failed.class() != ErrorClass::Unavailable => {
+            attempt(pool, claim, Insert::AroundRefused, now).await
+        }
         done => done,
-    }
+    };
+    Ok(recorded?)
 }
 
 async fn attempt(
@@ -60,15 +63,13 @@ async fn attempt(
     claim: &Claim,
     how: Insert,
     now: i64,
-) -> Result<Recorded, StoreError> {
-    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
+) -> Result<Recorded, Failure> {
+    let mut transaction = pool.begin_with(BEGIN).await?;
     crash_at(Point::AfterBegin);
-    let recorded = apply(&mut transaction, claim, how, now)
-        .await
-        .map_err(failure)?;
+    let recorded = apply(&mut transaction, claim, how, now).await?;
     if let Recorded::Committed(_) = recorded {
         crash_at(Point::BeforeCommit);
-        transaction.commit().await.map_err(commit_failure)?;
+        transaction.commit().await.map_err(Failure::Commit)?;
     }
     Ok(recorded)
 }
@@ -78,24 +79,24 @@ async fn apply(
     claim: &Claim,
     how: Insert,
     now: i64,
-) -> sqlx::Result<Recorded> {
+) -> Result<Recorded, Failure> {
     if let Some(nothing_to_record) = workers::advance(transaction, claim.id, now).await? {
         return Ok(nothing_to_record);
     }
     crash_at(Point::AfterAdvance);
     let plan = Plan::new(&claim.events);
-    let mut outcome = match how {
+    let outcome = match how {
         Insert::All => insert::all(transaction, &plan, now).await?,
         Insert::AroundRefused => insert::around_refused(transaction, &plan, now).await?,
     };
-    outcome
-        .letters
-        .extend(claim.malformed.iter().map(Letter::from));
+    let mut letters = plan.letters(&outcome);
+    letters.extend(claim.malformed.iter().map(Letter::from));
     crash_at(Point::AfterInsert);
     count_topics(transaction, &outcome.topics, now).await?;
     crash_at(Point::AfterTopics);
-    insert_letters(transaction, &outcome.letters, now).await?;
-    count(transaction, &outcome, outcome.dead_lettered()).await?;
+    insert_letters(transaction, &letters, now).await?;
+    let dead_lettered = i64::try_from(letters.len()).unwrap_or(i64::MAX);
+    count(transaction, &outcome, dead_lettered).await?;
     Ok(Recorded::Committed(outcome.verdicts))
 }
 
@@ -104,21 +105,25 @@ pub(super) async fn count(
     transaction: &mut SqliteConnection,
     outcome: &Outcome<'_>,
     dead_lettered: i64,
-) -> sqlx::Result<()> {
-    query(COUNT)
+) -> Result<(), Failure> {
+    let counted = query(COUNT)
         .bind(outcome.unique())
         .bind(outcome.duplicate())
         .bind(dead_lettered)
         .execute(transaction)
         .await?;
-    Ok(())
+    Ok(Unsound::unless_written(
+        "agg_stats",
+        counted.rows_affected(),
+        1,
+    )?)
 }
 
 pub(super) async fn count_topics(
     transaction: &mut SqliteConnection,
     topics: &[TopicDelta<'_>],
     now: i64,
-) -> sqlx::Result<()> {
+) -> Result<(), Failure> {
     for chunk in chunks(topics) {
         let mut count = QueryBuilder::<Sqlite>::new(COUNT_TOPICS);
         count.push_values(chunk, |mut row, delta| {
@@ -128,7 +133,8 @@ pub(super) async fn count_topics(
                 .push_bind(now);
         });
         count.push(ADD_TO_TOPICS);
-        count.build().execute(&mut *transaction).await?;
+        let counted = count.build().execute(&mut *transaction).await?;
+        Unsound::unless_written("topic_stats", counted.rows_affected(), chunk.len())?;
     }
     Ok(())
 }
@@ -137,7 +143,7 @@ async fn insert_letters(
     transaction: &mut SqliteConnection,
     letters: &[Letter],
     now: i64,
-) -> sqlx::Result<()> {
+) -> Result<(), Failure> {
     for chunk in chunks(letters) {
         let mut insert = QueryBuilder::<Sqlite>::new(INSERT_LETTERS);
         insert.push_values(chunk, |mut row, letter| {
@@ -146,7 +152,8 @@ async fn insert_letters(
                 .push_bind(letter.receipt_id)
                 .push_bind(now);
         });
-        insert.build().execute(&mut *transaction).await?;
+        let inserted = insert.build().execute(&mut *transaction).await?;
+        Unsound::unless_written("dead_letters", inserted.rows_affected(), chunk.len())?;
     }
     Ok(())
 }
