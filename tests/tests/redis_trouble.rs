@@ -411,6 +411,16 @@ async fn the_first_failure_is_logged_with_the_address_and_without_the_password()
     }
 }
 
+#[tokio::test]
+async fn a_cluster_is_told_to_be_one() {
+    let scene = Scene::start_with(&["--cluster-enabled", "yes"]).await;
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    for app in [&publisher, &aggregator] {
+        not_ready(app, "a cluster, which is not supported yet").await;
+    }
+    stop([publisher, aggregator]).await;
+}
+
 /// Answers each command with what `answer` makes of it, as a server would that only speaks the protocol.
 async fn fake_redis(answer: fn(&str) -> String) -> std::net::SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -132,7 +132,7 @@ impl Refusal {
             Self::MayNotRun(_) => Self::MayNotRun(named(&command.to_ascii_lowercase())),
             Self::MayNotUse(_) => Self::MayNotUse(named(key)),
             Self::WrongType(_) => Self::WrongType(named(key)),
-            other => other,
+            plain @ Self::Plain(_) => plain,
         }
     }
 }
