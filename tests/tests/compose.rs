@@ -1,5 +1,7 @@
 //! `docker-compose.yml` and what it must agree with. That the stack works is `scripts/test-stack`'s to show.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeSet, fs, process::Command};
 
 use serde_json::Value;

@@ -380,7 +380,7 @@ async fn a_deadline_that_the_clock_was_set_back_behind_counts_as_run_out() {
     assert_eq!(adopted().await, None);
 
     // Nobody's is as long as this; a live owner's renewal sets it right.
-    let implausible = longest + 2 * LEASE.as_millis() as u64;
+    let implausible = longest + 2 * LEASE.as_secs() * 1000;
     let _: () = redis.zadd(&leases, &id, implausible).await.unwrap();
     assert!(queue.consumers[0].renew(claim.id).await.unwrap());
     assert_eq!(adopted().await, None);
