@@ -9,11 +9,8 @@ use common::{
         routes::Routes,
         server::{self, Front},
     },
-    queue::{
-        QueueError,
-        redis::{RedisConsumer, Server},
-    },
-    readiness::{Dependency, Probe, Readiness},
+    queue::{QueueError, redis::RedisConsumer},
+    readiness::{Probe, Readiness},
     store::{Audit, Store, StoreError},
 };
 use tokio_util::sync::CancellationToken;
@@ -40,7 +37,6 @@ pub struct Application {
     front: Front,
     port: u16,
     aggregator: Aggregator,
-    redis: Arc<Server>,
     readiness: Readiness,
 }
 
@@ -74,24 +70,14 @@ impl Application {
             settings.workers.lease(),
             settings.workers.workers.into(),
         );
-        // There is at least one worker.
-        let redis = Arc::new(consumers[0].server());
         let database = (store.dependency(), store.clone() as Arc<dyn Probe>);
         let aggregator = Aggregator::over(consumers, store, settings.workers, settings.limits);
         let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         Ok(Self {
             port: front.port()?,
             front,
-            readiness: Readiness::new(vec![
-                (
-                    Arc::new(Dependency::new("redis", "REDIS_URL")),
-                    redis.clone(),
-                ),
-                database,
-                aggregator.held_up(),
-            ]),
+            readiness: Readiness::new(vec![address.watched(), database, aggregator.held_up()]),
             aggregator,
-            redis,
         })
     }
 
@@ -107,8 +93,6 @@ impl Application {
     /// [`RunError`] if it had to give up.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), RunError> {
         tracing::info!(server.port = self.port, "aggregator is listening");
-        let (redis, watching) = (self.redis, stop.clone());
-        tokio::spawn(async move { redis.watch(watching).await });
         let aggregator = self.aggregator;
         aggregator
             .serve(self.front, TITLE, served(), self.readiness, stop)

@@ -82,13 +82,14 @@ pub fn append(event: &Event, to: &mut Vec<u8>) {
     serde_json::to_writer(to, &envelope).expect("an envelope is always JSON");
 }
 
-/// The event in an element.
+/// The event in an element. One that is given away and cannot be read is handed back without a copy.
 ///
 /// # Errors
 /// The element, with the reason, if it is no envelope, of a newer version, or of a bad event.
-pub fn decode(element: &[u8]) -> Result<Event, Malformed> {
-    read(element).map_err(|reason| Malformed {
-        raw: element.to_vec(),
+pub fn decode<'a>(element: impl Into<Cow<'a, [u8]>>) -> Result<Event, Malformed> {
+    let element = element.into();
+    read(&element).map_err(|reason| Malformed {
+        raw: element.into_owned(),
         reason,
     })
 }

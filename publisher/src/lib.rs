@@ -12,11 +12,8 @@ use common::{
         routes::Routes,
         server::{self, Front},
     },
-    queue::{
-        QueueError,
-        redis::{RedisProducer, Server},
-    },
-    readiness::{Dependency, Readiness},
+    queue::{QueueError, redis::RedisProducer},
+    readiness::Readiness,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +37,6 @@ pub struct Application {
     front: Front,
     port: u16,
     publish: Publish,
-    redis: Arc<Server>,
     readiness: Readiness,
 }
 
@@ -66,17 +62,12 @@ impl Application {
     pub fn build(settings: &Settings) -> Result<Self, BuildError> {
         let address = settings.queue.address(&settings.redis_url)?;
         let producer = RedisProducer::new(&address, settings.publishing.queue_max_len);
-        let redis = Arc::new(producer.server());
         let front = Front::open(settings.bind_addr, &settings.server, &settings.limits)?;
         Ok(Self {
             port: front.port()?,
             front,
             publish: Publish::new(Arc::new(producer), settings.limits),
-            readiness: Readiness::new(vec![(
-                Arc::new(Dependency::new("redis", "REDIS_URL")),
-                redis.clone(),
-            )]),
-            redis,
+            readiness: Readiness::new(vec![address.watched()]),
         })
     }
 
@@ -92,8 +83,6 @@ impl Application {
     /// If the listener fails.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> std::io::Result<()> {
         tracing::info!(server.port = self.port, "publisher is listening");
-        let (redis, watching) = (self.redis, stop.clone());
-        tokio::spawn(async move { redis.watch(watching).await });
         let routes = served().state(self.publish);
         server::serve(self.front, TITLE, routes, self.readiness, stop).await?;
         tracing::info!("publisher has stopped");

@@ -17,6 +17,7 @@ async fn main() -> anyhow::Result<()> {
         }
         Some(Command::OpenApi) => println!("{}", publisher::description().pretty()),
         Some(Command::Keys(keys)) => println!("{}", keys.run()?),
+        Some(Command::Acl(acl)) => println!("{}", settings.acl(acl)?),
         None => {
             let stop = lifecycle::stop_on_signal()?;
             Application::build(&settings)?

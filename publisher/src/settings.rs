@@ -5,6 +5,10 @@ use common::{
     auth::command::Keys,
     config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
     http::healthcheck::Healthcheck,
+    queue::{
+        QueueError,
+        redis::acl::{Acl, Program},
+    },
 };
 
 /// Accepts events over HTTP and queues them in Redis.
@@ -51,6 +55,17 @@ pub struct Settings {
     pub command: Option<Command>,
 }
 
+impl Settings {
+    /// The command that gives a Redis user the least rights that this program needs.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the address of Redis cannot be used.
+    pub fn acl(&self, acl: &Acl) -> Result<String, QueueError> {
+        let address = self.queue.address(&self.redis_url)?;
+        Ok(address.acl(Program::Publisher, &acl.user))
+    }
+}
+
 /// What to do instead of serving.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
@@ -62,4 +77,6 @@ pub enum Command {
     /// Make API keys
     #[command(subcommand)]
     Keys(Keys),
+    /// Print the command that gives a Redis user the least rights that this program needs, and end
+    Acl(Acl),
 }

@@ -17,7 +17,7 @@ use common::{
     queue::{
         Producer, QueueError,
         memory::MemoryQueue,
-        redis::{RedisConsumer, RedisProducer, Server},
+        redis::{RedisConsumer, RedisProducer},
     },
     readiness::{Dependency, Probe, Readiness},
     store::{Audit, Store},
@@ -49,7 +49,6 @@ pub struct Application {
     port: u16,
     publish: Publish,
     aggregator: Aggregator,
-    redis: Option<Arc<Server>>,
     readiness: Readiness,
 }
 
@@ -86,12 +85,12 @@ impl Application {
         let mut dependencies: Vec<(Arc<Dependency>, Arc<dyn Probe>)> = Vec::new();
         let workers = settings.effective_workers();
         let max_len = settings.publishing.queue_max_len;
-        let (producer, aggregator, redis): (Arc<dyn Producer>, _, _) = match settings.redis_url() {
+        let (producer, aggregator): (Arc<dyn Producer>, _) = match settings.redis_url() {
             None => {
                 let queue = Arc::new(MemoryQueue::new(max_len));
                 let aggregator =
                     Aggregator::in_process(queue.clone(), store, workers, settings.limits);
-                (queue, aggregator, None)
+                (queue, aggregator)
             }
             Some(url) => {
                 let address = settings.queue.address(url)?;
@@ -99,10 +98,8 @@ impl Application {
                     RedisConsumer::for_workers(&address, workers.lease(), workers.workers.into());
                 let aggregator = Aggregator::over(consumers, store, workers, settings.limits);
                 let producer = RedisProducer::new(&address, max_len);
-                let redis = Arc::new(producer.server());
-                let dependency = Arc::new(Dependency::new("redis", "REDIS_URL"));
-                dependencies.push((dependency, redis.clone()));
-                (Arc::new(producer), aggregator, Some(redis))
+                dependencies.push(address.watched());
+                (Arc::new(producer), aggregator)
             }
         };
         dependencies.push(database);
@@ -112,7 +109,6 @@ impl Application {
             front,
             publish: Publish::new(producer, settings.limits),
             aggregator,
-            redis,
             readiness: Readiness::new(dependencies),
         })
     }
@@ -129,10 +125,6 @@ impl Application {
     /// [`RunError`] if it had to give up.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> Result<(), RunError> {
         tracing::info!(server.port = self.port, "event-aggregator is listening");
-        if let Some(redis) = self.redis {
-            let watching = stop.clone();
-            tokio::spawn(async move { redis.watch(watching).await });
-        }
         let routes = served().state(self.publish);
         let aggregator = self.aggregator;
         aggregator

@@ -26,6 +26,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
         Some(Command::OpenApi) => println!("{}", standalone::description().pretty()),
         Some(Command::Keys(keys)) => println!("{}", keys.run()?),
+        Some(Command::Acl(acl)) => println!("{}", settings.acl(acl)?),
         None => {
             let stop = lifecycle::stop_on_signal()?;
             let application = Application::build(&settings)?;

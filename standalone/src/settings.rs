@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, str::FromStr};
 
 use aggregator::WorkerArgs;
 use clap::{Parser, Subcommand};
@@ -6,7 +6,14 @@ use common::{
     auth::command::Keys,
     config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
     http::healthcheck::Healthcheck,
+    queue::{
+        QueueError,
+        redis::acl::{Acl, Program},
+    },
 };
+
+/// Stands for a Redis server whose database is number 0.
+const ANY_REDIS: &str = "redis://127.0.0.1";
 
 /// Accepts events over HTTP and stores each exactly once: all in one process.
 #[derive(Debug, Clone, Parser)]
@@ -79,6 +86,8 @@ pub enum Command {
     /// Make API keys
     #[command(subcommand)]
     Keys(Keys),
+    /// Print the command that gives a Redis user the least rights that this program needs, and end
+    Acl(Acl),
 }
 
 impl Settings {
@@ -104,6 +113,17 @@ impl Settings {
             }
         }
         workers
+    }
+
+    /// The command that gives a Redis user the least rights that this program needs, in the Redis of `REDIS_URL` if that is
+    /// set.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the address of Redis cannot be used.
+    pub fn acl(&self, acl: &Acl) -> Result<String, QueueError> {
+        let default = Secret::from_str(ANY_REDIS).unwrap_or_else(|never| match never {});
+        let address = self.queue.address(self.redis_url().unwrap_or(&default))?;
+        Ok(address.acl(Program::Standalone, &acl.user))
     }
 
     /// What it is about to do, and one line to try, for the person who started it.

@@ -10,9 +10,9 @@ use sqlx::{Connection, PgConnection};
 use tests::{
     app::App,
     deployment::{documents, settings},
-    eventually,
+    eventually, programs,
     programs::Running,
-    servers::{OwnPostgres, POSTGRES_IMAGE, REDIS_IMAGE},
+    servers::{OwnPostgres, OwnRedis, POSTGRES_IMAGE, REDIS_IMAGE},
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -47,6 +47,49 @@ fn the_servers_are_those_that_the_tests_run_on() {
     assert_eq!(compose["services"]["redis"]["image"], REDIS_IMAGE);
     for service in ["postgres", "database-role"] {
         assert_eq!(compose["services"][service]["image"], POSTGRES_IMAGE);
+    }
+}
+
+/// What follows `--user` for this user of Redis, with the default password.
+fn redis_user(name: &str) -> Vec<String> {
+    let command = compose()["services"]["redis"]["command"].clone();
+    let words = command.as_array().unwrap().iter();
+    let words: Vec<&str> = words.map(|word| word.as_str().unwrap()).collect();
+    let start = words.windows(2).position(|two| two == ["--user", name]);
+    let user = words[start.unwrap() + 1..].iter();
+    let password = format!(">${{REDIS_{}_PASSWORD:-events}}", name.to_uppercase());
+    user.take_while(|word| !word.starts_with("--"))
+        .map(|word| word.replace(&password, ">events"))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_users_of_redis_have_the_rights_that_the_programs_print() {
+    let users = SERVICES.map(redis_user);
+    for (service, user) in SERVICES.iter().zip(&users) {
+        let printed = Command::new(programs::path(service))
+            .args(["acl", service])
+            .output();
+        let printed = String::from_utf8(printed.unwrap().stdout).unwrap();
+        let words = user.join(" ");
+        let expected = words.replace(">events", ">PASSWORD");
+        let expected = expected.replacen(" on ", " reset on ", 1);
+        assert_eq!(printed.trim(), format!("ACL SETUSER {expected}"));
+    }
+    let words = users.iter().flat_map(|user| {
+        let words = user.iter().map(String::as_str);
+        std::iter::once("--user").chain(words)
+    });
+    let redis = OwnRedis::start_with(&words.collect::<Vec<_>>()).await;
+    for service in SERVICES {
+        let url = format!("redis://{service}:events@127.0.0.1:{}", redis.port());
+        let client = redis::Client::open(url).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let llen = |key: &'static str| redis::cmd("LLEN").arg(key).clone();
+        let own = llen("{events}:queue").query_async(&mut connection).await;
+        assert_eq!(own, Ok(0));
+        let other: redis::RedisResult<i64> = llen("other").query_async(&mut connection).await;
+        assert!(other.is_err(), "{service} may use the queue's keys only");
     }
 }
 

@@ -9,9 +9,13 @@ use common::{
     event::Event,
     hold::Hold,
     queue::{
-        Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, Verdict, WorkerId,
+        Claim, ClaimId, Consumer, Depth, Holder, LONGEST_LEASE, Producer, PushError, Verdict,
+        WorkerId,
         memory::MemoryQueue,
-        redis::{Address, RedisConsumer, RedisProducer},
+        redis::{
+            Address, MAX_ELEMENT_BYTES, RedisConsumer, RedisProducer,
+            acl::{Program, UserName},
+        },
     },
 };
 use redis::AsyncCommands;
@@ -359,6 +363,168 @@ async fn a_lease_ends_by_the_clock_of_the_server_and_renewing_moves_it() {
     assert!(queue.consumers[0].renew(claim.id).await.unwrap());
     let renewed: f64 = redis.zscore(&leases, &id).await.unwrap();
     assert!(renewed >= deadline);
+}
+
+#[tokio::test]
+async fn a_deadline_that_the_clock_was_set_back_behind_counts_as_run_out() {
+    let (url, name) = (servers::redis_url().await, servers::queue_name());
+    let queue = Queue::at(&url, &name);
+    queue.push(events("a", 1)).await.await.unwrap().unwrap();
+    let claim = queue.claim(a_worker(), 1).await.unwrap();
+    let mut redis = connect(&url).await;
+    let (leases, id) = (format!("{{{name}}}:leases"), claim.id.to_string());
+    let (now, _): (u64, u64) = redis::cmd("TIME").query_async(&mut redis).await.unwrap();
+    let adopted = async || {
+        queue.consumers[1]
+            .adopt()
+            .await
+            .unwrap()
+            .map(|claim| claim.id)
+    };
+
+    // Somebody's lease may be as long as this.
+    let longest = (now + LONGEST_LEASE.as_secs()) * 1000;
+    let _: () = redis.zadd(&leases, &id, longest).await.unwrap();
+    assert_eq!(adopted().await, None);
+
+    // Nobody's is as long as this; a live owner's renewal sets it right.
+    let implausible = longest + 2 * LEASE.as_secs() * 1000;
+    let _: () = redis.zadd(&leases, &id, implausible).await.unwrap();
+    assert!(queue.consumers[0].renew(claim.id).await.unwrap());
+    assert_eq!(adopted().await, None);
+
+    let _: () = redis.zadd(&leases, &id, implausible).await.unwrap();
+    assert_eq!(adopted().await, Some(claim.id));
+    let deadline: u64 = redis.zscore(&leases, &id).await.unwrap();
+    assert!(deadline < longest, "the adopter's lease is a usual one");
+}
+
+#[tokio::test]
+async fn an_element_larger_than_any_event_is_set_aside_and_holds_nobody_up() {
+    // Elements of this size would hold up the tests that share a server.
+    let server = OwnRedis::start_with(&["--appendonly", "no"]).await;
+    let (url, name) = (server.url(), "events".to_owned());
+    let queue = Queue::at(&url, &name);
+    let giant = vec![0xff; MAX_ELEMENT_BYTES + 1];
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(SOON));
+    let mut redis = redis::Client::open(&*url)
+        .unwrap()
+        .get_multiplexed_async_connection_with_config(&patient)
+        .await
+        .unwrap();
+    let (list, oversized) = (format!("{{{name}}}:queue"), format!("{{{name}}}:oversized"));
+    let _: () = redis.lpush(&list, &giant).await.unwrap();
+    let _: () = redis.lpush(&list, &giant[1..]).await.unwrap();
+    queue.push(events("a", 1)).await.await.unwrap().unwrap();
+
+    let mut id = a_worker();
+    assert!(
+        queue.claim(id, 10).await.is_none(),
+        "the oldest is no event"
+    );
+    assert_eq!(queue.depth().await, depth(2, 0));
+    assert_eq!(keys(&url, &name).await.len(), 2, "no claim without events");
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        id = id.next();
+        taken.extend(queue.claim(id, 10).await);
+    }
+    assert_eq!(taken[0].malformed[0].raw, giant[1..], "as large as may be");
+    assert_eq!(taken.last().unwrap().events.len(), 1);
+    let kept: Vec<Vec<u8>> = redis.lrange(&oversized, 0, -1).await.unwrap();
+    assert!(kept == [giant], "byte for byte");
+}
+
+/// Does once what the programs do with these users: publish, claim, renew, release, settle, adopt, ask, get ready.
+async fn all_that_is_needed(redis: &OwnRedis, name: &str) -> Result<(), String> {
+    let url = |user: &str| format!("redis://{user}:PASSWORD@127.0.0.1:{}/1", redis.port());
+    let address = |user: &str| Address::new(&url(user), name.parse().unwrap()).unwrap();
+    let (publishing, working) = (address("publisher"), address("aggregator"));
+    let producer = RedisProducer::new(&publishing, MAX_LEN);
+    let consumer = &RedisConsumer::for_workers(&working, Duration::ZERO, 1)[0];
+    let probe = async |address: &Address| {
+        let (_, probe) = address.watched();
+        probe.probe().await.map_err(|trouble| trouble.detail)
+    };
+    let text = |error: common::queue::QueueError| error.to_string();
+    probe(&publishing).await?;
+    probe(&working).await?;
+    let pushed = producer.push(events("a", 2), Hold::nothing()).await;
+    pushed.map_err(|error| error.to_string())?;
+    consumer.wait().await.map_err(text)?;
+    let id = a_worker();
+    consumer.claim(id, 1).await.map_err(text)?;
+    consumer.renew(id).await.map_err(text)?;
+    consumer.release(id, Holder::Owner).await.map_err(text)?;
+    consumer.claim(id.next(), 2).await.map_err(text)?;
+    // Its lease is over as soon as it is made.
+    consumer
+        .adopt()
+        .await
+        .map_err(text)?
+        .ok_or("nothing to adopt")?;
+    consumer.holders().await.map_err(text)?;
+    consumer.depth().await.map_err(text)?;
+    consumer.settle(id.next(), None).await.map_err(text)?;
+    // A full queue is asked for its length.
+    let full = RedisProducer::new(&publishing, 1)
+        .push(events("b", 2), Hold::nothing())
+        .await;
+    match full {
+        Err(PushError::Full { .. }) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+#[tokio::test]
+async fn the_rights_that_acl_prints_are_enough_and_each_is_needed() {
+    let redis = OwnRedis::start().await;
+    let address = Address::new("redis://127.0.0.1/1", "events".parse().unwrap()).unwrap();
+    let mut admin = connect(&redis.url()).await;
+    let users = [
+        ("publisher", Program::Publisher),
+        ("aggregator", Program::Aggregator),
+    ];
+    let users = users.map(|(name, program)| {
+        let user: UserName = name.parse().unwrap();
+        (name, address.acl(program, &user))
+    });
+    let mut run = async |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let command = redis::cmd(words[0]).arg(&words[1..]).clone();
+        let answer: redis::Value = command.query_async(&mut admin).await.unwrap();
+        answer
+    };
+    for (_, line) in &users {
+        run(line).await;
+    }
+    run("ACL LOG RESET").await;
+    all_that_is_needed(&redis, "events").await.unwrap();
+    // The settings are looked at beside that.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(run("ACL LOG").await, redis::Value::Array(vec![]));
+
+    for (name, line) in &users {
+        let rights = line.split(' ').filter(|right| right.starts_with('+'));
+        for right in rights {
+            // The last one may end a selector.
+            let (right, end) = match right.strip_suffix(')') {
+                Some(right) => (right, ")"),
+                None => (right, " "),
+            };
+            let with = format!("{line} ").replacen(&format!(" {right}{end}"), end, 1);
+            run(with.trim()).await;
+            run("SCRIPT FLUSH").await;
+            run("ACL LOG RESET").await;
+            let _ = all_that_is_needed(&redis, "events").await;
+            eventually(&format!("{name} misses {right}"), SOON, async || {
+                run("ACL LOG").await != redis::Value::Array(vec![])
+            })
+            .await;
+            run("FLUSHALL").await;
+        }
+        run(line).await;
+    }
 }
 
 #[tokio::test]

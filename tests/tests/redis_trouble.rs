@@ -75,11 +75,11 @@ async fn connect(redis: &OwnRedis) -> MultiplexedConnection {
 }
 
 async fn ask<T: FromRedisValue>(redis: &OwnRedis, command: &str) -> T {
-    let mut words = command.split(' ');
-    let mut asked = redis::cmd(words.next().unwrap());
-    for word in words {
-        asked.arg(word);
-    }
+    ask_words(redis, &command.split(' ').collect::<Vec<_>>()).await
+}
+
+async fn ask_words<T: FromRedisValue>(redis: &OwnRedis, words: &[&str]) -> T {
+    let asked = redis::cmd(words[0]).arg(&words[1..]).clone();
     asked.query_async(&mut connect(redis).await).await.unwrap()
 }
 
@@ -243,6 +243,238 @@ async fn after_a_failover_that_closes_connections_all_goes_on_with_the_new_prima
 }
 
 #[tokio::test]
+async fn after_a_failover_that_leaves_connections_open_nobody_stays_on_the_former_primary() {
+    let scene = Scene::start().await;
+    let successor = OwnRedis::start().await;
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    for app in [&publisher, &aggregator] {
+        app.ready().await;
+    }
+    publish_until_accepted(&publisher, &events(0..10)).await;
+    assert_exact(&aggregator, 10, 10).await;
+
+    // The former primary is cut off from the others, and still takes writes on the connections that there are.
+    scene.proxy.point_at(address(&successor));
+    let mut sent = 10;
+    eventually("events reach the new primary", SOON, async || {
+        publish_until_accepted(&publisher, &events(sent..sent + 1)).await;
+        sent += 1;
+        ask::<i64>(&successor, "LLEN {events}:queue").await > 0
+            || ask::<String>(&successor, "INFO commandstats")
+                .await
+                .contains("cmdstat_lpush:calls")
+    })
+    .await;
+    let before: String = scene.ask("INFO commandstats").await;
+    for _ in 0..20 {
+        publish_until_accepted(&publisher, &events(sent..sent + 1)).await;
+        sent += 1;
+    }
+    let after: String = scene.ask("INFO commandstats").await;
+    let pushes = |stats: &str| {
+        let line = stats
+            .lines()
+            .find(|line| line.starts_with("cmdstat_lpush:"));
+        line.unwrap().to_owned()
+    };
+    assert_eq!(pushes(&before), pushes(&after), "no push to the former one");
+    eventually("what the new primary has is stored", SOON, async || {
+        ask::<Vec<String>>(&successor, "KEYS {events}:*")
+            .await
+            .is_empty()
+    })
+    .await;
+    assert!(aggregator.stats().await["received"].as_i64() >= Some(30));
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_writes_is_not_ready_and_says_why() {
+    let scene = Scene::start().await;
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    let apps = [&publisher, &aggregator];
+    let refused = async |why: &str| {
+        for app in apps {
+            not_ready(app, why).await;
+        }
+        let answer = publish(&publisher, &events(0..1)).await;
+        assert_eq!(answer, StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let mended = async || {
+        for app in apps {
+            app.ready().await;
+        }
+        let answer = publish(&publisher, &events(0..1)).await;
+        assert_eq!(answer, StatusCode::ACCEPTED);
+    };
+    mended().await;
+
+    let _: () = scene.ask("CONFIG SET min-replicas-to-write 1").await;
+    refused("too few replicas follow it").await;
+    let (_, problem) = publisher.get("/ready").await;
+    assert!(problem["detail"].as_str().unwrap().contains("(since "));
+    let _: () = scene.ask("CONFIG SET min-replicas-to-write 0").await;
+    mended().await;
+
+    // No file can take the place of a folder.
+    let obstacle = scene.redis.folder().join("dump.rdb");
+    std::fs::create_dir_all(obstacle.join("full")).unwrap();
+    let _: () = ask_words(&scene.redis, &["CONFIG", "SET", "save", "3600 1"]).await;
+    let _: String = scene.ask("BGSAVE").await;
+    refused("could not save its data to disk").await;
+    std::fs::remove_dir_all(obstacle).unwrap();
+    let _: () = ask_words(&scene.redis, &["CONFIG", "SET", "save", ""]).await;
+    mended().await;
+    stop([publisher, aggregator]).await;
+}
+
+/// Gives a user of this name all rights but these, and answers the address for it.
+async fn user(scene: &Scene, name: &str, without: &[&str]) -> String {
+    let mut command = vec!["ACL", "SETUSER", name, "on", ">s3cret", "~*", "+@all"];
+    command.extend(without);
+    let _: () = ask_words(&scene.redis, &command).await;
+    format!("redis://{name}:s3cret@{}", scene.proxy.address())
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named() {
+    let scene = Scene::start().await;
+    let database_url = format!("--database-url={}", scene.database.url());
+    for right in ["lpush", "evalsha"] {
+        let url = user(&scene, right, &[&format!("-{right}")]).await;
+        let publisher = App::publisher(&[&format!("--redis-url={url}")]);
+        not_ready(&publisher, &format!("may not run the command {right};")).await;
+        publisher.stop().await;
+    }
+    for right in ["blmove", "zadd", "srem"] {
+        let url = user(&scene, right, &[&format!("-{right}")]).await;
+        let aggregator = App::aggregator(&[&format!("--redis-url={url}"), &database_url]);
+        not_ready(&aggregator, &format!("may not run the command {right};")).await;
+        aggregator.stop().await;
+    }
+    let url = user(&scene, "keyless", &["resetkeys", "~other"]).await;
+    let publisher = App::publisher(&[&format!("--redis-url={url}")]);
+    not_ready(&publisher, "may not use the queue's keys").await;
+    publisher.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_not_ask_for_settings_works_and_is_told_once_what_is_not_checked() {
+    let scene = Scene::start().await;
+    let url = user(&scene, "mute", &["-info", "-config"]).await;
+    let settings = [("REDIS_URL", &*url), ("BIND_ADDR", "127.0.0.1:0")];
+    let running = Running::start("publisher", &[], &settings);
+    let rule = "+info +config|get";
+    eventually("it warns", SOON, async || running.output().contains(rule)).await;
+    let publisher = App::publisher(&[&format!("--redis-url={url}")]);
+    let database_url = format!("--database-url={}", scene.database.url());
+    let aggregator = App::aggregator(&[&format!("--redis-url={url}"), &database_url]);
+    for app in [&publisher, &aggregator] {
+        app.ready().await;
+    }
+    publish_until_accepted(&publisher, &events(0..5)).await;
+    assert_exact(&aggregator, 5, 5).await;
+    assert_eq!(running.output().matches(rule).count(), 1);
+    stop([publisher, aggregator]).await;
+}
+
+#[tokio::test]
+async fn the_first_failure_is_logged_with_the_address_and_without_the_password() {
+    let scene = Scene::start().await;
+    let address = address(&scene.redis).to_string();
+    let nobody = format!("127.0.0.1:{}", tests::programs::free_port());
+    for (url, at, why) in [
+        (
+            format!("redis://nobody:s3cret@{address}"),
+            &*address,
+            "refuses the user or the password",
+        ),
+        (
+            format!("redis://:s3cret@{nobody}"),
+            &*nobody,
+            "nothing listens at its address",
+        ),
+        (
+            "redis://:s3cret@redis.invalid".to_owned(),
+            "redis.invalid:6379",
+            "the name of its host is not known",
+        ),
+    ] {
+        let settings = [("REDIS_URL", &*url), ("BIND_ADDR", "127.0.0.1:0")];
+        let running = Running::start("publisher", &[], &settings);
+        eventually(why, SOON, async || {
+            let said = running.output();
+            said.contains("ERROR") && said.contains(at) && said.contains(why)
+        })
+        .await;
+        assert!(!running.output().contains("s3cret"));
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_told_to_be_one() {
+    let scene = Scene::start_with(&["--cluster-enabled", "yes"]).await;
+    let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
+    for app in [&publisher, &aggregator] {
+        not_ready(app, "a cluster, which is not supported yet").await;
+    }
+    stop([publisher, aggregator]).await;
+}
+
+/// Answers each command with what `answer` makes of it, as a server would that only speaks the protocol.
+async fn fake_redis(answer: fn(&str) -> String) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut asked = [0; 4096];
+                while let Ok(read @ 1..) = stream.read(&mut asked).await {
+                    let answer = answer(&String::from_utf8_lossy(&asked[..read]));
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_redis_that_is_too_old_is_refused_by_its_version() {
+    const UNKNOWN: &str = "-ERR unknown command\r\n";
+    let says_hello: fn(&str) -> String = |asked| {
+        if asked.contains("HELLO") {
+            "*4\r\n$7\r\nversion\r\n$6\r\n6.2.14\r\n$4\r\nrole\r\n$6\r\nmaster\r\n".to_owned()
+        } else {
+            "-NOPERM this user has no permissions\r\n".to_owned()
+        }
+    };
+    let tells_info: fn(&str) -> String = |asked| {
+        if asked.contains("INFO") {
+            "$22\r\nredis_version:5.0.14\r\n\r\n".to_owned()
+        } else {
+            UNKNOWN.to_owned()
+        }
+    };
+    for (answer, version) in [(says_hello, "6.2.14"), (tells_info, "5.0.14")] {
+        let address = fake_redis(answer).await;
+        let publisher = App::publisher(&[&format!("--redis-url=redis://{address}")]);
+        let why = format!("its version is {version}");
+        not_ready(&publisher, &why).await;
+        let (status, problem) = publisher.post("/publish", events(0..1).to_string()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(&why) && detail.contains("nothing was accepted"),
+            "{detail}"
+        );
+        publisher.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_full_redis_accepts_nothing_and_can_still_be_drained() {
     let scene = Scene::start().await;
     let publisher = scene.publisher();
@@ -308,10 +540,10 @@ async fn a_key_of_another_type_stops_the_queue_until_it_is_removed() {
     let scene = Scene::start().await;
     let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
     aggregator.ready().await;
-    for key in ["queue", "handoff", "leases"] {
+    for key in ["queue", "handoff", "leases", "adopted"] {
         let _: () = scene.ask(&format!("SET {{events}}:{key} somebody's")).await;
         for app in [&publisher, &aggregator] {
-            not_ready(app, "redis").await;
+            not_ready(app, &format!("redis: the key {{events}}:{key} holds")).await;
         }
         if key == "queue" {
             let refused = publish(&publisher, &events(0..5)).await;

@@ -470,7 +470,7 @@ async fn what_is_no_event_becomes_a_dead_letter(tested: Tested) {
     ];
     let malformed: Vec<Malformed> = elements
         .iter()
-        .map(|element| envelope::decode(element).unwrap_err())
+        .map(|element| envelope::decode(*element).unwrap_err())
         .collect();
     let reasons: Vec<String> = malformed
         .iter()

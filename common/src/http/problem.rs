@@ -262,6 +262,7 @@ impl From<PushError> for Problem {
                 tracing::warn!(error = %cause, "a batch was not confirmed by the queue");
                 Kind::Unavailable
             }
+            PushError::Unfit(_) => Kind::Unavailable,
         };
         Self::new(kind, error.to_string())
     }

@@ -8,7 +8,7 @@
 pub mod memory;
 pub mod redis;
 
-use std::{collections::HashSet, fmt, str::FromStr, sync::Arc};
+use std::{collections::HashSet, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -18,6 +18,9 @@ use crate::{
     hold::Hold,
     tls::{TlsError, trust::Distrust},
 };
+
+/// How long a lease may be. A deadline further away than this was set by another clock, and counts as run out.
+pub const LONGEST_LEASE: Duration = Duration::from_hours(1);
 
 /// One incarnation of a worker. A fresh one at each start and after each claim it gives up on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -163,6 +166,9 @@ pub enum PushError {
     /// never pushed again from here; the client's retry with the same ids is harmless.
     #[error("the queue did not confirm the batch; send it again with the same ids")]
     Unconfirmed(#[source] QueueError),
+    /// The server must not be given events; nothing was accepted.
+    #[error("redis: {0}; nothing was accepted")]
+    Unfit(redis::Unfit),
     /// The process is going down; nothing was accepted.
     #[error("shutting down; send the batch again to another instance")]
     Closed,
@@ -199,11 +205,14 @@ pub enum QueueError {
     GaveWay,
     /// It took longer than the named limit.
     #[error("no answer within {} ms", .0.as_millis())]
-    TimedOut(std::time::Duration),
+    TimedOut(Duration),
 }
 
 impl From<::redis::RedisError> for QueueError {
     fn from(error: ::redis::RedisError) -> Self {
+        if let Some(unfit) = redis::Unfit::find(&error) {
+            return Self::Unfit(unfit);
+        }
         match Distrust::find(&error) {
             Some(distrust) => Self::Untrusted(distrust),
             None => Self::Redis(error),

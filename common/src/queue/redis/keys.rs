@@ -46,6 +46,10 @@ pub(super) struct Keys {
     pub(super) leases: String,
     /// Set: ids of the claims that somebody other than their owner has taken over.
     pub(super) adopted: String,
+    /// List: elements that are larger than any event, set aside by the script that claims.
+    pub(super) oversized: String,
+    /// What `/ready` rehearses on; it exists only while a script runs.
+    pub(super) probe: String,
     /// What the key of a claim's list begins with; its id follows.
     pub(super) claim_prefix: String,
 }
@@ -57,6 +61,8 @@ impl Keys {
             handoff: format!("{{{name}}}:handoff"),
             leases: format!("{{{name}}}:leases"),
             adopted: format!("{{{name}}}:adopted"),
+            oversized: format!("{{{name}}}:oversized"),
+            probe: format!("{{{name}}}:probe"),
             claim_prefix: format!("{{{name}}}:claim:"),
         }
     }

@@ -1,59 +1,152 @@
-//! Connections that are made when they are needed and dropped when one fails: then the server is likely to be away for
-//! all.
+//! Connections that are made when they are needed, and dropped as soon as another one may do better.
 //!
-//! Unlike redis-rs's `ConnectionManager` it also drops a connection whose answers no longer come:
-//! behind a stalled network path nothing else would end it for a quarter of an hour. It never sends
-//! a command twice.
+//! Unlike redis-rs's `ConnectionManager`, a link also drops a connection whose answers no longer come: behind a stalled
+//! network path nothing else would end it for a quarter of an hour. It never sends a command twice.
+//!
+//! All links to one address drop their connections together. When one connection fails, the server is likely to be away
+//! for all of them. When a new connection meets another server than the older ones did (the run id differs), a proxy or
+//! a virtual address points elsewhere since a failover, and the older connections still reach the former primary.
 
-use std::{io, num::NonZeroUsize, time::Duration};
+use std::{
+    io,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, RedisResult,
     ServerErrorKind, aio::MultiplexedConnection,
 };
-use tokio::{runtime::Handle, sync::Mutex};
+use tokio::runtime::Handle;
+
+use super::introduction::introduce;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) struct Link {
+/// The server at an address, as all links to it know it.
+pub(super) struct Peer {
     client: Client,
-    config: AsyncConnectionConfig,
+    met: Mutex<Met>,
+}
+
+#[derive(Default)]
+struct Met {
+    /// Connections of an earlier epoch are not used any more.
+    epoch: u64,
+    /// Of the process that the connections of this epoch reach, where it may be asked.
+    run_id: Option<String>,
+}
+
+/// A connection, and when it was made.
+#[derive(Clone)]
+struct Connection {
+    epoch: u64,
+    redis: MultiplexedConnection,
+}
+
+impl Peer {
+    /// Contacts nobody yet.
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            met: Mutex::default(),
+        }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A new connection to a server that may be given events. `answer_within` counts from sending a command.
+    pub(super) async fn connect(
+        &self,
+        answer_within: Duration,
+    ) -> RedisResult<MultiplexedConnection> {
+        Ok(self.connection(answer_within).await?.redis)
+    }
+
+    async fn connection(&self, answer_within: Duration) -> RedisResult<Connection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(answer_within));
+        let mut redis = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        let run_id = introduce(&mut redis).await?;
+        let epoch = self.meet(run_id);
+        Ok(Connection { epoch, redis })
+    }
+
+    /// A new connection has met the process with this run id. Answers the epoch that the connection belongs to.
+    fn meet(&self, run_id: Option<String>) -> u64 {
+        let mut met = self.lock();
+        if let (Some(before), Some(now)) = (&met.run_id, &run_id)
+            && before != now
+        {
+            met.epoch += 1;
+            tracing::warn!(
+                "redis: another server than before answers at its address; all connections are made anew"
+            );
+        }
+        if run_id.is_some() {
+            met.run_id = run_id;
+        }
+        met.epoch
+    }
+
+    fn epoch(&self) -> u64 {
+        self.lock().epoch
+    }
+
+    /// Connections of this epoch are not used any more. Commands that run on them go on.
+    fn leave(&self, epoch: u64) {
+        let mut met = self.lock();
+        if met.epoch == epoch {
+            met.epoch += 1;
+        }
+    }
+
+    /// No step under the lock can panic half-way through a change.
+    fn lock(&self) -> MutexGuard<'_, Met> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Some connections to a server, used in turn.
+pub(super) struct Link {
+    peer: Arc<Peer>,
+    answer_within: Duration,
     /// Where connections live, whoever uses them: HTTP handlers run on threads that end before the
     /// workers do.
     runtime: Handle,
-    current: Mutex<Current>,
+    current: tokio::sync::Mutex<Current>,
 }
 
 struct Current {
-    /// Tells a failure of these connections from a late one of their predecessors.
-    generation: u64,
-    /// Used in turn.
-    connections: Vec<Option<MultiplexedConnection>>,
+    connections: Vec<Option<Connection>>,
     next: usize,
 }
 
 impl Link {
     /// Of one connection. Contacts nobody yet. Belongs to the runtime it is made in. `answer_within` counts from sending
     /// a command.
-    pub(super) fn new(client: Client, answer_within: Duration) -> Self {
-        Self::of_several(NonZeroUsize::MIN, client, answer_within)
+    pub(super) fn new(peer: Arc<Peer>, answer_within: Duration) -> Self {
+        Self::of_several(NonZeroUsize::MIN, peer, answer_within)
     }
 
     /// Of so many connections.
     pub(super) fn of_several(
         connections: NonZeroUsize,
-        client: Client,
+        peer: Arc<Peer>,
         answer_within: Duration,
     ) -> Self {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(answer_within));
         Self {
-            client,
-            config,
+            peer,
+            answer_within,
             runtime: Handle::current(),
-            current: Mutex::new(Current {
-                generation: 0,
+            current: tokio::sync::Mutex::new(Current {
                 connections: vec![None; connections.get()],
                 next: 0,
             }),
@@ -65,12 +158,12 @@ impl Link {
         &self,
         command: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> RedisResult<T> {
-        let (generation, mut connection) = self.connected().await?;
-        let result = command(&mut connection).await;
+        let Connection { epoch, mut redis } = self.connected().await?;
+        let result = command(&mut redis).await;
         if let Err(error) = &result
             && is_about_the_connection(error)
         {
-            self.drop_connections(generation).await;
+            self.peer.leave(epoch);
         }
         result
     }
@@ -81,40 +174,63 @@ impl Link {
     }
 
     /// Callers that find no connection wait for the one that is making it, for a bounded time.
-    async fn connected(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+    async fn connected(&self) -> RedisResult<Connection> {
         let mut current = self.current.lock().await;
         let turn = current.next % current.connections.len();
         current.next = turn + 1;
-        if let Some(connection) = &current.connections[turn] {
-            return Ok((current.generation, connection.clone()));
+        if let Some(connection) = &current.connections[turn]
+            && connection.epoch == self.peer.epoch()
+        {
+            return Ok(connection.clone());
         }
-        let (client, config) = (self.client.clone(), self.config.clone());
-        let connecting = self.runtime.spawn(async move {
-            client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await
-        });
+        let (peer, answer_within) = (self.peer.clone(), self.answer_within);
+        let connecting = self
+            .runtime
+            .spawn(async move { peer.connection(answer_within).await });
         let connection = connecting.await.map_err(io::Error::other)??;
         current.connections[turn] = Some(connection.clone());
-        Ok((current.generation, connection))
-    }
-
-    /// Commands that run on them go on.
-    async fn drop_connections(&self, generation: u64) {
-        let mut current = self.current.lock().await;
-        if current.generation == generation {
-            current.generation += 1;
-            current.connections.fill(None);
-        }
+        Ok(connection)
     }
 }
 
-/// Whether another connection may do better: the server may be another one by then, as after a
-/// failover that left this one a read-only replica.
+/// Whether another connection may do better: it may meet another server, as after a failover that made this one a
+/// read-only replica or cut it off from its replicas, or another state of this one.
 fn is_about_the_connection(error: &RedisError) -> bool {
-    let replica = matches!(
-        error.kind(),
-        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
-    );
-    replica || error.is_io_error() || error.is_unrecoverable_error()
+    let elsewhere = match error.kind() {
+        ErrorKind::Server(kind) => matches!(
+            kind,
+            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
+        ),
+        ErrorKind::Extension => matches!(
+            error.code(),
+            // A blocked command was ended because the server's role has changed.
+            Some("UNBLOCKED" | "NOREPLICAS" | "NOAUTH")
+        ),
+        _ => false,
+    };
+    elsewhere || error.is_io_error() || error.is_unrecoverable_error()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_left_when_a_newer_one_meets_another_server() {
+        let peer = Peer::new(Client::open("redis://127.0.0.1").unwrap());
+        let run_id = |name: &str| Some(name.to_owned());
+        let first = peer.meet(run_id("a"));
+        assert_eq!(peer.meet(run_id("a")), first);
+        assert_eq!(peer.meet(None), first, "who may not ask changes nothing");
+        let second = peer.meet(run_id("b"));
+        assert_ne!(second, first);
+        peer.leave(first);
+        assert_eq!(
+            peer.epoch(),
+            second,
+            "a late failure of an older connection"
+        );
+        peer.leave(second);
+        assert_ne!(peer.epoch(), second);
+    }
 }

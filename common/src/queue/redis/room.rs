@@ -16,7 +16,12 @@ pub(super) struct Room {
     /// As the server last told it.
     len: AtomicU64,
     too_long: AtomicBool,
-    memory_full: AtomicBool,
+}
+
+/// What is known about the server's memory: nothing, at first.
+#[derive(Default)]
+pub(super) struct Memory {
+    full: AtomicBool,
 }
 
 impl Room {
@@ -25,7 +30,6 @@ impl Room {
             max_len,
             len: AtomicU64::new(0),
             too_long: AtomicBool::new(false),
-            memory_full: AtomicBool::new(false),
         }
     }
 
@@ -56,21 +60,22 @@ impl Room {
     pub(super) fn set_len(&self, len: u64) {
         self.len.store(len, Ordering::Relaxed);
     }
+}
 
+impl Memory {
     /// Both in bytes; a `max` of 0 is no limit.
-    pub(super) fn set_memory(&self, used: u64, max: u64) {
+    pub(super) fn set(&self, used: u64, max: u64) {
         let full = percent(max, MEMORY_FULL_PERCENT);
-        let limit = if self.memory_full() {
+        let limit = if self.is_full() {
             percent(full, ROOM_AGAIN_PERCENT)
         } else {
             full
         };
-        self.memory_full
-            .store(max > 0 && used > limit, Ordering::Relaxed);
+        self.full.store(max > 0 && used > limit, Ordering::Relaxed);
     }
 
-    pub(super) fn memory_full(&self) -> bool {
-        self.memory_full.load(Ordering::Relaxed)
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 }
 
@@ -102,17 +107,17 @@ mod tests {
 
     #[test]
     fn memory_is_full_from_nine_tenths_until_a_tenth_of_those_is_free() {
-        let room = Room::new(1);
+        let memory = Memory::default();
         let full = |used| {
-            room.set_memory(used, 1000);
-            room.memory_full()
+            memory.set(used, 1000);
+            memory.is_full()
         };
         assert!(!full(900));
         assert!(full(901));
         assert!(full(811));
         assert!(!full(810));
         assert!(!full(900));
-        room.set_memory(u64::MAX, 0);
-        assert!(!room.memory_full(), "without a limit it is never full");
+        memory.set(u64::MAX, 0);
+        assert!(!memory.is_full(), "without a limit it is never full");
     }
 }

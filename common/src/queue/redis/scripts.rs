@@ -4,15 +4,23 @@
 //! - They move elements one at a time with `LMOVE`: even a script that fails half-way leaves every
 //!   element in one list.
 //! - `allow-oom`: a full Redis must be drained, not locked (needs Redis 7).
-//! - Deadlines are by the server's clock, the only one that all workers share.
+//! - Deadlines are by the server's clock, the only one that all workers share. It may be set back: a deadline further
+//!   away than the longest lease is one of the former clock, and counts as run out. A live owner's next renewal sets it
+//!   right; if somebody has adopted the claim before, that does no harm.
+
+use std::time::Duration;
 
 use redis::{Script, ScriptInvocation};
 
 use super::keys::Keys;
-use crate::queue::ClaimId;
+use crate::queue::{ClaimId, LONGEST_LEASE};
+
+/// The code of the errors of a rehearsal: the command, the key and the error that it met follow.
+pub(super) const REHEARSAL: &str = "REHEARSAL";
 
 pub(super) struct Scripts {
-    /// ARGV max events, max bytes, lease in ms. Returns the elements, oldest first.
+    /// One more key, `oversized`. ARGV max events, max bytes, lease in ms, max bytes of an element. Returns the bytes of the
+    /// element that was set aside because it is larger, or 0; then the elements, oldest first.
     pub(super) claim: Script,
     /// ARGV lease in ms. Returns whether the claim is still there.
     pub(super) renew: Script,
@@ -20,11 +28,15 @@ pub(super) struct Scripts {
     pub(super) settle: Script,
     /// ARGV 1 to release it although it was adopted, else 0. Returns whether it was done.
     pub(super) release: Script,
-    /// KEYS leases, adopted; ARGV lease in ms, prefix of the claims' keys. Returns nothing, or a
+    /// KEYS leases, adopted; ARGV lease in ms, prefix of the claims' keys, longest lease in ms. Returns nothing, or a
     /// claim's id and its elements, oldest first.
     adopt: Script,
     /// Returns pending, processing.
     depth: Script,
+    /// KEYS queue, handoff, leases, adopted, probe; returns nothing, or an error that begins with [`REHEARSAL`].
+    rehearse_publishing: Script,
+    /// The same.
+    rehearse_work: Script,
 }
 
 /// All but `adopt` and `depth` get the same keys and, first, the claim's id.
@@ -41,20 +53,30 @@ end
 ";
 
 const CLAIM: &str = r"
-local max, max_bytes, lease = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local oversized = KEYS[6]
+local max, max_bytes, lease, max_element = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 if redis.call('LLEN', handoff) + redis.call('LLEN', queue) == 0 then
-  return {}
+  return {0}
 end
 redis.call('ZADD', leases, deadline(lease), id)
-local taken, bytes = {}, 0
+local taken, bytes, aside = {0}, 0, 0
 for _, source in ipairs({handoff, queue}) do
-  while #taken < max and bytes < max_bytes do
+  while #taken <= max and bytes < max_bytes and aside == 0 do
     local element = redis.call('LMOVE', source, claim, 'RIGHT', 'LEFT')
     if not element then break end
-    taken[#taken + 1] = element
-    bytes = bytes + #element
+    if #element > max_element then
+      redis.call('LMOVE', claim, oversized, 'LEFT', 'LEFT')
+      aside = #element
+    else
+      taken[#taken + 1] = element
+      bytes = bytes + #element
+    end
   end
 end
+if #taken == 1 then
+  redis.call('ZREM', leases, id)
+end
+taken[1] = aside
 return taken
 ";
 
@@ -83,8 +105,11 @@ return 1
 ";
 
 const ADOPT: &str = r"
-local leases, adopted, lease, prefix = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
-local id = redis.call('ZRANGE', leases, '-inf', deadline(0), 'BYSCORE', 'LIMIT', 0, 1)[1]
+local leases, adopted, lease, prefix, longest = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
+local function first(from, to)
+  return redis.call('ZRANGE', leases, from, to, 'BYSCORE', 'LIMIT', 0, 1)[1]
+end
+local id = first('-inf', deadline(0)) or first('(' .. string.format('%.0f', deadline(longest)), '+inf')
 if not id then
   return {}
 end
@@ -106,6 +131,51 @@ end
 return {redis.call('LLEN', KEYS[1]) + redis.call('LLEN', KEYS[2]), processing}
 ";
 
+const REHEARSE: &str = r"
+local queue, handoff, leases, adopted, probe = unpack(KEYS)
+local function fail(command, key, why)
+  error(redis.error_reply('REHEARSAL ' .. command .. ' ' .. key .. ' ' .. why))
+end
+local function run(command, key, ...)
+  local answer = redis.pcall(command, key, ...)
+  if type(answer) == 'table' and answer.err then
+    fail(command, key, answer.err)
+  end
+  return answer
+end
+local function expect(kind, key)
+  local found = run('TYPE', key).ok
+  if found ~= 'none' and found ~= kind then
+    fail('TYPE', key, 'WRONGTYPE it is of the type ' .. found .. ', not ' .. kind)
+  end
+end
+expect('list', queue)
+expect('list', handoff)
+expect('zset', leases)
+expect('set', adopted)
+run('DEL', probe)
+";
+
+const REHEARSE_PUBLISHING: &str = r"
+run('LLEN', queue)
+run('LPUSH', probe, '')
+run('DEL', probe)
+";
+
+/// `BLMOVE` is not among them: scripts may not run it.
+const REHEARSE_WORK: &str = r"
+run('LLEN', queue)
+run('LMOVE', probe, probe, 'RIGHT', 'LEFT')
+run('LRANGE', probe, 0, 0)
+run('SADD', probe, '')
+run('SISMEMBER', probe, '')
+run('SREM', probe, '')
+run('ZADD', probe, 0, '')
+run('ZSCORE', probe, '')
+run('ZRANGE', probe, 0, 0)
+run('ZREM', probe, '')
+";
+
 impl Scripts {
     pub(super) fn new() -> Self {
         let write =
@@ -117,6 +187,11 @@ impl Scripts {
             release: write(RELEASE),
             adopt: Script::new(&format!("#!lua flags=allow-oom\n{DEADLINE}{ADOPT}")),
             depth: Script::new(&format!("#!lua flags=no-writes\n{DEPTH}")),
+            // A push may not exceed the server's memory.
+            rehearse_publishing: Script::new(&format!("#!lua\n{REHEARSE}{REHEARSE_PUBLISHING}")),
+            rehearse_work: Script::new(&format!(
+                "#!lua flags=allow-oom\n{REHEARSE}{REHEARSE_WORK}"
+            )),
         }
     }
 
@@ -126,7 +201,8 @@ impl Scripts {
             .key(&keys.leases)
             .key(&keys.adopted)
             .arg(lease_millis)
-            .arg(&keys.claim_prefix);
+            .arg(&keys.claim_prefix)
+            .arg(millis(LONGEST_LEASE));
         invocation
     }
 
@@ -139,6 +215,30 @@ impl Scripts {
             .arg(&keys.claim_prefix);
         invocation
     }
+
+    pub(super) fn rehearse_publishing(&self, keys: &Keys) -> ScriptInvocation<'_> {
+        rehearsal(&self.rehearse_publishing, keys)
+    }
+
+    pub(super) fn rehearse_work(&self, keys: &Keys) -> ScriptInvocation<'_> {
+        rehearsal(&self.rehearse_work, keys)
+    }
+}
+
+fn rehearsal<'a>(script: &'a Script, keys: &Keys) -> ScriptInvocation<'a> {
+    let mut invocation = script.prepare_invoke();
+    invocation
+        .key(&keys.queue)
+        .key(&keys.handoff)
+        .key(&keys.leases)
+        .key(&keys.adopted)
+        .key(&keys.probe);
+    invocation
+}
+
+/// As the scripts take it.
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// One of the scripts about a claim, with its keys and first argument.

@@ -1,0 +1,86 @@
+//! The least rights that a program needs in Redis
+//! ([Redis: ACL](https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/)).
+
+use std::{fmt, str::FromStr};
+
+use clap::Args;
+
+use super::{QueueName, keys::Keys};
+
+/// What every program does: it connects, looks at the server's settings, and runs scripts.
+const COMMON: &str = "+info +config|get +evalsha +script|load +type +llen";
+/// What puts events into the queue.
+const PUBLISH: &str = "+lpush";
+/// What takes them off.
+const WORK: &str =
+    "+blmove +lmove +lrange +del +zadd +zscore +zrange +zrem +sadd +srem +sismember +time";
+
+/// Whom a Redis user is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The publisher.
+    Publisher,
+    /// The aggregator.
+    Aggregator,
+    /// Both in one.
+    Standalone,
+}
+
+/// Whom to give the rights to.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Acl {
+    /// The user's name in Redis
+    #[arg(default_value = "events", value_name = "USER")]
+    pub user: UserName,
+}
+
+/// The name of a user in Redis: 1 to 64 letters, digits, `-`, `_` or `.`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserName(String);
+
+const MAX_USER_NAME_BYTES: usize = 64;
+
+/// A text that is not a user's name.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("must be 1 to {MAX_USER_NAME_BYTES} letters, digits, '-', '_' or '.'")]
+pub struct UserNameError;
+
+impl FromStr for UserName {
+    type Err = UserNameError;
+
+    fn from_str(text: &str) -> Result<Self, UserNameError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if (1..=MAX_USER_NAME_BYTES).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(UserNameError)
+        }
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `ACL SETUSER …`. A database other than 0 takes a right of its own.
+pub(super) fn line(program: Program, user: &UserName, queue: &QueueName, database: i64) -> String {
+    let select = if database == 0 { "" } else { " +select" };
+    let rights = rights(program, queue);
+    format!("ACL SETUSER {user} reset on >PASSWORD{select} {rights}")
+}
+
+/// The rules behind the password.
+fn rights(program: Program, queue: &QueueName) -> String {
+    let keys = format!("~{{{queue}}}:*");
+    match program {
+        Program::Publisher => {
+            let probe = Keys::new(queue).probe;
+            // It may remove nothing but what it has written to see whether it can.
+            format!("{keys} {COMMON} {PUBLISH} (~{probe} +del)")
+        }
+        Program::Aggregator => format!("{keys} {COMMON} {WORK}"),
+        Program::Standalone => format!("{keys} {COMMON} {PUBLISH} {WORK}"),
+    }
+}
