@@ -110,7 +110,7 @@ const fn why(error: &StoreError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use common::{
-        clock::{Ids, SystemClock},
+        clock::SystemClock,
         event::parse::{Limits, Receipts, parse},
         queue::WorkerId,
     };
@@ -123,13 +123,11 @@ mod tests {
             max_events: 1,
             max_event_bytes: 256,
         };
-        let ids = Ids::default();
-        let receipts = Receipts::new(&SystemClock, &ids);
+        let receipts = Receipts::new(&SystemClock, &Arc::default());
         let parsed = parse(br#"{"id":"1"}"#, &limits, &receipts).unwrap();
-        let events = parsed.events.into_iter().map(Result::unwrap).collect();
         Claim {
             id: ClaimId::first(WorkerId(Uuid::from_u128(worker))),
-            events: Arc::new(events),
+            events: Arc::new(parsed.events),
             malformed: Vec::new(),
         }
     }

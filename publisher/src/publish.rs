@@ -30,7 +30,7 @@ struct Inner {
     producer: Arc<dyn Producer>,
     limits: LimitArgs,
     clock: Arc<dyn Clock>,
-    ids: Ids,
+    ids: Arc<Ids>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -63,7 +63,7 @@ impl Publish {
             producer,
             limits,
             clock,
-            ids: Ids::default(),
+            ids: Arc::default(),
         }))
     }
 }
@@ -113,10 +113,8 @@ async fn publish(
         clock,
         ids,
     } = &*state.0;
-    let batch = batch::read(&request, payload, limits, &**clock, ids).await?;
-    caller.check_topics(&batch.events)?;
+    let batch = batch::read(&request, payload, &caller, limits, &**clock, ids).await?;
     let accepted = batch.events.len();
-    caller.spend_events(&request, accepted)?;
     producer.push(batch.events, batch.hold).await?;
     Ok(HttpResponse::Accepted().json(Published {
         status: "accepted",

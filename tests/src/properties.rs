@@ -2,10 +2,10 @@
 //!
 //! Needs nothing but `common`, `serde_json` and `uuid`, as `fuzz` includes this file, too.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use common::{
-    clock::{Ids, ManualClock},
+    clock::ManualClock,
     envelope,
     event::{
         Event, EventTime, ReceiptId,
@@ -35,7 +35,7 @@ const MAX_PIECE: usize = 16;
 /// # Panics
 /// If it does not hold.
 pub fn event(body: &[u8]) {
-    check(&read(|receipts| parse(body, &LIMITS, receipts)));
+    check(&read(|receipts| parse(body, &LIMITS, &receipts)));
     // A line has no line breaks; in JSON they are whitespace.
     let body: Vec<u8> = body
         .iter()
@@ -45,17 +45,16 @@ pub fn event(body: &[u8]) {
         return;
     };
     let lines: Vec<&str> = elements.iter().map(|raw| raw.get()).collect();
-    let array = read(|receipts| parse(&body, &LIMITS, receipts));
+    let array = read(|receipts| parse(&body, &LIMITS, &receipts));
     let lines = in_pieces(lines.join("\n").as_bytes(), &[]);
     match (array, lines) {
         (Ok(array), Ok(lines)) => {
-            let accepted = |parsed: Parsed| -> Vec<_> {
-                let events = parsed.events.into_iter();
-                events
-                    .map(|event| event.map_err(|error| error.kind))
-                    .collect()
+            let judged = |parsed: Parsed| {
+                let wrong = parsed.invalid.first.into_iter();
+                let wrong: Vec<_> = wrong.map(|(index, error)| (index, error.kind)).collect();
+                (parsed.events, parsed.invalid.count, wrong)
             };
-            assert_eq!(accepted(array), accepted(lines));
+            assert_eq!(judged(array), judged(lines));
         }
         (array, lines) => assert_eq!(array.err(), lines.err()),
     }
@@ -78,17 +77,17 @@ pub fn ndjson(body: &[u8]) {
 /// # Panics
 /// If what is accepted is not valid, or means something else in a batch.
 pub fn cloudevents(input: &[u8]) {
-    check(&read(|receipts| batch(input, &LIMITS, receipts)));
+    check(&read(|receipts| batch(input, &LIMITS, &receipts)));
     check(&in_binary_mode(input));
-    let alone = read(|receipts| structured(input, &LIMITS, receipts));
+    let alone = read(|receipts| structured(input, &LIMITS, &receipts));
     check(&alone);
     if let Ok(alone) = alone
         // A byte order mark is one only at the start of a body.
         && !input.starts_with("\u{feff}".as_bytes())
     {
         let array = [b"[", input, b"]"].concat();
-        let array = read(|receipts| batch(&array, &LIMITS, receipts)).expect("one is a batch");
-        assert_eq!(accepted(&array), accepted(&alone));
+        let array = read(|receipts| batch(&array, &LIMITS, &receipts)).expect("one is a batch");
+        assert_eq!(array.events, alone.events);
     }
 }
 
@@ -123,11 +122,11 @@ pub fn cursor(text: &[u8]) {
 type Outcome = Result<Parsed, BatchError>;
 
 /// What is read at a time that stands still. Receipts differ every time, so they are left out.
-fn read(read: impl FnOnce(&Receipts<'_>) -> Outcome) -> Outcome {
+fn read(read: impl FnOnce(Receipts) -> Outcome) -> Outcome {
     let now: EventTime = "2026-01-01T00:00:00Z".parse().expect("a time");
-    let (clock, ids) = (ManualClock::new(now.as_datetime()), Ids::default());
-    let mut parsed = read(&Receipts::new(&clock, &ids))?;
-    for event in parsed.events.iter_mut().flatten() {
+    let clock = ManualClock::new(now.as_datetime());
+    let mut parsed = read(Receipts::new(&clock, &Arc::default()))?;
+    for event in &mut parsed.events {
         event.receipt_id = ReceiptId(Uuid::nil());
     }
     Ok(parsed)
@@ -162,7 +161,15 @@ fn in_binary_mode(input: &[u8]) -> Outcome {
         .collect();
     let media_type = headers.iter().find(|(name, _)| *name == "content-type");
     let media_type = media_type.and_then(|(_, value)| std::str::from_utf8(value).ok());
-    read(|receipts| binary(headers.iter().copied(), media_type, body, &LIMITS, receipts))
+    read(|receipts| {
+        binary(
+            headers.iter().copied(),
+            media_type,
+            body,
+            &LIMITS,
+            &receipts,
+        )
+    })
 }
 
 fn header(line: &[u8]) -> Option<(&str, &[u8])> {
@@ -171,21 +178,21 @@ fn header(line: &[u8]) -> Option<(&str, &[u8])> {
     Some((name, line[colon + 1..].trim_ascii()))
 }
 
-fn accepted(parsed: &Parsed) -> Vec<&Event> {
-    parsed.events.iter().flatten().collect()
-}
-
 fn check(outcome: &Outcome) {
     match outcome {
         Ok(parsed) => {
-            assert!(parsed.events.len() <= LIMITS.max_events);
+            assert!(parsed.count() <= LIMITS.max_events);
             for event in &parsed.events {
-                match event {
-                    Ok(event) => check_event(event, LIMITS.max_event_bytes),
-                    Err(EventError {
-                        pointer, detail, ..
-                    }) => assert_bounded(&[&**pointer, detail].concat()),
-                }
+                check_event(event, LIMITS.max_event_bytes);
+            }
+            for (
+                _,
+                EventError {
+                    pointer, detail, ..
+                },
+            ) in &parsed.invalid.first
+            {
+                assert_bounded(&[&**pointer, detail].concat());
             }
         }
         Err(error) => assert_bounded(&error.to_string()),

@@ -38,11 +38,15 @@ impl Keys {
     }
 
     async fn start(keys: &[(&str, &ApiKey, &str)]) -> (Self, App) {
+        Self::start_with(keys, &[]).await
+    }
+
+    async fn start_with(keys: &[(&str, &ApiKey, &str)], more: &[&str]) -> (Self, App) {
         let folder = tempfile::tempdir().unwrap();
         let file = Self { folder };
         file.write(keys);
         let keys = format!("--api-keys-file={}", file.path().display());
-        let app = standalone(&file.folder, &[&keys]).await;
+        let app = standalone(&file.folder, &[&[&*keys], more].concat()).await;
         (file, app)
     }
 }
@@ -133,6 +137,110 @@ async fn a_key_that_has_used_up_its_events_publishes_nothing_more_by_either_way(
     app.stop().await;
 }
 
+/// What is left of a key's events after a body was answered, and how it was.
+async fn left_after(
+    app: &App,
+    key: &ApiKey,
+    path: &str,
+    body: impl Into<reqwest::Body>,
+) -> (StatusCode, i64) {
+    let request = app.request("POST".parse().unwrap(), path);
+    let request = request.bearer_auth(key.expose()).body(body);
+    let answer = request.send().await.unwrap();
+    let left = header(&answer, "ratelimit").split_once("\"events\";r=");
+    let left = left.and_then(|(_, left)| left.split([',', ';']).next()?.parse().ok());
+    (answer.status(), left.unwrap())
+}
+
+// At this rate nothing to speak of comes back while a test runs; 100 may be spent at once.
+const RATE: &str = "events_per_second = 10";
+
+#[tokio::test]
+async fn events_that_are_not_valid_cost_as_much_as_others() {
+    let key = ApiKey::generate().unwrap();
+    let (_keys, app) = Keys::start(&[("key", &key, RATE)]).await;
+    // What comes back within a second or two.
+    let soon = 30;
+    for path in ["/publish", "/ingest"] {
+        let (status, left) = left_after(&app, &key, path, r#"[{"id":1},{"id":2}]"#).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!((90..100).contains(&left), "{path}: {left}");
+    }
+    let wrong = format!("[{}]", ["{}"; 80].join(","));
+    let (status, left) = left_after(&app, &key, "/publish", wrong.clone()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(left <= soon, "{left}");
+    // More than is left: it is judged all the same, as its work is done, and the rest is owed.
+    let (status, left) = left_after(&app, &key, "/publish", wrong).await;
+    assert_eq!((status, left), (StatusCode::BAD_REQUEST, 0));
+    // Who owes is refused before anything is read.
+    let (status, _) = left_after(&app, &key, "/publish", "nonsense").await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    let refused = send(&app, "/ingest", &key, 0, 1).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(header(&refused, "retry-after").parse::<u64>().unwrap() > 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn in_part_the_rejected_events_cost_as_the_accepted_and_a_body_that_is_none_costs_by_its_size()
+ {
+    let key = ApiKey::generate().unwrap();
+    let small = "--max-event-bytes=1024";
+    let (_keys, app) = Keys::start_with(&[("key", &key, RATE)], &[small]).await;
+    let body = format!("[{}{{\"id\":\"good\"}}]", "{},".repeat(49));
+    let (status, left) = left_after(&app, &key, "/publish?partial=true", body).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert!((50..60).contains(&left), "{left}");
+    let (status, left) = left_after(&app, &key, "/publish", "nonsense").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!((49..70).contains(&left), "{left}");
+    let (status, left) = left_after(&app, &key, "/publish", "x".repeat(40 * 1024)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!((9..40).contains(&left), "{left}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_server_cannot_take_costs_neither_requests_nor_events() {
+    let key = ApiKey::generate().unwrap();
+    let rates = "events_per_second = 1\nrequests_per_second = 1";
+    let keys = [("key", &key, rates)];
+    let (_keys, app) = Keys::start_with(&keys, &["--queue-max-len=1"]).await;
+    // More often than the rates allow.
+    for _ in 0..30 {
+        let refused = send(&app, "/publish", &key, 0, 5).await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let left = "\"requests\";r=10, \"events\";r=10";
+        assert_eq!(header(&refused, "ratelimit"), left);
+    }
+    let taken = send(&app, "/publish", &key, 0, 1).await;
+    assert_eq!(taken.status(), StatusCode::ACCEPTED);
+    let left = "\"requests\";r=9, \"events\";r=9";
+    assert_eq!(header(&taken, "ratelimit"), left);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_without_a_place_costs_nothing() {
+    let key = ApiKey::generate().unwrap();
+    let keys = [("key", &key, "requests_per_second = 1")];
+    let (_keys, app) = Keys::start_with(&keys, &["--max-requests-in-flight=1"]).await;
+    let unfinished = eventually("the place is taken", SOON, async || {
+        let unfinished = Unfinished::with_key(&app, 1, Some(&key)).await;
+        sleep(A_WHILE).await;
+        let refused = get_stats(&app, &key).await.status() == StatusCode::SERVICE_UNAVAILABLE;
+        refused.then_some(unfinished)
+    })
+    .await;
+    for _ in 0..30 {
+        let refused = get_stats(&app, &key).await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+    unfinished.finish().await;
+    app.stop().await;
+}
+
 #[tokio::test]
 async fn a_change_of_the_file_gives_no_fresh_start_but_a_new_rate_holds_at_once() {
     let key = ApiKey::generate().unwrap();
@@ -168,11 +276,17 @@ struct Unfinished {
 
 impl Unfinished {
     async fn start(app: &App, bytes: usize) -> Self {
+        Self::with_key(app, bytes, None).await
+    }
+
+    async fn with_key(app: &App, bytes: usize, key: Option<&ApiKey>) -> Self {
+        let key = key.map(|key| format!("X-API-Key: {}\r\n", key.expose()));
+        let key = key.unwrap_or_default();
         let address = app.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!(
             "POST /publish HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
+             {key}Content-Length: {}\r\n\r\n",
             bytes + ID.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();

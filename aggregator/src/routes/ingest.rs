@@ -106,9 +106,10 @@ pub(super) async fn ingest(
     caller: Caller,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let batch = batch::read(&request, payload, &api.limits, &*api.clock, &api.ids).await?;
-    caller.check_topics(&batch.events)?;
-    caller.spend_events(&request, batch.events.len())?;
+    let Api {
+        limits, clock, ids, ..
+    } = &**api;
+    let batch = batch::read(&request, payload, &caller, limits, &**clock, ids).await?;
     let keys: Vec<_> = batch
         .events
         .iter()

@@ -14,14 +14,14 @@ pub mod key;
 pub mod keyring;
 pub mod rate;
 
-use std::{fmt, num::NonZeroU32, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 pub use gate::Gate;
 pub use key::{ApiKey, KeyHash};
 pub use keyring::{Key, Keyring};
-use rate::{Meter, Rate, Spent};
+use rate::Meter;
 
 use crate::event::Topic;
 
@@ -102,19 +102,8 @@ impl Caller {
         }
     }
 
-    /// What of this they may ask for; `None`: no limit.
-    #[must_use]
-    pub fn rate(&self, of: Metered) -> Option<Rate> {
-        Some(self.meter(of)?.rate())
-    }
-
-    /// Takes this from what they may ask for; `None`: there is no limit.
-    #[must_use]
-    pub fn spend(&self, of: Metered, amount: NonZeroU32) -> Option<Spent> {
-        Some(self.meter(of)?.spend(amount))
-    }
-
-    fn meter(&self, of: Metered) -> Option<&Meter> {
+    /// What counts how much of this they ask for; `None`: there is no limit.
+    pub(crate) fn meter(&self, of: Metered) -> Option<&Meter> {
         let Self::Holder(key) = self else { return None };
         match of {
             Metered::Requests => key.requests.as_deref(),

@@ -2,14 +2,12 @@
 //!
 //! Counted by this process alone: behind a balancer, a key has the rate once for each process.
 
-use std::{num::NonZeroU32, time::Duration};
-
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-    middleware::StateInformationMiddleware,
-    state::{InMemoryState, NotKeyed},
+use std::{
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
+
 use serde::Deserialize;
 
 /// Who was silent for so many seconds may spend all of them at once.
@@ -53,50 +51,60 @@ impl Rate {
     }
 }
 
-/// Counts what is spent of a rate, as a leaky bucket
-/// ([GCRA](https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm)).
-pub(super) struct Meter<C: Clock = DefaultClock> {
-    rate: Rate,
-    limiter: RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>,
-}
-
 /// How much is left after something was spent, or could not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spent {
-    /// It was; so much more may be at once.
+    /// It was spent; so much more may be spent at once.
     Left(u32),
-    /// It was not; it may be after this time, if nobody else spends.
+    /// It was not spent; it may be after this time, if nobody else spends.
     Wait(Duration),
-    /// It was not and never will be: so much is possible at once.
+    /// It was not spent and never will be: so much is possible at once.
     TooMuch(u32),
+}
+
+/// Counts what a key spends of a rate. Time is that of the machine, and it never goes back.
+pub(crate) struct Meter {
+    rate: Rate,
+    bucket: Mutex<Bucket>,
 }
 
 impl Meter {
     pub(super) fn new(rate: Rate) -> Self {
-        Self::with_clock(rate, DefaultClock::default())
-    }
-}
-
-impl<C: Clock> Meter<C> {
-    fn with_clock(rate: Rate, clock: C) -> Self {
-        let quota = Quota::per_second(rate.0).allow_burst(rate.burst());
         Self {
             rate,
-            limiter: RateLimiter::direct_with_clock(quota, clock).with_middleware(),
+            bucket: Mutex::new(Bucket::full(rate, Instant::now())),
         }
     }
 
-    pub(super) const fn rate(&self) -> Rate {
+    pub(crate) const fn rate(&self) -> Rate {
         self.rate
     }
 
-    /// Spends all of `amount`, or nothing.
-    pub(super) fn spend(&self, amount: NonZeroU32) -> Spent {
-        match self.limiter.check_n(amount) {
-            Ok(Ok(state)) => Spent::Left(state.remaining_burst_capacity()),
-            Ok(Err(until)) => Spent::Wait(until.wait_time_from(self.limiter.clock().now())),
-            Err(_) => Spent::TooMuch(self.rate.burst().get()),
-        }
+    /// Whether `amount` could be spent now. Spends nothing.
+    pub(crate) fn check(&self, amount: u32) -> Spent {
+        self.with(|bucket| bucket.check(amount))
+    }
+
+    /// Spends all of `amount`. If that is not possible now, `instead` is owed.
+    pub(crate) fn spend(&self, amount: u32, instead: u32) -> Spent {
+        self.with(|bucket| bucket.spend(amount, instead))
+    }
+
+    /// Takes `amount`, whether it is there or not: what is missing is owed, up to one [`WINDOW`]'s worth.
+    pub(crate) fn owe(&self, amount: u32) -> Spent {
+        self.with(|bucket| bucket.owe(amount))
+    }
+
+    /// Gives back what was taken.
+    pub(crate) fn refund(&self, amount: u32) -> Spent {
+        self.with(|bucket| bucket.refund(amount))
+    }
+
+    fn with(&self, act: impl FnOnce(&mut Bucket) -> Spent) -> Spent {
+        // A bucket is valid after every single step, so a panic elsewhere does not spoil it.
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.fill(Instant::now());
+        act(&mut bucket)
     }
 }
 
@@ -106,40 +114,170 @@ impl std::fmt::Debug for Meter {
     }
 }
 
+/// Parts of a token. A rate of `r` a second is exactly `r` parts in a nanosecond.
+const PARTS: i128 = 1_000_000_000;
+
+/// A [token bucket](https://en.wikipedia.org/wiki/Token_bucket) that can be in debt.
+///
+/// Holds no more than the burst, and owes no more than that: what one request costs is forgotten after two windows.
+#[derive(Debug)]
+struct Bucket {
+    rate: Rate,
+    /// Parts of tokens; less than 0 is owed.
+    parts: i128,
+    /// When `parts` was right.
+    at: Instant,
+}
+
+impl Bucket {
+    fn full(rate: Rate, now: Instant) -> Self {
+        let parts = parts(rate.burst().get());
+        Self {
+            rate,
+            parts,
+            at: now,
+        }
+    }
+
+    /// Adds what came since the last time.
+    fn fill(&mut self, now: Instant) {
+        let nanos = now.saturating_duration_since(self.at).as_nanos();
+        let more = i128::try_from(nanos)
+            .unwrap_or(i128::MAX)
+            .saturating_mul(self.rate.per_second().into());
+        self.parts = self.parts.saturating_add(more).min(self.most());
+        self.at = self.at.max(now);
+    }
+
+    fn check(&self, amount: u32) -> Spent {
+        if amount > self.rate.burst().get() {
+            return Spent::TooMuch(self.rate.burst().get());
+        }
+        let missing = parts(amount) - self.parts;
+        if missing <= 0 {
+            return self.left();
+        }
+        let per_nano = i128::from(self.rate.per_second());
+        let nanos = (missing + per_nano - 1) / per_nano;
+        Spent::Wait(Duration::from_nanos(
+            u64::try_from(nanos).unwrap_or(u64::MAX),
+        ))
+    }
+
+    fn spend(&mut self, amount: u32, instead: u32) -> Spent {
+        if let Spent::Left(_) = self.check(amount) {
+            return self.owe(amount);
+        }
+        self.owe(instead);
+        self.check(amount)
+    }
+
+    fn owe(&mut self, amount: u32) -> Spent {
+        self.parts = (self.parts - parts(amount)).max(-self.most());
+        self.left()
+    }
+
+    fn refund(&mut self, amount: u32) -> Spent {
+        self.parts = (self.parts + parts(amount)).min(self.most());
+        self.left()
+    }
+
+    fn left(&self) -> Spent {
+        Spent::Left(u32::try_from(self.parts / PARTS).unwrap_or(0))
+    }
+
+    fn most(&self) -> i128 {
+        parts(self.rate.burst().get())
+    }
+}
+
+fn parts(tokens: u32) -> i128 {
+    i128::from(tokens) * PARTS
+}
+
 #[cfg(test)]
 mod tests {
-    use governor::clock::FakeRelativeClock;
-
     use super::*;
 
-    fn amount(amount: u32) -> NonZeroU32 {
-        NonZeroU32::new(amount).unwrap()
+    const MILLIS: Duration = Duration::from_millis(1);
+
+    fn bucket(per_second: u32) -> (Bucket, Instant) {
+        let now = Instant::now();
+        (Bucket::full(Rate::try_from(per_second).unwrap(), now), now)
     }
 
     #[test]
     fn ten_seconds_worth_may_be_spent_at_once_and_comes_back_at_the_rate() {
-        let clock = FakeRelativeClock::default();
-        let meter = Meter::with_clock(Rate::try_from(5).unwrap(), clock.clone());
-        assert_eq!(meter.spend(amount(48)), Spent::Left(2));
-        assert_eq!(meter.spend(amount(2)), Spent::Left(0));
-        assert_eq!(
-            meter.spend(amount(3)),
-            Spent::Wait(Duration::from_millis(600))
-        );
-        clock.advance(Duration::from_millis(599));
-        assert!(matches!(meter.spend(amount(3)), Spent::Wait(_)));
-        clock.advance(Duration::from_millis(1));
-        assert_eq!(meter.spend(amount(3)), Spent::Left(0));
-        clock.advance(Duration::from_hours(1));
-        assert_eq!(meter.spend(amount(1)), Spent::Left(49));
+        let (mut bucket, start) = bucket(5);
+        assert_eq!(bucket.spend(48, 0), Spent::Left(2));
+        assert_eq!(bucket.spend(2, 0), Spent::Left(0));
+        assert_eq!(bucket.spend(3, 0), Spent::Wait(600 * MILLIS));
+        bucket.fill(start + 599 * MILLIS);
+        assert_eq!(bucket.spend(3, 0), Spent::Wait(MILLIS));
+        bucket.fill(start + 600 * MILLIS);
+        assert_eq!(bucket.spend(3, 0), Spent::Left(0));
+        bucket.fill(start + Duration::from_hours(1));
+        assert_eq!(bucket.spend(1, 0), Spent::Left(49));
     }
 
     #[test]
     fn what_can_never_be_spent_at_once_says_so_and_spends_nothing() {
-        let clock = FakeRelativeClock::default();
-        let meter = Meter::with_clock(Rate::try_from(5).unwrap(), clock);
-        assert_eq!(meter.spend(amount(51)), Spent::TooMuch(50));
-        assert_eq!(meter.spend(amount(50)), Spent::Left(0));
+        let (mut bucket, _) = bucket(5);
+        assert_eq!(bucket.spend(51, 0), Spent::TooMuch(50));
+        assert_eq!(bucket.spend(50, 0), Spent::Left(0));
+    }
+
+    #[test]
+    fn a_rate_that_divides_no_second_evenly_loses_nothing_over_time() {
+        let (mut bucket, start) = bucket(3);
+        bucket.owe(30);
+        for step in 1..=1_000_000 {
+            bucket.fill(start + Duration::from_nanos(step * 1_001));
+        }
+        // 1.001 seconds have passed: 3.003 came.
+        assert_eq!(bucket.left(), Spent::Left(3));
+        assert_eq!(bucket.parts, 3_003_000_000);
+    }
+
+    #[test]
+    fn what_is_owed_must_come_back_first_but_no_more_than_one_window_of_it() {
+        let (mut bucket, start) = bucket(5);
+        assert_eq!(bucket.owe(60), Spent::Left(0));
+        assert_eq!(bucket.check(1), Spent::Wait(2200 * MILLIS));
+        bucket.owe(u32::MAX);
+        assert_eq!(bucket.check(1), Spent::Wait(10_200 * MILLIS));
+        bucket.fill(start + 10_200 * MILLIS);
+        assert_eq!(bucket.check(1), Spent::Left(1));
+    }
+
+    #[test]
+    fn what_could_not_be_spent_may_cost_something_instead() {
+        let (mut bucket, _) = bucket(5);
+        bucket.owe(45);
+        assert_eq!(bucket.spend(10, 2), Spent::Wait(1400 * MILLIS));
+        assert_eq!(bucket.left(), Spent::Left(3));
+        assert_eq!(bucket.spend(51, 3), Spent::TooMuch(50));
+        assert_eq!(bucket.left(), Spent::Left(0));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_spent_again_but_makes_nobody_richer() {
+        let (mut bucket, _) = bucket(5);
+        bucket.owe(50);
+        assert_eq!(bucket.refund(20), Spent::Left(20));
+        assert_eq!(bucket.spend(20, 0), Spent::Left(0));
+        assert_eq!(bucket.refund(100), Spent::Left(50));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_goes_back_adds_nothing() {
+        let (mut bucket, start) = bucket(5);
+        bucket.fill(start + 100 * MILLIS);
+        bucket.owe(50);
+        bucket.fill(start);
+        assert_eq!(bucket.left(), Spent::Left(0));
+        bucket.fill(start + 300 * MILLIS);
+        assert_eq!(bucket.left(), Spent::Left(1));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! Nothing here recurses into nested values, so nesting costs no stack.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::ControlFlow};
 
 use serde::{
     Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -56,6 +56,11 @@ impl fmt::Display for JsonType {
     }
 }
 
+/// A member that says something: `null` is as none.
+pub(super) fn not_null(value: Option<&RawValue>) -> Option<&RawValue> {
+    value.filter(|value| JsonType::of(value) != JsonType::Null)
+}
+
 /// What the JSON text of a string says; `None` if it holds half a surrogate pair, as Unicode has
 /// no such character.
 pub(super) fn unquote(string: &str) -> Option<Cow<'_, str>> {
@@ -71,33 +76,61 @@ fn inside(string: &str) -> &str {
     &string[1..string.len() - 1]
 }
 
-/// Hands over each member of the object in `text`, in order, until the text ends or is no JSON.
+/// What is wrong with a JSON text, in plain words, but not where.
+pub(super) fn fault(error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return "it ends too early".to_owned();
+    }
+    let said = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let said = said.strip_suffix(&place).unwrap_or(&said);
+    match said {
+        "expected ident" => "only true, false and null are words",
+        "expected value" => "a value must be here",
+        "key must be a string" => "the name of a member must be a string in double quotes",
+        "trailing comma" => "no comma may be after the last one",
+        "trailing characters" => "nothing may follow the value",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// Hands over each member of the object in `text`, in order, until `visit` has seen enough, and gives what it broke off
+/// with. The rest of the text must be JSON all the same.
 ///
 /// A name with half a surrogate pair comes as it is written: like no name that anyone knows.
-pub(super) fn members<'a>(
+pub(super) fn members<'a, B>(
     text: &'a str,
-    visit: impl FnMut(Cow<'a, str>, &'a RawValue),
-) -> serde_json::Result<()> {
+    visit: impl FnMut(Cow<'a, str>, &'a RawValue) -> ControlFlow<B>,
+) -> serde_json::Result<Option<B>> {
     let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_map(Members(visit))?;
-    json.end()
+    let found = json.deserialize_map(Members(visit))?;
+    json.end()?;
+    Ok(found)
 }
 
 struct Members<F>(F);
 
-impl<'a, F: FnMut(Cow<'a, str>, &'a RawValue)> Visitor<'a> for Members<F> {
-    type Value = ();
+impl<'a, B, F> Visitor<'a> for Members<F>
+where
+    F: FnMut(Cow<'a, str>, &'a RawValue) -> ControlFlow<B>,
+{
+    type Value = Option<B>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
         while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let name = name.get();
-            self.0(unquote(name).unwrap_or(Cow::Borrowed(inside(name))), value);
+            let name = unquote(name).unwrap_or(Cow::Borrowed(inside(name)));
+            if let ControlFlow::Break(found) = self.0(name, value) {
+                while map.next_entry::<&RawValue, IgnoredAny>()?.is_some() {}
+                return Ok(Some(found));
+            }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -125,11 +158,15 @@ impl<'a> Visitor<'a> for Keep {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<Elements<'a>, A::Error> {
-        let (mut first, mut count) = (Vec::new(), 0);
-        while let Some(element) = seq.next_element()? {
-            if count < self.0 {
-                first.push(element);
+        let mut first = Vec::new();
+        while first.len() < self.0 {
+            match seq.next_element()? {
+                Some(element) => first.push(element),
+                None => break,
             }
+        }
+        let mut count = first.len();
+        while seq.next_element::<IgnoredAny>()?.is_some() {
             count += 1;
         }
         Ok(Elements { first, count })
@@ -143,16 +180,42 @@ mod tests {
     #[test]
     fn members_come_in_order_with_their_names_unescaped() {
         let mut seen = Vec::new();
-        members(
+        let broken: Option<()> = members(
             r#" {"a":1, "\u0062\"":[2] ,"\ud800":{}} "#,
             |name, value| {
                 seen.push((name.into_owned(), value.get()));
+                ControlFlow::Continue(())
             },
         )
         .unwrap();
+        assert_eq!(broken, None);
         let expected = [("a", "1"), ("b\"", "[2]"), (r"\ud800", "{}")];
         assert_eq!(seen, expected.map(|(name, value)| (name.into(), value)));
-        assert!(members("{} x", |_, _| ()).is_err());
+    }
+
+    #[test]
+    fn who_has_seen_enough_members_is_handed_no_more_but_all_of_them_must_be_json() {
+        let mut seen = 0;
+        let mut second = |text| {
+            seen = 0;
+            members(text, |name, _| {
+                seen += 1;
+                if seen == 2 {
+                    ControlFlow::Break(name.into_owned())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })
+        };
+        assert_eq!(
+            second(r#"{"a":1,"b":2,"c":3}"#).unwrap(),
+            Some("b".to_owned())
+        );
+        assert_eq!(second(r#"{"a":1}"#).unwrap(), None);
+        assert!(second(r#"{"a":1,"b":2,"\ud800":3}"#).is_ok());
+        for text in [r#"{"a":1,"b":2,"c":x}"#, r#"{"a":1,"b":2"#, "{} x"] {
+            assert!(second(text).is_err(), "{text}");
+        }
     }
 
     #[test]

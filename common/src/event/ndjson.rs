@@ -8,10 +8,9 @@
 use serde_json::value::RawValue;
 
 use super::{
-    Event,
+    json,
     parse::{
         BYTE_ORDER_MARK, BatchError, EventError, Limits, Parsed, Receipts, Shape, parse_event,
-        without_place,
     },
 };
 
@@ -23,9 +22,9 @@ const LINE_FRAME: usize = BYTE_ORDER_MARK.len() + "\r".len();
 /// Holds the events and the line whose end has not come, of which it keeps at most
 /// [`Limits::max_event_bytes`] and a few bytes.
 #[derive(Debug)]
-pub struct Lines<'a> {
+pub struct Lines {
     limits: Limits,
-    receipts: &'a Receipts<'a>,
+    receipts: Receipts,
     /// The line whose end has not come, up to `longest` bytes of it.
     open: Vec<u8>,
     /// Bytes of that line so far.
@@ -34,13 +33,13 @@ pub struct Lines<'a> {
     closed: usize,
     /// Lines that are not blank: also those beyond [`Limits::max_events`].
     count: usize,
-    events: Vec<Result<Event, EventError>>,
+    parsed: Parsed,
 }
 
-impl<'a> Lines<'a> {
+impl Lines {
     /// Before the first line.
     #[must_use]
-    pub fn new(limits: Limits, receipts: &'a Receipts<'a>) -> Self {
+    pub fn new(limits: Limits, receipts: Receipts) -> Self {
         Self {
             limits,
             receipts,
@@ -48,7 +47,7 @@ impl<'a> Lines<'a> {
             open_len: 0,
             closed: 0,
             count: 0,
-            events: Vec::new(),
+            parsed: Parsed::new(Shape::Many),
         }
     }
 
@@ -69,11 +68,13 @@ impl<'a> Lines<'a> {
             self.close(&[]);
         }
         self.limits.check_count(self.count)?;
-        let parsed = Parsed {
-            shape: Shape::Many,
-            events: self.events,
-        };
-        parsed.not_empty()
+        self.parsed.not_empty()
+    }
+
+    /// How many bytes of the line whose end has not come are kept.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.open.len()
     }
 
     fn longest(&self) -> usize {
@@ -115,10 +116,10 @@ impl<'a> Lines<'a> {
         let event = if too_long {
             Err(EventError::too_long(len, self.limits.max_event_bytes))
         } else {
-            json(line).and_then(|raw| parse_event(raw, &self.limits, self.receipts))
+            value(line).and_then(|raw| parse_event(raw, &self.limits, &self.receipts))
         };
         let number = self.closed;
-        self.events.push(event.map_err(|error| EventError {
+        self.parsed.add(event.map_err(|error| EventError {
             detail: format!("{} (line {number})", error.detail),
             ..error
         }));
@@ -129,7 +130,7 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| b" \t\r".contains(byte))
 }
 
-fn json(line: &[u8]) -> Result<&RawValue, EventError> {
+fn value(line: &[u8]) -> Result<&RawValue, EventError> {
     let invalid = |detail| EventError::invalid(String::new(), detail);
     let text = std::str::from_utf8(line).map_err(|error| {
         let at = error.valid_up_to();
@@ -138,13 +139,15 @@ fn json(line: &[u8]) -> Result<&RawValue, EventError> {
         ))
     })?;
     serde_json::from_str(text).map_err(|error| {
-        let (column, detail) = (error.column(), without_place(&error));
+        let (column, detail) = (error.column(), json::fault(&error));
         invalid(format!("the line is not JSON at column {column}: {detail}"))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::{prelude::*, sample::Index};
 
     use super::*;
@@ -161,35 +164,36 @@ mod tests {
         max_event_bytes: 64,
     };
 
-    fn with_receipts<T>(read: impl FnOnce(&Receipts<'_>) -> T) -> T {
+    fn receipts() -> Receipts {
         let now: EventTime = "2026-01-01T00:00:00Z".parse().unwrap();
-        read(&Receipts::new(
+        Receipts::new(
             &ManualClock::new(now.as_datetime()),
-            &Ids::default(),
-        ))
+            &Arc::new(Ids::default()),
+        )
     }
 
     fn read<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Parsed, BatchError> {
-        with_receipts(|receipts| {
-            let mut lines = Lines::new(LIMITS, receipts);
-            for piece in pieces {
-                lines.push(piece);
-                assert!(lines.open.len() <= LIMITS.max_event_bytes + LINE_FRAME);
-            }
-            lines.finish()
-        })
+        let mut lines = Lines::new(LIMITS, receipts());
+        for piece in pieces {
+            lines.push(piece);
+            assert!(lines.open.len() <= LIMITS.max_event_bytes + LINE_FRAME);
+        }
+        lines.finish()
     }
 
     /// The id of each event, or where and how it is wrong.
-    fn told(parsed: &Parsed) -> Vec<Result<String, (&str, &str)>> {
-        parsed
-            .events
-            .iter()
+    fn told(parsed: Parsed) -> Vec<Result<String, (String, String)>> {
+        let in_order = parsed.in_order().into_iter();
+        in_order
             .map(|event| match event {
                 Ok(event) => Ok(event.event_id.to_string()),
-                Err(error) => Err((&*error.pointer, &*error.detail)),
+                Err(error) => Err((error.pointer, error.detail)),
             })
             .collect()
+    }
+
+    fn wrong(pointer: &str, detail: &str) -> Result<String, (String, String)> {
+        Err((pointer.to_owned(), detail.to_owned()))
     }
 
     #[test]
@@ -204,7 +208,7 @@ mod tests {
         ] {
             let parsed = read([body.as_bytes()]).expect(body);
             assert_eq!(parsed.shape, Shape::Many);
-            assert_eq!(told(&parsed), [Ok("a".into()), Ok("b".into())], "{body:?}");
+            assert_eq!(told(parsed), [Ok("a".into()), Ok("b".into())], "{body:?}");
         }
     }
 
@@ -217,29 +221,29 @@ mod tests {
     fn a_wrong_line_is_told_by_its_number_and_hides_no_other() {
         let body = b"{\"id\":\"a\"}\n\n{\"id\":1}\n[{\"id\":\"b\"}]\n";
         assert_eq!(
-            told(&read([&body[..]]).unwrap()),
+            told(read([&body[..]]).unwrap()),
             [
                 Ok("a".into()),
-                Err(("/id", "id must be a string, got a number (line 3)")),
-                Err(("", "an event must be a JSON object, got an array (line 4)")),
+                wrong("/id", "id must be a string, got a number (line 3)"),
+                wrong("", "an event must be a JSON object, got an array (line 4)"),
             ]
         );
         let body = b"{\"id\":\"a\"\n{\"id\":\"\xff\"}\n{\"id\":\"a\"} {\"id\":\"b\"}";
         assert_eq!(
-            told(&read([&body[..]]).unwrap()),
+            told(read([&body[..]]).unwrap()),
             [
-                Err((
+                wrong(
                     "",
-                    "the line is not JSON at column 9: EOF while parsing an object (line 1)"
-                )),
-                Err((
+                    "the line is not JSON at column 9: it ends too early (line 1)"
+                ),
+                wrong(
                     "",
                     "the line is not UTF-8 at byte 7; send JSON in UTF-8 (line 2)"
-                )),
-                Err((
+                ),
+                wrong(
                     "",
-                    "the line is not JSON at column 12: trailing characters (line 3)"
-                )),
+                    "the line is not JSON at column 12: nothing may follow the value (line 3)"
+                ),
             ]
         );
     }
@@ -247,7 +251,7 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_ignored_only_at_the_start() {
         let parsed = read(["{\"id\":\"a\"}\n\u{feff}{\"id\":\"b\"}".as_bytes()]).unwrap();
-        assert!(parsed.events[1].is_err());
+        assert!(parsed.in_order()[1].is_err());
     }
 
     #[test]
@@ -279,8 +283,8 @@ mod tests {
         let body = format!("{}\r\n{}\r\n{}\n", event(max), event(max + 1), event(5000));
         for size in [1, 7, 100, body.len()] {
             let parsed = read(body.as_bytes().chunks(size)).unwrap();
-            let [Ok(_), Err(over), Err(far_over)] = &parsed.events[..] else {
-                panic!("{parsed:?}");
+            let [Ok(_), Err(over), Err(far_over)] = &parsed.in_order()[..] else {
+                panic!("{size}");
             };
             assert_eq!(over.kind, EventErrorKind::TooLarge);
             assert_eq!(
@@ -322,7 +326,7 @@ mod tests {
             let starts = [0].into_iter().chain(cuts.iter().copied());
             let pieces = starts.zip(ends).map(|(start, end)| &body.as_bytes()[start..end]);
             let without_receipts = |parsed: Result<Parsed, _>| parsed.map(|parsed| {
-                told(&parsed).iter().map(|event| format!("{event:?}")).collect::<Vec<_>>()
+                told(parsed)
             });
             prop_assert_eq!(
                 without_receipts(read(pieces)),
@@ -336,10 +340,10 @@ mod tests {
         ) {
             let lines = read([events.join("\n").as_bytes()]);
             let body = format!("[{}]", events.join(","));
-            let array = with_receipts(|receipts| parse(body.as_bytes(), &LIMITS, receipts));
+            let array = parse(body.as_bytes(), &LIMITS, &receipts());
             match (lines, array) {
                 (Ok(lines), Ok(array)) => {
-                    for pair in lines.events.iter().zip(&array.events) {
+                    for pair in lines.in_order().into_iter().zip(array.in_order()) {
                         match pair {
                             (Ok(line), Ok(element)) => {
                                 prop_assert_eq!(line.key(), element.key());

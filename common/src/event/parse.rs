@@ -3,18 +3,22 @@
 //! The body is split into the texts of its events without copying; then each is judged alone, so
 //! that one wrong event does not hide the others.
 
-use std::{borrow::Cow, fmt::Display};
+use std::{borrow::Cow, fmt::Display, ops::ControlFlow, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{
     Event, EventId, EventTime, Payload, ReceiptId, Source, Topic,
     json::{self, JsonType},
     name::{MAX_NAME_BYTES, NameError},
+    time::TimeError,
 };
 use crate::clock::{Clock, Ids};
 
+/// Most errors of one body that are kept; all are counted.
+pub const MAX_REPORTED_ERRORS: usize = 100;
 /// Most characters of a client's member name that an error repeats.
 pub const MAX_ECHO_CHARS: usize = 64;
 
@@ -55,30 +59,92 @@ pub enum Shape {
     Many,
 }
 
-/// The events of a body, in order: at least one, but in [`cloudevents::batch`](super::cloudevents::batch()).
+/// What a body holds: at least one event, valid or not, except in
+/// [`cloudevents::batch`](super::cloudevents::batch()).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parsed {
-    /// How they came.
+    /// How the events came.
     pub shape: Shape,
-    /// The events, and what is wrong with those that are none.
-    pub events: Vec<Result<Event, EventError>>,
+    /// The valid events, in order.
+    pub events: Vec<Event>,
+    /// The others.
+    pub invalid: Invalid,
+}
+
+/// The events of a body that are not valid.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Invalid {
+    /// How many there are.
+    pub count: usize,
+    /// How many of them are only too large.
+    pub too_large: usize,
+    /// What is wrong with the first [`MAX_REPORTED_ERRORS`] of them, with their places in the body, counted from 0.
+    pub first: Vec<(usize, EventError)>,
 }
 
 impl Parsed {
+    /// Nothing yet.
+    pub(super) const fn new(shape: Shape) -> Self {
+        Self {
+            shape,
+            events: Vec::new(),
+            invalid: Invalid {
+                count: 0,
+                too_large: 0,
+                first: Vec::new(),
+            },
+        }
+    }
+
     /// One event, alone.
     pub(super) fn one(event: Result<Event, EventError>) -> Self {
-        Self {
-            shape: Shape::One,
-            events: vec![event],
+        let mut parsed = Self::new(Shape::One);
+        parsed.add(event);
+        parsed
+    }
+
+    /// How many events there are, valid or not.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.events.len() + self.invalid.count
+    }
+
+    /// Adds the next event.
+    pub(super) fn add(&mut self, event: Result<Event, EventError>) {
+        let index = self.count();
+        match event {
+            Ok(event) => self.events.push(event),
+            Err(error) => self.invalid.add(index, error),
         }
     }
 
     /// The same, if there is an event.
     pub(super) fn not_empty(self) -> Result<Self, BatchError> {
-        if self.events.is_empty() {
+        if self.count() == 0 {
             Err(BatchError::NoEvents)
         } else {
             Ok(self)
+        }
+    }
+
+    /// The events and errors, in the order of the body, which must have no more errors than are kept.
+    #[cfg(test)]
+    pub(super) fn in_order(self) -> Vec<Result<Event, EventError>> {
+        assert_eq!(self.invalid.count, self.invalid.first.len());
+        let mut all: Vec<_> = self.events.into_iter().map(Ok).collect();
+        for (index, error) in self.invalid.first {
+            all.insert(index, Err(error));
+        }
+        all
+    }
+}
+
+impl Invalid {
+    fn add(&mut self, index: usize, error: EventError) {
+        self.count += 1;
+        self.too_large += usize::from(error.kind == EventErrorKind::TooLarge);
+        if self.first.len() < MAX_REPORTED_ERRORS {
+            self.first.push((index, error));
         }
     }
 }
@@ -106,15 +172,20 @@ pub enum BatchError {
         /// What is wrong there.
         detail: String,
     },
+    /// It is several JSON values, one after the other.
+    #[error(
+        "the body is several JSON values, one after the other; send lines with Content-Type: application/x-ndjson, or put the events into one array"
+    )]
+    SeveralValues,
     /// It is JSON, but no array of CloudEvents.
     #[error("the body must be an array of CloudEvents, got {0}")]
     NotAnArray(JsonType),
     /// It is JSON, but neither an object nor an array.
     #[error("the body must be an event, an array of events, or {{\"events\": […]}}, got {0}")]
     WrongShape(JsonType),
-    /// Its member `events` is no array.
-    #[error("events must be an array of events, got {0}")]
-    EventsNotAnArray(JsonType),
+    /// Its member `events` is neither an array nor an object.
+    #[error("events must be an array of events, or one event, got {0}")]
+    NoListOfEvents(JsonType),
     /// It has another member beside `events`.
     #[error("unknown member {0} beside events; leave it out")]
     UnknownMember(String),
@@ -125,7 +196,7 @@ pub enum BatchError {
     #[error("the batch has no events; send at least one")]
     NoEvents,
     /// It has more events than [`Limits::max_events`].
-    #[error("the batch has {count} events; at most {max} are allowed")]
+    #[error("the batch has {count} events; at most {max} are allowed, send smaller batches")]
     TooMany {
         /// So many.
         count: usize,
@@ -139,16 +210,9 @@ impl From<serde_json::Error> for BatchError {
         Self::Malformed {
             line: error.line(),
             column: error.column(),
-            detail: without_place(&error),
+            detail: json::fault(&error),
         }
     }
-}
-
-/// What is wrong with a JSON text, but not where.
-pub(super) fn without_place(error: &serde_json::Error) -> String {
-    let detail = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    detail.strip_suffix(&place).unwrap_or(&detail).to_owned()
 }
 
 /// What is wrong with one event.
@@ -226,17 +290,19 @@ impl EventError {
 
 /// Gives each event of one batch its receipt. All of them are accepted at the same time.
 #[derive(Debug)]
-pub struct Receipts<'a> {
+pub struct Receipts {
     now: DateTime<Utc>,
-    ids: &'a Ids,
+    ids: Arc<Ids>,
 }
 
-impl<'a> Receipts<'a> {
+impl Receipts {
     /// Receipts for a batch that is accepted now.
     #[must_use]
-    pub fn new(clock: &dyn Clock, ids: &'a Ids) -> Self {
-        let now = clock.now();
-        Self { now, ids }
+    pub fn new(clock: &dyn Clock, ids: &Arc<Ids>) -> Self {
+        Self {
+            now: clock.now(),
+            ids: ids.clone(),
+        }
     }
 
     /// The time of acceptance.
@@ -250,18 +316,18 @@ impl<'a> Receipts<'a> {
     }
 }
 
-/// Reads a body: one event, an array of events, or `{"events": […]}`.
+/// Reads a body: one event, an array of events, or `{"events": […]}`, where one event may stand for an array of it.
 ///
 /// A byte order mark at its start is ignored, as
 /// [RFC 8259, section 8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1) allows.
-pub fn parse(body: &[u8], limits: &Limits, receipts: &Receipts<'_>) -> Result<Parsed, BatchError> {
+pub fn parse(body: &[u8], limits: &Limits, receipts: &Receipts) -> Result<Parsed, BatchError> {
     let text = text(body)?;
     let one = |raw: &RawValue| parse_event(raw, limits, receipts);
     match text.trim_start_matches(WHITESPACE).bytes().next() {
         None => Err(BatchError::Empty),
         Some(b'[') => array(text, "", limits, one)?.not_empty(),
-        Some(b'{') => match events_member(text)? {
-            Some(events) => array(events.get(), "/events", limits, one)?.not_empty(),
+        Some(b'{') => match events_member(text).map_err(|error| told_of_lines(text, error))? {
+            Some(events) => list(events, limits, one)?.not_empty(),
             None => Ok(Parsed::one(one(serde_json::from_str(text)?))),
         },
         Some(_) => {
@@ -288,15 +354,43 @@ fn events_member(text: &str) -> Result<Option<&RawValue>, BatchError> {
         } else {
             other.get_or_insert(name);
         }
+        ControlFlow::<()>::Continue(())
     })?;
     match (events, other) {
         (None, _) => Ok(None),
         (Some(_), _) if twice => Err(BatchError::DuplicateEvents),
         (Some(_), Some(name)) => Err(BatchError::UnknownMember(quoted(&name))),
-        (Some(events), None) => match JsonType::of(events) {
-            JsonType::Array => Ok(Some(events)),
-            other => Err(BatchError::EventsNotAnArray(other)),
-        },
+        (Some(events), None) => Ok(Some(events)),
+    }
+}
+
+/// Two events on two lines are no JSON text, but it is plain what is meant.
+fn told_of_lines(text: &str, error: BatchError) -> BatchError {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let first = values.next();
+    let rest = text[values.byte_offset()..].trim_start_matches(WHITESPACE);
+    if matches!(first, Some(Ok(_))) && rest.starts_with('{') {
+        BatchError::SeveralValues
+    } else {
+        error
+    }
+}
+
+/// Reads the member `events`: an array, or one event as an array of it.
+fn list(
+    events: &RawValue,
+    limits: &Limits,
+    one: impl Fn(&RawValue) -> Result<Event, EventError>,
+) -> Result<Parsed, BatchError> {
+    let pointer = "/events";
+    match JsonType::of(events) {
+        JsonType::Array => array(events.get(), pointer, limits, one),
+        JsonType::Object => {
+            let mut parsed = Parsed::new(Shape::Many);
+            parsed.add(one(events).map_err(|error| error.within(pointer)));
+            Ok(parsed)
+        }
+        other => Err(BatchError::NoListOfEvents(other)),
     }
 }
 
@@ -309,20 +403,19 @@ pub(super) fn array(
 ) -> Result<Parsed, BatchError> {
     let elements = json::elements(text, limits.max_events)?;
     limits.check_count(elements.count)?;
-    let events = elements.first.into_iter().enumerate().map(|(index, raw)| {
-        one(raw).map_err(|error| error.within(format_args!("{pointer}/{index}")))
-    });
-    Ok(Parsed {
-        shape: Shape::Many,
-        events: events.collect(),
-    })
+    let mut parsed = Parsed::new(Shape::Many);
+    parsed.events.reserve(elements.first.len());
+    for (index, raw) in elements.first.into_iter().enumerate() {
+        parsed.add(one(raw).map_err(|error| error.within(format_args!("{pointer}/{index}"))));
+    }
+    Ok(parsed)
 }
 
 /// Reads one event. The pointer of an error starts at the event.
 pub fn parse_event(
     raw: &RawValue,
     limits: &Limits,
-    receipts: &Receipts<'_>,
+    receipts: &Receipts,
 ) -> Result<Event, EventError> {
     let (len, max) = (raw.get().len(), limits.max_event_bytes);
     if len > max {
@@ -360,7 +453,7 @@ pub fn parse_event(
     Ok(event)
 }
 
-/// The members of an event as they are written.
+/// The members of an event as they are written. A member that is `null` is as one that is not there.
 #[derive(Default)]
 struct Members<'a> {
     topic: Option<&'a RawValue>,
@@ -378,17 +471,26 @@ impl<'a> Members<'a> {
             return Err(EventError::not_an_object(found));
         }
         let mut members = Self::default();
-        let mut problem = None;
-        json::members(raw.get(), |name, value| {
-            if let Err(error) = members.set(&name, value) {
-                problem.get_or_insert(error);
-            }
-        })
-        .map_err(|error| EventError::invalid(String::new(), error.to_string()))?;
-        problem.map_or(Ok(members), Err)
+        let problem = json::members(raw.get(), |name, value| members.set(&name, value))
+            .map_err(|error| EventError::invalid(String::new(), json::fault(&error)))?;
+        match problem {
+            Some(problem) => Err(problem),
+            None => Ok(members.without_null()),
+        }
     }
 
-    fn set(&mut self, name: &str, value: &'a RawValue) -> Result<(), EventError> {
+    fn without_null(self) -> Self {
+        Self {
+            topic: json::not_null(self.topic),
+            event_id: json::not_null(self.event_id),
+            id: json::not_null(self.id),
+            timestamp: json::not_null(self.timestamp),
+            source: json::not_null(self.source),
+            payload: json::not_null(self.payload),
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &'a RawValue) -> ControlFlow<EventError> {
         let member = match name {
             "topic" => &mut self.topic,
             "event_id" => &mut self.event_id,
@@ -398,13 +500,14 @@ impl<'a> Members<'a> {
             "payload" => &mut self.payload,
             _ => {
                 let what = "an event has topic, event_id (or id), timestamp, source and payload";
-                return Err(EventError::unknown_member(name, what));
+                return ControlFlow::Break(EventError::unknown_member(name, what));
             }
         };
-        match member.replace(value) {
-            None => Ok(()),
-            Some(_) => Err(EventError::member(name, "is there twice; give it once")),
+        if member.replace(value).is_some() {
+            let what = "is there twice; give it once";
+            return ControlFlow::Break(EventError::member(name, what));
         }
+        ControlFlow::Continue(())
     }
 
     fn identity(&self) -> Result<(Topic, EventId), EventError> {
@@ -440,6 +543,9 @@ where
 
 fn timestamp(raw: &RawValue) -> Result<EventTime, EventError> {
     let member = "timestamp";
+    if JsonType::of(raw) == JsonType::Number {
+        return Err(EventError::member(member, TimeError::of_number(raw.get())));
+    }
     string(member, raw)?
         .parse()
         .map_err(|error| EventError::member(member, error))
@@ -468,7 +574,7 @@ pub(super) fn shortened(text: &str) -> Cow<'_, str> {
 }
 
 /// A client's text in quotes, shortened and with control characters escaped.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("{:?}", shortened(text))
 }
 
@@ -491,19 +597,20 @@ mod tests {
         parse(
             body.as_ref(),
             limits,
-            &Receipts::new(&clock, &Ids::default()),
+            &Receipts::new(&clock, &Arc::default()),
         )
     }
 
     /// The events of a body that has no wrong one.
     fn events(body: impl AsRef<[u8]>) -> Vec<Event> {
         let parsed = parsed(body, &LIMITS).unwrap();
-        parsed.events.into_iter().map(Result::unwrap).collect()
+        assert_eq!(parsed.invalid, Invalid::default());
+        parsed.events
     }
 
     /// What is wrong with the only event of a body.
     fn refused(body: &str) -> (String, String) {
-        match parsed(body, &LIMITS).expect(body).events.as_slice() {
+        match parsed(body, &LIMITS).expect(body).in_order().as_slice() {
             [Err(error)] => {
                 assert_eq!(error.kind, EventErrorKind::Invalid);
                 (error.pointer.clone(), error.detail.clone())
@@ -566,11 +673,12 @@ mod tests {
                 3,
             ),
             (format!(r#"{{ "\u0065vents" : [{one}] }}"#), Shape::Many, 1),
+            (format!(r#"{{"events": {one} }}"#), Shape::Many, 1),
         ] {
             let parsed = parsed(&body, &LIMITS).unwrap();
             assert_eq!(parsed.shape, shape, "{body}");
             assert_eq!(parsed.events.len(), count, "{body}");
-            assert!(parsed.events.iter().all(Result::is_ok), "{body}");
+            assert_eq!(parsed.invalid.count, 0, "{body}");
         }
     }
 
@@ -623,12 +731,12 @@ mod tests {
                 "the body must be an event, an array of events, or {\"events\": […]}, got a boolean",
             ),
             (
-                r#"{"events":{}}"#,
-                "events must be an array of events, got an object",
+                r#"{"events":"x"}"#,
+                "events must be an array of events, or one event, got a string",
             ),
             (
                 r#"{"events":null}"#,
-                "events must be an array of events, got null",
+                "events must be an array of events, or one event, got null",
             ),
             (
                 r#"{"events":[],"to\npic":1}"#,
@@ -638,7 +746,10 @@ mod tests {
                 r#"{"events":[],"events":[]}"#,
                 "events is there twice; put all events into one array",
             ),
-            ("[1,2,3,4]", "the batch has 4 events; at most 3 are allowed"),
+            (
+                "[1,2,3,4]",
+                "the batch has 4 events; at most 3 are allowed, send smaller batches",
+            ),
         ] {
             let error = parsed(body, &LIMITS).expect_err(body);
             assert_eq!(error.to_string(), message, "{body}");
@@ -657,7 +768,6 @@ mod tests {
             ("[{\"id\":\"a\"},\n {\"id\":\"b\"]", (2, 11)),
             ("{\"id\":\"a\"", (1, 9)),
             ("{\"id\":\"a\"} x", (1, 12)),
-            ("{\"id\":\"a\"}{\"id\":\"b\"}", (1, 11)),
             ("[{\"id\":\"a\"},]", (1, 13)),
             ("{\"id\":\"a\tb\"}", (1, 8)),
             ("{'id':\"a\"}", (1, 2)),
@@ -681,6 +791,65 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_say_they_are_json_are_told_which_media_type_they_are() {
+        for body in [
+            "{\"id\":\"a\"}\n{\"id\":\"b\"}\n",
+            "{\"id\":\"a\"}{\"id\":\"b\"}",
+            "\u{feff}{\"id\":\"a\"}\r\n\r\n{\"id\":",
+        ] {
+            let error = parsed(body, &LIMITS).expect_err(body);
+            assert_eq!(error, BatchError::SeveralValues, "{body}");
+            assert!(error.to_string().contains("application/x-ndjson"));
+        }
+        for body in [
+            "{\"id\":\"a\"}\n]",
+            "{\"id\":\n{\"id\"",
+            "{\"id\":\"a\"},{}",
+        ] {
+            let error = parsed(body, &LIMITS).expect_err(body);
+            assert!(matches!(error, BatchError::Malformed { .. }), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_null_is_as_one_that_is_not_there() {
+        let [event] = &events(
+            r#"{"topic":"t","event_id":"e","id":null,"timestamp":null,"source":null,"payload":null}"#,
+        )[..] else {
+            panic!("one event");
+        };
+        assert_eq!(event.key(), ("t", "e"));
+        assert_eq!(event.source, Source::unknown());
+        assert_eq!(event.timestamp.to_string(), NOW);
+        assert_eq!(event.payload, Payload::empty());
+        let short = events(r#"{"topic":null,"event_id":null,"id":"e"}"#);
+        assert_eq!(short[0].key(), ("default", "e"));
+        for (body, pointer) in [
+            (r#"{"topic":null,"event_id":"e"}"#, "/topic"),
+            (r#"{"topic":"t","event_id":null}"#, "/event_id"),
+            (r#"{"topic":"t","id":null}"#, "/event_id"),
+            (r#"{"id":"e","colour":null}"#, "/colour"),
+            (r#"{"id":"e","source":null,"source":"s"}"#, "/source"),
+        ] {
+            assert_eq!(refused(body).0, pointer, "{body}");
+        }
+    }
+
+    #[test]
+    fn of_many_wrong_events_all_are_counted_and_the_first_are_told() {
+        let limits = Limits {
+            max_events: 1000,
+            ..LIMITS
+        };
+        let body = format!("[{}{{\"id\":\"good\"}}]", "1,".repeat(999));
+        let parsed = parsed(body, &limits).unwrap();
+        assert_eq!((parsed.events.len(), parsed.count()), (1, 1000));
+        assert_eq!(parsed.invalid.count, 999);
+        let told = parsed.invalid.first.iter().map(|(index, _)| *index);
+        assert!(told.eq(0..MAX_REPORTED_ERRORS));
+    }
+
+    #[test]
     fn a_wrong_or_missing_name_is_told_by_its_member() {
         for (body, member, what) in [
             ("{}", "topic", "is missing; give a string of 1 to 255 bytes"),
@@ -692,7 +861,7 @@ mod tests {
             (
                 r#"{"topic":null,"event_id":"e"}"#,
                 "topic",
-                "must be a string, got null",
+                "is missing; give a string of 1 to 255 bytes",
             ),
             (
                 r#"{"topic":["t"],"event_id":"e"}"#,
@@ -759,8 +928,22 @@ mod tests {
     #[test]
     fn a_wrong_timestamp_or_payload_is_told_with_what_would_be_right() {
         for (member, value, what) in [
-            ("timestamp", "1769862600", "must be a string, got a number"),
-            ("timestamp", "null", "must be a string, got null"),
+            (
+                "timestamp",
+                "1769862600123",
+                "must be an ISO 8601 date and time, not milliseconds since 1970; send 2026-01-31T12:30:00.123Z",
+            ),
+            (
+                "timestamp",
+                r#""1769862600""#,
+                "must be an ISO 8601 date and time, not seconds since 1970; send 2026-01-31T12:30:00Z",
+            ),
+            (
+                "timestamp",
+                "5",
+                "must be an ISO 8601 date and time, such as 2026-01-31T12:30:00Z or 2026-01-31T14:30:00.5+02:00",
+            ),
+            ("timestamp", "true", "must be a string, got a boolean"),
             (
                 "timestamp",
                 r#""yesterday""#,
@@ -772,7 +955,6 @@ mod tests {
                 "must be within the years 0001 to 9999 in UTC",
             ),
             ("payload", r#""x""#, "must be a JSON object, got a string"),
-            ("payload", "null", "must be a JSON object, got null"),
             (
                 "payload",
                 r#"{"a":"\u0000"}"#,
@@ -862,12 +1044,13 @@ mod tests {
         ] {
             let parsed = parsed(body, &LIMITS).unwrap();
             let found: Vec<_> = parsed
-                .events
-                .iter()
-                .map(|event| event.as_ref().map_or_else(|error| &*error.pointer, |_| ""))
+                .in_order()
+                .into_iter()
+                .map(|event| event.map_or_else(|error| error.pointer, |_| String::new()))
                 .collect();
             assert_eq!(found, pointers, "{body}");
         }
+        assert_eq!(refused(r#"{"events":{"id":1}}"#).0, "/events/id");
     }
 
     #[test]
@@ -891,8 +1074,8 @@ mod tests {
         let max = LIMITS.max_event_bytes;
         let body = format!("[{},  {}  ]", event(max), event(max + 1));
         let parsed = parsed(body, &LIMITS).unwrap();
-        let [Ok(_), Err(error)] = &parsed.events[..] else {
-            panic!("{parsed:?}");
+        let [Ok(_), Err(error)] = &parsed.in_order()[..] else {
+            panic!("an event and an error");
         };
         let detail = "the event has 4097 bytes; at most 4096 are allowed";
         assert_eq!((&*error.pointer, &*error.detail), ("/1", detail));
@@ -904,10 +1087,10 @@ mod tests {
         let event = |exponent: usize| format!(r#"{{"id":"e","payload":{{"a":1e{exponent}}}}}"#);
         let frame = r#"{"id":"e","payload":{"a":}}"#.len();
         let most = LIMITS.max_event_bytes - frame - 1;
-        assert!(parsed(event(most), &LIMITS).unwrap().events[0].is_ok());
+        assert_eq!(events(event(most)).len(), 1);
         let parsed = parsed(event(most + 1), &LIMITS).unwrap();
-        let [Err(error)] = &parsed.events[..] else {
-            panic!("{parsed:?}");
+        let [Err(error)] = &parsed.in_order()[..] else {
+            panic!("{most}");
         };
         assert_eq!(error.pointer, "/payload");
         assert_eq!(error.kind, EventErrorKind::TooLarge);
@@ -937,7 +1120,7 @@ mod tests {
             format!(r#"{{"id":{open}{close}}}"#),
             format!(r#"{{"id":"e","payload":{{"a":{open}{close}}}}}"#),
         ] {
-            assert!(parsed(&closed, &limits).unwrap().events[0].is_err());
+            assert_eq!(parsed(&closed, &limits).unwrap().invalid.count, 1);
         }
     }
 
@@ -1001,7 +1184,7 @@ mod tests {
             let limits = Limits { max_event_bytes: event.len(), ..LIMITS };
             for body in [event.clone(), format!("[{event}]"), format!("{{\"events\":[{event}]}}")] {
                 let parsed = parsed(&body, &limits).unwrap();
-                let [Ok(event)] = &parsed.events[..] else {
+                let [event] = &parsed.events[..] else {
                     return Err(TestCaseError::fail(format!("{body}: {parsed:?}")));
                 };
                 prop_assert_eq!(event.key(), (&*topic, &*event_id));
@@ -1033,7 +1216,7 @@ mod tests {
             }
             // serde_json knows no number beyond f64; else it refuses nothing that is fine here.
             if let Ok(parsed) = parsed(&body, &LIMITS)
-                && parsed.events.iter().all(Result::is_ok)
+                && parsed.invalid.count == 0
                 && let Err(error) = serde_json::from_slice::<serde_json::Value>(&body)
             {
                 prop_assert!(error.to_string().starts_with("number out of range"), "{}", error);

@@ -33,9 +33,17 @@ pub enum TimeError {
         "must be an ISO 8601 date and time, such as 2026-01-31T12:30:00Z or 2026-01-31T14:30:00.5+02:00"
     )]
     Format,
+    /// It is a number that counts from the start of 1970.
+    #[error("must be an ISO 8601 date and time, not {unit} since 1970; send {time}")]
+    Unix {
+        /// What it seems to count.
+        unit: Unit,
+        /// The time that it then is.
+        time: EventTime,
+    },
     /// It is written well, but there is no such date, time of day or offset.
     #[error(
-        "is no date and time that exists; hours go from 00 to 23, minutes and seconds from 00 to 59, offsets to 23:59"
+        "is not a date and time that exists; hours go from 00 to 23, minutes and seconds from 00 to 59, offsets to 23:59"
     )]
     Nonexistent,
     /// It has a second 60 where none was ever inserted.
@@ -44,6 +52,80 @@ pub enum TimeError {
     /// It is before 0001 or after 9999.
     #[error("must be within the years 0001 to 9999 in UTC")]
     OutOfRange,
+}
+
+/// What a Unix time counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// As most languages have it.
+    Seconds,
+    /// As JavaScript has it.
+    Milliseconds,
+    /// As some databases have it.
+    Microseconds,
+    /// As Go and OpenTelemetry have it.
+    Nanoseconds,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Seconds => "seconds",
+            Self::Milliseconds => "milliseconds",
+            Self::Microseconds => "microseconds",
+            Self::Nanoseconds => "nanoseconds",
+        })
+    }
+}
+
+impl Unit {
+    const ALL: [Self; 4] = [
+        Self::Seconds,
+        Self::Milliseconds,
+        Self::Microseconds,
+        Self::Nanoseconds,
+    ];
+
+    /// What a number counts if it is a time of the years 1973 to 5138, by its size.
+    fn of(number: f64) -> Option<Self> {
+        let seconds = 1e8..1e11;
+        let fits = |unit: &Self| seconds.contains(&(number / f64::from(unit.in_a_second())));
+        Self::ALL.into_iter().find(fits)
+    }
+
+    const fn in_a_second(self) -> u32 {
+        match self {
+            Self::Seconds => 1,
+            Self::Milliseconds => 1_000,
+            Self::Microseconds => 1_000_000,
+            Self::Nanoseconds => 1_000_000_000,
+        }
+    }
+}
+
+impl TimeError {
+    /// What is wrong with a number in place of a time; says which time it is, if it looks like a Unix time.
+    pub(super) fn of_number(text: &str) -> Self {
+        Self::unix(text).unwrap_or(Self::Format)
+    }
+
+    fn unix(text: &str) -> Option<Self> {
+        let number: f64 = text.parse().ok()?;
+        let unit = Unit::of(number)?;
+        let micros = match text.parse::<i64>() {
+            Ok(whole) => {
+                let micros = i128::from(whole) * 1_000_000 / i128::from(unit.in_a_second());
+                i64::try_from(micros).ok()?
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the number is within 3,200 years"
+            )]
+            Err(_) => (number * 1e6 / f64::from(unit.in_a_second())).round() as i64,
+        };
+        let time = DateTime::from_timestamp_micros(micros)?.into();
+        Some(Self::Unix { unit, time })
+    }
 }
 
 impl EventTime {
@@ -67,7 +149,10 @@ impl FromStr for EventTime {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
-        Written::read(text).ok_or(TimeError::Format)?.in_utc()
+        match Written::read(text) {
+            Some(written) => written.in_utc(),
+            None => Err(TimeError::of_number(text)),
+        }
     }
 }
 
@@ -267,8 +352,9 @@ mod tests {
             "now",
             "2026-01-31",
             "12:30:00Z",
-            "1769862600",
-            "1769862600.5",
+            "17698626",
+            "1e400",
+            "99999999999999999999999",
             "20260131T123000Z",
             "2026-W05-6T12:30:00Z",
             "2026-031T12:30:00Z",
@@ -301,6 +387,42 @@ mod tests {
             "２026-01-31T12:30:00Z",
         ] {
             assert_eq!(text.parse::<EventTime>(), Err(TimeError::Format), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_unix_time_is_refused_with_the_very_instant_as_it_should_be_written() {
+        for (text, unit, time) in [
+            ("1769862600", "seconds", "2026-01-31T12:30:00Z"),
+            ("1769862600.5", "seconds", "2026-01-31T12:30:00.500Z"),
+            (
+                "1769862600.123456",
+                "seconds",
+                "2026-01-31T12:30:00.123456Z",
+            ),
+            ("1.7698626e9", "seconds", "2026-01-31T12:30:00Z"),
+            ("1769862600123", "milliseconds", "2026-01-31T12:30:00.123Z"),
+            (
+                "1769862600123.4",
+                "milliseconds",
+                "2026-01-31T12:30:00.123400Z",
+            ),
+            (
+                "1769862600123456",
+                "microseconds",
+                "2026-01-31T12:30:00.123456Z",
+            ),
+            (
+                "1769862600123456789",
+                "nanoseconds",
+                "2026-01-31T12:30:00.123456Z",
+            ),
+        ] {
+            let message = text.parse::<EventTime>().expect_err(text).to_string();
+            let expected =
+                format!("must be an ISO 8601 date and time, not {unit} since 1970; send {time}");
+            assert_eq!(message, expected, "{text}");
+            assert!(time.parse::<EventTime>().is_ok());
         }
     }
 
@@ -405,7 +527,9 @@ mod tests {
 
         #[test]
         fn arbitrary_text_is_refused_without_panic(text in "\\PC{0,18}|[-+0-9TtZz:., ]{0,15}") {
-            prop_assert_eq!(text.parse::<EventTime>(), Err(TimeError::Format));
+            let refused = text.parse::<EventTime>();
+            let expected = matches!(refused, Err(TimeError::Format | TimeError::Unix { .. }));
+            prop_assert!(expected, "{:?}", refused);
         }
 
         #[test]

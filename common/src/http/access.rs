@@ -52,7 +52,7 @@ pub(super) async fn admit(
             answer.map_into_right_body()
         }
     };
-    rate::tell(&mut response);
+    rate::conclude(&mut response);
     Ok(response)
 }
 

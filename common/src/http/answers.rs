@@ -19,6 +19,7 @@ use actix_web::{
 
 use super::{
     load::{self, Held},
+    rate,
     seats::{Running, Seat},
 };
 use crate::hold::Hold;
@@ -49,7 +50,10 @@ pub(super) async fn hold(
     let mut held = Held::by(response.request());
     if held.grow(bytes).is_err() {
         let refusal = load::overloaded().error_response();
-        return Ok(response.into_response(refusal).map_into_right_body());
+        let mut refused = response.into_response(refusal);
+        // What its caller has spent is given back.
+        rate::conclude(&mut refused);
+        return Ok(refused.map_into_right_body());
     }
     let hold = load::keep(response.request(), Hold::of(held));
     Ok(response

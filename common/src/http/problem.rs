@@ -14,8 +14,9 @@ use utoipa::ToSchema;
 
 use crate::{queue::PushError, store::StoreError};
 
-/// Most entries in `errors`; a batch may have more that are wrong.
-pub const MAX_REPORTED_ERRORS: usize = 100;
+pub use crate::event::parse::MAX_REPORTED_ERRORS;
+use crate::event::parse::quoted;
+
 /// Most characters of a client's path or method that an answer repeats.
 pub(super) const MAX_SHOWN_CHARS: usize = 100;
 /// What `Retry-After` says where nothing better is known.
@@ -189,14 +190,16 @@ impl Problem {
         self
     }
 
-    /// 415: `header` must have a value that is read, all of which `accept` names
+    /// 415: `header` has not `found` but must have a value that is read, all of which `accept` names
     /// ([RFC 9110, section 15.5.16](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.16)).
     pub(crate) fn unsupported(
         header: &str,
+        found: Option<&str>,
         accept: header::HeaderName,
         read: &'static str,
     ) -> Self {
-        let detail = format!("{header} must be one of: {read}");
+        let found = quoted(found.unwrap_or_default());
+        let detail = format!("{header} is {found}, which is not read here; send one of: {read}");
         let mut problem = Self::new(Kind::UnsupportedMediaType, detail);
         problem.0.header = Some((accept, HeaderValue::from_static(read)));
         problem

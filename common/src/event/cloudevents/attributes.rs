@@ -14,12 +14,17 @@ use crate::event::{
     json::JsonType,
     name::NameError,
     parse::{self, EventError, quoted, shortened},
+    time::TimeError,
 };
 
 /// Longest name of an attribute; the specification advises 20.
 const MAX_ATTRIBUTE_NAME_BYTES: usize = 64;
+/// Most attributes of one CloudEvent; the specification names 8.
+const MAX_ATTRIBUTES: usize = 256;
 /// Attributes that must be strings, and say something if they are there.
 const NOT_EMPTY: [&str; 3] = ["subject", "dataschema", "datacontenttype"];
+/// The attribute that is a timestamp.
+pub(super) const TIME: &str = "time";
 /// What would be a member `data` in JSON can be no attribute.
 const RESERVED: &str = "data";
 
@@ -89,6 +94,9 @@ impl<'a> Attributes<'a> {
             JsonType::Null => Value::Unset,
             JsonType::String => Value::Text(parse::string(&name, value)?),
             JsonType::Boolean => Value::Literal(value),
+            JsonType::Number if name == TIME => {
+                return Err(self.refuse(&name, TimeError::of_number(value.get())));
+            }
             JsonType::Number if value.get().parse::<i32>().is_ok() => Value::Literal(value),
             JsonType::Number => {
                 let what = "must be a whole number from -2147483648 to 2147483647, or a string";
@@ -131,7 +139,13 @@ impl<'a> Attributes<'a> {
             }
             Value::Literal(_) | Value::Unset => {}
         }
+        let full = self.values.len() == MAX_ATTRIBUTES;
         match self.values.entry(name) {
+            Entry::Vacant(one_more) if full => {
+                let what =
+                    format!("is one attribute too many; at most {MAX_ATTRIBUTES} are allowed");
+                Err(self.place.refuse(one_more.key(), what))
+            }
             Entry::Vacant(vacant) => {
                 vacant.insert(value);
                 Ok(())

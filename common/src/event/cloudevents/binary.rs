@@ -28,7 +28,7 @@ pub fn binary<'h>(
     media_type: Option<&str>,
     body: &[u8],
     limits: &Limits,
-    receipts: &Receipts<'_>,
+    receipts: &Receipts,
 ) -> Result<Parsed, BatchError> {
     let (len, max) = (body.len(), limits.max_event_bytes);
     if len > max {
@@ -47,7 +47,7 @@ fn event<'h>(
     media_type: Option<&str>,
     data: Option<&Data<'_>>,
     limits: &Limits,
-    receipts: &Receipts<'_>,
+    receipts: &Receipts,
 ) -> Result<Event, EventError> {
     let mut attributes = Attributes::new(Place::Headers(PREFIX));
     for (name, value) in headers {

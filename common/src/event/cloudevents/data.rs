@@ -1,6 +1,6 @@
 //! The data of a CloudEvent, and the payload it becomes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::ControlFlow};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::value::RawValue;
@@ -31,16 +31,15 @@ impl<'a> Data<'a> {
     pub(super) fn from_base64(value: &'a RawValue) -> Result<Self, EventError> {
         let name = "data_base64";
         let text = parse::string(name, value)?;
-        match STANDARD.decode(&*text) {
-            Ok(_) => Ok(Self::Base64(text)),
-            Err(error) => {
-                let what = format!("must be Base64 with padding (RFC 4648, section 4): {error}");
-                Err(EventError::member(name, what))
-            }
+        if STANDARD.decode(&*text).is_ok() {
+            Ok(Self::Base64(text))
+        } else {
+            let what = "must be Base64 with padding (RFC 4648, section 4)";
+            Err(EventError::member(name, what))
         }
     }
 
-    /// A body of this type. Without a type nothing is assumed about it.
+    /// A body of this type. Without a type it is JSON if it can be read as that, else bytes.
     pub(super) fn from_body(
         media_type: Option<&str>,
         body: &'a [u8],
@@ -48,13 +47,22 @@ impl<'a> Data<'a> {
         if body.is_empty() {
             return Ok(None);
         }
+        let json = || Ok(Self::Json(serde_json::from_str(parse::text(body)?)?));
+        let Some(media_type) = media_type else {
+            let data = json().unwrap_or_else(|_: BatchError| Self::bytes(body));
+            return Ok(Some(data));
+        };
         let data = match (Content::of(media_type), std::str::from_utf8(body)) {
-            (Content::Json, _) => Self::Json(serde_json::from_str(parse::text(body)?)?),
+            (Content::Json, _) => json()?,
             // No payload has U+0000.
             (Content::Text, Ok(text)) if !text.contains('\0') => Self::Text(text),
-            _ => Self::Base64(STANDARD.encode(body).into()),
+            _ => Self::bytes(body),
         };
         Ok(Some(data))
+    }
+
+    fn bytes(body: &[u8]) -> Self {
+        Self::Base64(STANDARD.encode(body).into())
     }
 }
 
@@ -66,8 +74,8 @@ enum Content {
 }
 
 impl Content {
-    fn of(media_type: Option<&str>) -> Self {
-        let essence = essence(media_type.unwrap_or_default()).to_ascii_lowercase();
+    fn of(media_type: &str) -> Self {
+        let essence = essence(media_type).to_ascii_lowercase();
         let (kind, subtype) = essence.split_once('/').unwrap_or_default();
         let is = |format: &str| {
             let suffix = subtype.strip_suffix(format);
@@ -126,10 +134,15 @@ fn members(value: &RawValue) -> Option<&str> {
     if JsonType::of(value) != JsonType::Object {
         return None;
     }
-    let mut taken = false;
-    json::members(value.get(), |name, _| taken |= name == ATTRIBUTES).ok()?;
     let text = value.get();
-    (!taken).then(|| &text[1..text.len() - 1])
+    let taken = json::members(text, |name, _| {
+        if name == ATTRIBUTES {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    taken.ok()?.is_none().then(|| &text[1..text.len() - 1])
 }
 
 fn refuse(error: PayloadError) -> EventError {

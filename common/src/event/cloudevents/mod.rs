@@ -15,7 +15,8 @@
 //! of a payload always is the attributes.
 //!
 //! Stricter than the specification: `type`, `id` and `source` have at most
-//! [`MAX_NAME_BYTES`](super::name::MAX_NAME_BYTES), names of attributes at most 64 bytes.
+//! [`MAX_NAME_BYTES`](super::name::MAX_NAME_BYTES), names of attributes at most 64 bytes, and a CloudEvent has at most
+//! 256 attributes.
 //!
 //! - [`structured()`], [`batch()`]: the
 //!   [JSON format](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md)
@@ -33,7 +34,7 @@ use super::{
     Event, EventTime,
     parse::{EventError, Limits, Receipts},
 };
-use attributes::{Attributes, Place};
+use attributes::{Attributes, Place, TIME};
 use data::Data;
 
 pub(crate) use data::essence;
@@ -48,13 +49,13 @@ fn into_event(
     mut attributes: Attributes<'_>,
     data: Option<&Data<'_>>,
     limits: &Limits,
-    receipts: &Receipts<'_>,
+    receipts: &Receipts,
 ) -> Result<Event, EventError> {
     attributes.check_version()?;
     let event_id = attributes.required("id")?;
     let source = attributes.required("source")?;
     let topic = attributes.required("type")?;
-    let timestamp: Option<EventTime> = attributes.optional("time")?;
+    let timestamp: Option<EventTime> = attributes.optional(TIME)?;
     let payload = data::payload(data, &attributes)?;
     let (len, max) = (payload.written_out_len(), limits.max_event_bytes);
     if len > max {

@@ -1,10 +1,12 @@
 //! What the specification says and shows, and what is decided here.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    clock::{Ids, ManualClock},
+    clock::ManualClock,
     event::parse::{BatchError, EventErrorKind, Parsed, Shape},
 };
 
@@ -14,20 +16,19 @@ const LIMITS: Limits = Limits {
 };
 const NOW: &str = "2026-01-01T00:00:00Z";
 
-fn with_receipts<T>(read: impl FnOnce(&Receipts<'_>) -> T) -> T {
+fn receipts() -> Receipts {
     let now: EventTime = NOW.parse().unwrap();
-    let clock = ManualClock::new(now.as_datetime());
-    read(&Receipts::new(&clock, &Ids::default()))
+    Receipts::new(&ManualClock::new(now.as_datetime()), &Arc::default())
 }
 
 fn from_json(body: impl AsRef<[u8]>) -> Result<Event, EventError> {
-    let parsed = with_receipts(|receipts| structured(body.as_ref(), &LIMITS, receipts)).unwrap();
+    let parsed = structured(body.as_ref(), &LIMITS, &receipts()).unwrap();
     assert_eq!(parsed.shape, Shape::One);
-    parsed.events.into_iter().next().unwrap()
+    parsed.in_order().remove(0)
 }
 
 fn from_batch(body: &str) -> Result<Parsed, BatchError> {
-    with_receipts(|receipts| batch(body.as_bytes(), &LIMITS, receipts))
+    batch(body.as_bytes(), &LIMITS, &receipts())
 }
 
 fn read_http(
@@ -38,7 +39,7 @@ fn read_http(
     let headers = headers
         .iter()
         .map(|(name, value)| (*name, value.as_bytes()));
-    with_receipts(|receipts| binary(headers, media_type, body.as_ref(), &LIMITS, receipts))
+    binary(headers, media_type, body.as_ref(), &LIMITS, &receipts())
 }
 
 fn from_http(
@@ -48,7 +49,7 @@ fn from_http(
 ) -> Result<Event, EventError> {
     let parsed = read_http(headers, media_type, body).unwrap();
     assert_eq!(parsed.shape, Shape::One);
-    parsed.events.into_iter().next().unwrap()
+    parsed.in_order().remove(0)
 }
 
 fn payload(event: &Event) -> Value {
@@ -112,10 +113,16 @@ fn examples() -> Vec<(Value, Option<&'static str>, &'static str, Value)> {
             json!({"data": "I'm just a string"}),
         ),
         (
-            json!({"data_base64": "eyAieHl6IjogMTIzIH0="}),
+            json!({"data_base64": "AAH/"}),
+            None,
+            "\0\u{1}",
+            json!({"data_base64": "AAH/"}),
+        ),
+        (
+            json!({"data": {"xyz": 123}}),
             None,
             "{ \"xyz\": 123 }",
-            json!({"data_base64": "eyAieHl6IjogMTIzIH0="}),
+            json!({"xyz": 123}),
         ),
     ]
 }
@@ -168,8 +175,8 @@ fn an_array_is_a_batch_and_may_be_empty() {
     let object = with(&json!({"id": "2", "data": {"a": 1}}));
     let parsed = from_batch(&format!("\u{feff} [{thrift}, {object}, 3]")).unwrap();
     assert_eq!(parsed.shape, Shape::Many);
-    let [Ok(first), Ok(second), Err(third)] = &parsed.events[..] else {
-        panic!("{parsed:?}");
+    let [Ok(first), Ok(second), Err(third)] = &parsed.in_order()[..] else {
+        panic!("two events and an error");
     };
     assert_eq!(
         payload(first),
@@ -177,7 +184,7 @@ fn an_array_is_a_batch_and_may_be_empty() {
     );
     assert_eq!(payload(second), json!({"a": 1}));
     assert_eq!(third.pointer, "/2");
-    assert_eq!(from_batch("[]").unwrap().events, []);
+    assert_eq!(from_batch("[]").unwrap().count(), 0);
     assert_eq!(
         from_batch("{}"),
         Err(BatchError::NotAnArray(crate::event::json::JsonType::Object))
@@ -205,6 +212,19 @@ fn what_data_and_attributes_become() {
         (json!({}), json!({})),
         (json!({"data": {}}), json!({})),
         (json!({"data": null}), json!({"data": null})),
+        (
+            json!({"data": null, "data_base64": null}),
+            json!({"data": null}),
+        ),
+        (json!({"data_base64": null}), json!({})),
+        (
+            json!({"data": {"a": 1}, "data_base64": null}),
+            json!({"a": 1}),
+        ),
+        (
+            json!({"data": null, "data_base64": "AA=="}),
+            json!({"data_base64": "AA=="}),
+        ),
         (json!({"data": [1]}), json!({"data": [1]})),
         (
             json!({"data": {}, "subject": "x"}),
@@ -365,6 +385,11 @@ fn what_is_no_attribute_or_no_data_is_told_by_its_member() {
             "time must be an ISO 8601 date and time, such as 2026-01-31T12:30:00Z or 2026-01-31T14:30:00.5+02:00",
         ),
         (
+            json!({"time": 1_769_862_600_123_i64}),
+            "/time",
+            "time must be an ISO 8601 date and time, not milliseconds since 1970; send 2026-01-31T12:30:00.123Z",
+        ),
+        (
             json!({"subject": ""}),
             "/subject",
             "subject must not be empty; leave it out",
@@ -402,7 +427,7 @@ fn what_is_no_attribute_or_no_data_is_told_by_its_member() {
         (
             json!({"data": 1, "data_base64": ""}),
             "/data_base64",
-            "data_base64 is there beside other data; give one of data and data_base64, once",
+            "data_base64 is there beside data; give one of them",
         ),
         (
             json!({"data": {"cloudevents": "\u{0}"}}),
@@ -417,7 +442,7 @@ fn what_is_no_attribute_or_no_data_is_told_by_its_member() {
 
 #[test]
 fn bad_base64_and_names_that_are_none_or_there_twice_are_refused() {
-    for base64 in [json!("%"), json!("AA"), json!(null)] {
+    for base64 in [json!("%"), json!("AA"), json!(1)] {
         assert_eq!(refused(&json!({ "data_base64": base64 })).0, "/data_base64");
     }
     for long in ["x".repeat(65), "X".repeat(500)] {
@@ -512,7 +537,39 @@ fn nesting_costs_no_stack() {
     let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
     let event =
         format!(r#"{{"specversion":"1.0","type":"t","source":"/s","id":"1","data":{deep}}}"#);
-    let parsed = with_receipts(|receipts| structured(event.as_bytes(), &limits, receipts));
-    let detail = parsed.unwrap().events.remove(0).unwrap_err().detail;
+    let parsed = structured(event.as_bytes(), &limits, &receipts()).unwrap();
+    let detail = parsed.in_order().remove(0).unwrap_err().detail;
     assert!(detail.contains("nested too deep"), "{detail}");
+}
+
+#[test]
+fn an_attribute_too_many_is_refused_by_its_name() {
+    let limits = Limits {
+        max_event_bytes: 1 << 16,
+        ..LIMITS
+    };
+    let of_attributes = |count: usize| {
+        // Four are there already.
+        let others = (4..count).map(|n| (format!("a{n}"), json!("x")));
+        let event = with(&Value::Object(others.collect()));
+        let parsed = structured(event.as_bytes(), &limits, &receipts()).unwrap();
+        parsed.in_order().remove(0)
+    };
+    assert!(of_attributes(256).is_ok());
+    let detail = of_attributes(257).unwrap_err().detail;
+    assert!(detail.ends_with("is one attribute too many; at most 256 are allowed"));
+}
+
+#[test]
+fn data_whose_type_is_not_told_is_json_if_it_can_be_read_as_that() {
+    for (body, expected) in [
+        ("{\"total\":10}", json!({"total": 10})),
+        ("[1]", json!({"data": [1]})),
+        ("\"text\"", json!({"data": "text"})),
+        ("text", json!({"data_base64": "dGV4dA=="})),
+        ("{\"total\":10", json!({"data_base64": "eyJ0b3RhbCI6MTA="})),
+    ] {
+        let event = from_http(&HEADERS, None, body).unwrap();
+        assert_eq!(payload(&event), expected, "{body}");
+    }
 }

@@ -1,14 +1,22 @@
 //! The bytes of a body: bounded as they are sent and as they are meant.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use actix_web::{HttpRequest, http::header, web::Payload};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    decode::Decoder,
+    decode::{Decoder, Sink},
     media::{self, Encoding},
+    work,
 };
 use crate::http::{
     load::{self, Held},
@@ -26,6 +34,41 @@ pub(super) struct Body {
     payload: Payload,
     encoding: Encoding,
     limit: usize,
+    size: Arc<Size>,
+}
+
+/// How long a body is, as far as it was read.
+#[derive(Default)]
+pub(super) struct Size {
+    sent: AtomicUsize,
+    meant: AtomicUsize,
+}
+
+impl Size {
+    /// In bytes, as it was sent or as it was meant, whichever is longer: both take work.
+    pub(super) fn bytes(&self) -> usize {
+        let [sent, meant] = [&self.sent, &self.meant].map(|bytes| bytes.load(Ordering::Relaxed));
+        sent.max(meant)
+    }
+}
+
+/// Counts the memory and the work that a body takes on its way to where it is wanted.
+struct Counted<S> {
+    sink: S,
+    held: Held,
+    size: Arc<Size>,
+}
+
+impl<S: Sink> Sink for Counted<S> {
+    fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.held.grow(piece.len())?;
+        self.size.meant.fetch_add(piece.len(), Ordering::Relaxed);
+        self.sink.take(piece)
+    }
+
+    fn kept(&self) -> usize {
+        self.sink.kept()
+    }
 }
 
 impl Body {
@@ -46,34 +89,40 @@ impl Body {
             payload,
             encoding,
             limit,
+            size: Arc::default(),
         })
+    }
+
+    /// How long it is, however it ends.
+    pub(super) fn size(&self) -> Arc<Size> {
+        self.size.clone()
     }
 
     /// All of it, and what holds the memory that it takes.
     pub(super) async fn whole(self) -> Result<(Vec<u8>, Held), Problem> {
-        let mut body = Vec::new();
-        let held = self.feed(|piece| body.extend_from_slice(piece)).await?;
-        Ok((body, held))
+        self.feed(Vec::new()).await
     }
 
-    /// Hands it to `take` while it arrives, in pieces.
-    pub(super) async fn feed(mut self, mut take: impl FnMut(&[u8])) -> Result<Held, Problem> {
+    /// Hands it to `sink` while it arrives, in pieces.
+    pub(super) async fn feed<S: Sink + Send + 'static>(
+        mut self,
+        sink: S,
+    ) -> Result<(S, Held), Problem> {
         let limit = self.limit;
         let refuse = |error: io::Error| match error.kind() {
             io::ErrorKind::FileTooLarge => too_large(limit),
             io::ErrorKind::QuotaExceeded => load::overloaded(),
             _ => Problem::new(
                 Kind::MalformedBody,
-                format!("the body is not what Content-Encoding says: {error}"),
+                format!("the body cannot be decompressed as Content-Encoding says: {error}"),
             ),
         };
-        let mut held = Held::by(&self.request);
-        let take = |piece: &[u8]| {
-            held.grow(piece.len())?;
-            take(piece);
-            Ok(())
+        let counted = Counted {
+            sink,
+            held: Held::by(&self.request),
+            size: self.size.clone(),
         };
-        let mut decoder = Decoder::new(self.encoding, limit, take).map_err(refuse)?;
+        let mut decoder = Decoder::new(self.encoding, limit, counted).map_err(refuse)?;
         // Compressed, nothing at all can take any number of bytes.
         let mut left = limit;
         let longest = Duration::from_secs(limit as u64 / WHOLE_BYTES_A_SECOND);
@@ -95,10 +144,13 @@ impl Body {
                 .checked_sub(chunk.len())
                 .ok_or_else(|| too_large(limit))?;
             pace.add(chunk.len());
-            decoder.push(&chunk).map_err(refuse)?;
+            self.size.sent.fetch_add(chunk.len(), Ordering::Relaxed);
+            decoder = work::run(decoder.work(chunk.len()), move || decoder.push(&chunk))
+                .await?
+                .map_err(refuse)?;
         }
-        decoder.finish().map_err(refuse)?;
-        Ok(held)
+        let counted = decoder.finish().map_err(refuse)?;
+        Ok((counted.sink, counted.held))
     }
 }
 

@@ -55,6 +55,7 @@ impl Format {
         }
         Err(Problem::unsupported(
             "Content-Type",
+            media_type,
             header::ACCEPT,
             EVENT_TYPES,
         ))
@@ -65,7 +66,13 @@ impl Format {
 pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
     match text(request, &header::CONTENT_TYPE) {
         Some(other) if !essence(other).eq_ignore_ascii_case(JSON) => {
-            Err(Problem::unsupported("Content-Type", header::ACCEPT, JSON))
+            let name = "Content-Type";
+            Err(Problem::unsupported(
+                name,
+                Some(other),
+                header::ACCEPT,
+                JSON,
+            ))
         }
         _ => Ok(()),
     }
@@ -85,12 +92,15 @@ pub(super) enum Encoding {
 impl Encoding {
     /// The encoding that `Content-Encoding` names. Several on top of each other are not read.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
-        let unsupported =
-            || Problem::unsupported("Content-Encoding", header::ACCEPT_ENCODING, ENCODINGS);
+        let found = text(request, &header::CONTENT_ENCODING);
+        let unsupported = || {
+            let name = "Content-Encoding";
+            Problem::unsupported(name, found, header::ACCEPT_ENCODING, ENCODINGS)
+        };
         if request.headers().get_all(header::CONTENT_ENCODING).count() > 1 {
             return Err(unsupported());
         }
-        let name = text(request, &header::CONTENT_ENCODING).map(str::to_ascii_lowercase);
+        let name = found.map(str::to_ascii_lowercase);
         match name.as_deref().map(str::trim) {
             None | Some("identity") => Ok(Self::Identity),
             // x-gzip: RFC 9110, section 8.4.1.3.
@@ -184,7 +194,10 @@ mod tests {
             let response = problem.error_response();
             assert_eq!(response.status(), 415, "{media_type}");
             assert_eq!(response.headers().get("accept").unwrap(), EVENT_TYPES);
-            assert!(problem.to_string().contains(EVENT_TYPES), "{problem}");
+            let told = format!(
+                "Content-Type is {media_type:?}, which is not read here; send one of: {EVENT_TYPES}"
+            );
+            assert!(problem.to_string().ends_with(&told), "{problem}");
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! - `media`: what the request says its body is
 //! - `body`, `decode`: its bytes, decompressed, within limits
+//! - `work`: where long work is done
 //! - [`crate::event`]: the formats
 //!
 //! Memory for one request, with B for `MAX_BODY_BYTES`: up to 3 B for the body, while the buffer that
@@ -10,10 +11,15 @@
 //! adds less than 9 MiB. The bodies of all requests together are bounded by `MAX_BYTES_IN_FLIGHT`.
 
 mod body;
+#[cfg(test)]
+mod cost;
 mod decode;
 mod media;
+mod work;
 
-use actix_web::{HttpRequest, http::header, web::Payload};
+use std::{io, sync::Arc};
+
+use actix_web::{HttpRequest, ResponseError, http::header, web::Payload};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{
@@ -24,21 +30,24 @@ use utoipa::{
     },
 };
 
-use self::{body::Body, media::Format};
+use self::{body::Body, decode::Sink, media::Format};
+#[cfg(doc)]
+use super::problem::MAX_REPORTED_ERRORS;
 use super::{
-    load,
+    load::{self, Held},
     openapi::{Answers, CloudEvent, EventLines, Events, problems, written},
     parameters::{flag, query},
-    problem::{BatchItem, Kind, MAX_REPORTED_ERRORS, Problem},
+    problem::{BatchItem, Kind, Problem},
     routes::Routes,
 };
 use crate::{
+    auth::Caller,
     clock::{Clock, Ids},
     config::LimitArgs,
     event::{
         Event, cloudevents,
         ndjson::Lines,
-        parse::{self, BatchError, EventError, EventErrorKind, Parsed, Receipts, Shape},
+        parse::{self, BatchError, EventError, Invalid, Limits, Parsed, Receipts, Shape},
     },
     hold::Hold,
 };
@@ -152,59 +161,112 @@ pub fn described(routes: Routes) -> Routes {
         .schema::<CloudEvent>()
 }
 
-/// Reads a batch in which every event is valid; with `?partial=true`, in which at least one is.
+/// Reads a batch that the caller may publish now: every event is valid, or at least one with `?partial=true`; the topics
+/// are the caller's; and their rate allows it.
 ///
 /// The events of NDJSON are accepted at the time when the body begins, others when it has ended.
 ///
+/// What it takes from the caller's rate of events: as many as the batch has, valid or not, and at least one for each full
+/// [`LimitArgs::max_event_bytes`] of the body. What is refused because of its events, or as a whole, costs at least one,
+/// and may leave a debt. What the rate does not allow costs only what its bytes do.
+///
 /// # Errors
-/// The problem to answer: a parameter, the media type, the size, the body, or every event that is
-/// not valid.
+/// The problem to answer: a parameter, the media type, the size, the body, every event that is not valid, a topic, the
+/// rate.
 pub async fn read(
     request: &HttpRequest,
     payload: Payload,
+    caller: &Caller,
     limits: &LimitArgs,
     clock: &dyn Clock,
-    ids: &Ids,
+    ids: &Arc<Ids>,
 ) -> Result<Batch, Problem> {
     let parameters: Parameters = query(request)?;
     let partial = flag("partial", parameters.partial)?;
     let format = Format::of(request)?;
+    caller.check_events(request)?;
     let body = Body::of(request, payload, limits.max_body_bytes as usize)?;
     let limits = limits.parser_limits();
-    let receipts = || Receipts::new(clock, ids);
-    let (parsed, mut held) = match format {
-        Format::Json => {
-            let (body, held) = body.whole().await?;
-            (parse::parse(&body, &limits, &receipts()), held)
+
+    let size = body.size();
+    let parsed = parse(request, body, format, limits, clock, ids).await;
+    let least = size.bytes() / limits.max_event_bytes.max(1);
+    let count = parsed.as_ref().map_or(1, |(parsed, _)| parsed.count());
+    let count = count.max(least);
+    let batch = parsed.and_then(|(parsed, mut held)| {
+        let mut batch = judge(parsed, partial)?;
+        caller.check_topics(&batch.events)?;
+        let grown = held.grow(batch.events.len() * Event::OVERHEAD);
+        grown.map_err(|_| load::overloaded())?;
+        batch.hold = load::keep(request, Hold::of(held));
+        Ok(batch)
+    });
+    match batch {
+        Ok(batch) => {
+            caller.spend_events(request, count, least)?;
+            Ok(batch)
         }
+        Err(problem) => {
+            if !problem.status_code().is_server_error() {
+                caller.owe_events(request, count.max(1));
+            }
+            Err(problem)
+        }
+    }
+}
+
+/// Reads a body that is there as a whole.
+type Parser = Box<dyn FnOnce(&[u8], &Limits, &Receipts) -> Result<Parsed, BatchError> + Send>;
+
+/// The events, and what holds the memory that they take.
+async fn parse(
+    request: &HttpRequest,
+    body: Body,
+    format: Format,
+    limits: Limits,
+    clock: &dyn Clock,
+    ids: &Arc<Ids>,
+) -> Result<(Parsed, Held), Problem> {
+    let parser: Parser = match format {
         Format::Ndjson => {
-            let receipts = receipts();
-            let mut lines = Lines::new(limits, &receipts);
-            let held = body.feed(|piece| lines.push(piece)).await?;
-            (lines.finish(), held)
+            let lines = Lines::new(limits, Receipts::new(clock, ids));
+            let (lines, held) = body.feed(lines).await?;
+            let finishing = work::run(lines.kept(), || (lines.finish(), held));
+            let (parsed, held) = finishing.await?;
+            return Ok((parsed?, held));
         }
-        Format::CloudEvent => {
-            let (body, held) = body.whole().await?;
-            (cloudevents::structured(&body, &limits, &receipts()), held)
-        }
-        Format::CloudEvents => {
-            let (body, held) = body.whole().await?;
-            (cloudevents::batch(&body, &limits, &receipts()), held)
-        }
+        Format::Json => Box::new(parse::parse),
+        Format::CloudEvent => Box::new(cloudevents::structured),
+        Format::CloudEvents => Box::new(cloudevents::batch),
         Format::BinaryCloudEvent => {
-            let headers = request.headers().iter();
-            let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-            let media_type = media::text(request, &header::CONTENT_TYPE);
-            let (body, held) = body.whole().await?;
-            let parsed = cloudevents::binary(headers, media_type, &body, &limits, &receipts());
-            (parsed, held)
+            let headers = request.headers().clone();
+            let media_type = media::text(request, &header::CONTENT_TYPE).map(str::to_owned);
+            Box::new(move |body, limits, receipts| {
+                let headers = headers.iter();
+                let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+                cloudevents::binary(headers, media_type.as_deref(), body, limits, receipts)
+            })
         }
     };
-    let mut batch = judge(parsed?, partial)?;
-    held.grow(batch.events.len() * Event::OVERHEAD)
-        .map_err(|_| load::overloaded())?;
-    batch.hold = load::keep(request, Hold::of(held));
-    Ok(batch)
+    let (body, held) = body.whole().await?;
+    let receipts = Receipts::new(clock, ids);
+    // The work goes on if the client goes away, and then still has the body.
+    let parsing = work::run(body.len(), move || {
+        (parser(&body, &limits, &receipts), held)
+    });
+    let (parsed, held) = parsing.await?;
+    Ok((parsed?, held))
+}
+
+impl Sink for Lines {
+    fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.push(piece);
+        Ok(())
+    }
+
+    fn kept(&self) -> usize {
+        self.kept()
+    }
 }
 
 /// Reads a body that says it is JSON.
@@ -224,45 +286,48 @@ pub async fn read_json(
 
 /// Accepts all events or, if `partial`, those that are valid.
 fn judge(parsed: Parsed, partial: bool) -> Result<Batch, Problem> {
-    let mut events = Vec::with_capacity(parsed.events.len());
-    let mut errors = Vec::new();
-    for (index, result) in parsed.events.into_iter().enumerate() {
-        match result {
-            Ok(event) => events.push(event),
-            Err(error) => errors.push((index, error)),
-        }
-    }
-    if errors.is_empty() || partial && !events.is_empty() {
+    let count = parsed.count();
+    let Parsed {
+        shape,
+        events,
+        invalid,
+    } = parsed;
+    if invalid.count == 0 || partial && !events.is_empty() {
         Ok(Batch {
-            shape: parsed.shape,
+            shape,
             events,
             rejected: Rejected {
-                count: errors.len(),
-                errors: items(errors),
+                count: invalid.count,
+                errors: items(invalid.first),
             },
             hold: Hold::nothing(),
         })
     } else {
-        Err(refuse(errors))
+        Err(refuse(shape, count, invalid))
     }
 }
 
 /// One problem for all events that are not valid.
-fn refuse(errors: Vec<(usize, EventError)>) -> Problem {
-    let too_large = |(_, error): &(usize, EventError)| error.kind == EventErrorKind::TooLarge;
-    let kind = if errors.iter().all(too_large) {
+fn refuse(shape: Shape, count: usize, invalid: Invalid) -> Problem {
+    let kind = if invalid.too_large == invalid.count {
         Kind::TooLarge
     } else {
         Kind::InvalidEvent
     };
-    let (index, first) = &errors[0];
-    let first = [&*first.pointer, &*first.detail].join(" ");
-    let first = first.trim_start();
-    let detail = match errors.len() {
-        1 => format!("event {index}: {first}"),
-        count => format!("{count} events are not valid, first event {index}: {first}"),
+    let first = invalid.first.first();
+    let first = first.map(|(index, error)| (index, &*error.detail));
+    let detail = match (shape, first) {
+        (_, None) => String::new(),
+        (Shape::One, Some((_, first))) => first.to_owned(),
+        (Shape::Many, Some((index, first))) if invalid.count == 1 => {
+            format!("event {index}: {first}")
+        }
+        (Shape::Many, Some((index, first))) => {
+            let wrong = invalid.count;
+            format!("{wrong} events of {count} are not valid; the first is event {index}: {first}")
+        }
     };
-    Problem::new(kind, detail).with_errors(items(errors))
+    Problem::new(kind, detail).with_errors(items(invalid.first))
 }
 
 fn items(errors: Vec<(usize, EventError)>) -> Vec<BatchItem> {
@@ -271,16 +336,17 @@ fn items(errors: Vec<(usize, EventError)>) -> Vec<BatchItem> {
         pointer: error.pointer,
         detail: error.detail,
     });
-    items.take(MAX_REPORTED_ERRORS).collect()
+    items.collect()
 }
 
 impl From<BatchError> for Problem {
     fn from(error: BatchError) -> Self {
         let kind = match &error {
             BatchError::TooMany { .. } => Kind::TooLarge,
-            BatchError::Empty | BatchError::NotUtf8 { .. } | BatchError::Malformed { .. } => {
-                Kind::MalformedBody
-            }
+            BatchError::Empty
+            | BatchError::NotUtf8 { .. }
+            | BatchError::Malformed { .. }
+            | BatchError::SeveralValues => Kind::MalformedBody,
             _ => Kind::InvalidBatch,
         };
         Self::new(kind, error.to_string())
