@@ -4,9 +4,11 @@
 //! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
 //! - `migrate`: the tables
 //! - `classify`: what to do about an error
+//! - `file`: are the files still those that were opened?
 
 mod audit;
 mod classify;
+mod file;
 mod insert;
 mod letters;
 mod migrate;
@@ -16,7 +18,7 @@ mod workers;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -32,10 +34,13 @@ use common::{
         Selection, Stats, Store, StoreError, StoredEvent,
     },
 };
+use futures_util::TryFutureExt;
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+
+use self::file::Files;
 
 /// Connections for reads.
 const READ_CONNECTIONS: u32 = 4;
@@ -64,6 +69,8 @@ pub const WRITER_PRAGMAS: [(&str, &str); 3] = [
 /// One connection writes, for SQLite has one writer at a time; others read snapshots beside it. Ids
 /// are drawn by that one writer, so they become visible in order.
 pub struct Sqlite {
+    files: Files,
+    reading: SqliteConnectOptions,
     writer: SqlitePool,
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
@@ -94,20 +101,10 @@ impl Sqlite {
     /// Makes the folder; the file is made or opened when it is first needed.
     ///
     /// # Errors
-    /// [`OpenError`] if `url` is no `sqlite:` address, or the folder cannot be made.
+    /// [`OpenError`] if `url` is not a `sqlite:` address, or the folder cannot be made.
     pub fn open(url: &str) -> Result<Self, OpenError> {
-        if !url.starts_with("sqlite:") {
-            return Err(OpenError::Url);
-        }
-        let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
-        // sqlx gives a database in memory such a name, or none.
+        let options = options(url)?;
         let file = options.get_filename().to_owned();
-        if file.as_os_str().is_empty()
-            || file.to_string_lossy().contains(":memory:")
-            || url.contains(":memory:")
-        {
-            return Err(OpenError::InMemory);
-        }
         make_folder(&file)?;
         let options = options
             .create_if_missing(true)
@@ -118,14 +115,57 @@ impl Sqlite {
         let set = |options: SqliteConnectOptions, (name, value)| options.pragma(name, value);
         let writing = WRITER_PRAGMAS.into_iter().fold(options, set);
         Ok(Self {
+            files: Files::of(&file),
             writer: pool(writing, 1),
-            readers: pool(reading, READ_CONNECTIONS),
+            readers: pool(reading.clone(), READ_CONNECTIONS),
+            reading,
             clock: Arc::new(SystemClock),
         })
     }
 
     fn now_micros(&self) -> i64 {
         self.clock.now().timestamp_micros()
+    }
+
+    /// Writes, and says that it is written only if it is where it can be found again.
+    async fn durably<T>(
+        &self,
+        write: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.files.check().map_err(StoreError::ReadOnly)?;
+        let written = write.await?;
+        // It was replaced just now: the commit went into one of the two files.
+        self.files
+            .check()
+            .map_err(|gone| StoreError::Uncertain(gone.into()))?;
+        Ok(written)
+    }
+}
+
+/// The absolute path of the file that an address names.
+///
+/// # Errors
+/// [`OpenError`] if it names none.
+pub fn path(url: &str) -> Result<PathBuf, OpenError> {
+    let file = options(url)?.get_filename().to_owned();
+    // Without a current folder there is none.
+    Ok(path::absolute(&file).unwrap_or(file))
+}
+
+fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
+    if !url.starts_with("sqlite:") {
+        return Err(OpenError::Url);
+    }
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
+    // sqlx gives a database in memory such a name, or none.
+    let file = options.get_filename();
+    let in_memory = file.as_os_str().is_empty()
+        || file.to_string_lossy().contains(":memory:")
+        || url.contains(":memory:");
+    if in_memory {
+        Err(OpenError::InMemory)
+    } else {
+        Ok(options)
     }
 }
 
@@ -145,6 +185,9 @@ fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_WITHIN)
+        // A connection made later might be one to another file of the same name.
+        .max_lifetime(None)
+        .idle_timeout(None)
         .after_release(|connection, _| Box::pin(is_at_rest(connection)))
         .connect_lazy_with(options)
 }
@@ -161,19 +204,21 @@ async fn is_at_rest(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
 #[async_trait]
 impl Store for Sqlite {
     async fn migrate(&self) -> Result<(), StoreError> {
-        migrate::run(&self.writer).await?;
+        self.durably(migrate::run(&self.writer)).await?;
+        let holding = self.files.hold(&self.reading).await;
+        holding.map_err(classify::failure)?;
         // A file that cannot be written may have all the tables.
         self.ping().await
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
-        workers::register(&self.writer, worker, self.now_micros())
-            .await
-            .map_err(classify::failure)
+        let registering = workers::register(&self.writer, worker, self.now_micros());
+        self.durably(registering.map_err(classify::failure)).await
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
-        record::record(&self.writer, claim, self.now_micros()).await
+        self.durably(record::record(&self.writer, claim, self.now_micros()))
+            .await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
@@ -197,11 +242,13 @@ impl Store for Sqlite {
     }
 
     async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError> {
-        letters::replay(&self.writer, which, dry_run, self.now_micros()).await
+        let replaying = letters::replay(&self.writer, which, dry_run, self.now_micros());
+        self.durably(replaying).await
     }
 
     async fn discard(&self, id: i64) -> Result<bool, StoreError> {
-        letters::discard(&self.writer, id, self.now_micros()).await
+        self.durably(letters::discard(&self.writer, id, self.now_micros()))
+            .await
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {
@@ -215,29 +262,19 @@ impl Store for Sqlite {
     }
 
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
-        let mut transaction = self
-            .writer
-            .begin_with(record::BEGIN)
-            .await
-            .map_err(classify::failure)?;
-        let forgotten = workers::forget(&mut transaction, workers)
-            .await
-            .map_err(classify::failure)?;
-        transaction
-            .commit()
-            .await
-            .map_err(classify::commit_failure)?;
-        Ok(forgotten)
+        self.durably(workers::forget(&self.writer, workers)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
         // Takes the lock for writing and writes nothing.
         let writing = sqlx::query("UPDATE agg_stats SET id = id WHERE FALSE").execute(&self.writer);
-        writing.await.map_err(classify::write_failure)?;
+        self.durably(writing.map_err(classify::write_failure))
+            .await?;
         Ok(())
     }
 
     async fn close(&self) {
+        self.files.release().await;
         self.readers.close().await;
         // The last one to close brings the write-ahead log into the file.
         self.writer.close().await;
