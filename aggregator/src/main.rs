@@ -3,33 +3,30 @@
 use std::process::ExitCode;
 
 use aggregator::{Application, Command, Settings};
-use clap::Parser;
-use common::{lifecycle, telemetry};
+use common::{config, lifecycle, output::print, telemetry};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let settings = Settings::parse();
-    telemetry::init(&settings.log)?;
+    lifecycle::outlive_hang_ups()?;
+    let settings: Settings = config::parse();
+    telemetry::init(&settings.log);
     match &settings.command {
         Some(Command::Migrate) => {
             aggregator::migrate(&settings).await?;
-            println!("The tables are up to date.");
+            print("The tables are up to date.")?;
         }
         Some(Command::Verify) => {
             let audit = aggregator::verify(&settings).await?;
-            println!("{audit}");
+            print(&audit)?;
             if !audit.is_exact() {
                 return Ok(ExitCode::FAILURE);
             }
         }
         Some(Command::Healthcheck(healthcheck)) => {
-            println!(
-                "{}",
-                healthcheck.ask(settings.bind_addr, &settings.server.tls)?
-            );
+            print(healthcheck.ask(settings.bind_addr, &settings.server.tls)?)?;
         }
-        Some(Command::OpenApi) => println!("{}", aggregator::description().pretty()),
-        Some(Command::Keys(keys)) => println!("{}", keys.run()?),
+        Some(Command::OpenApi) => print(aggregator::description().pretty())?,
+        Some(Command::Keys(keys)) => print(keys.run()?)?,
         None => {
             let stop = lifecycle::stop_on_signal()?;
             Application::build(&settings)?

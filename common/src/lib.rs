@@ -11,6 +11,7 @@ mod files;
 pub mod hex;
 pub mod http;
 pub mod lifecycle;
+pub mod output;
 pub mod queue;
 pub mod readiness;
 pub mod store;
