@@ -171,7 +171,7 @@ impl Unfinished {
         let address = app.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!(
-            "POST /publish HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+            "POST /publish HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n",
             bytes + ID.len()
         );
@@ -264,7 +264,7 @@ async fn more_connections_than_may_be_wait_for_others_to_end() {
         sleep(A_WHILE / 10).await;
     }
     let mut waiting = connect().await;
-    let request = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     waiting.write_all(request).await.unwrap();
     let mut answer = [0; 12];
     let early = timeout(A_WHILE, waiting.read_exact(&mut answer)).await;

@@ -5,7 +5,7 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{PoisonError, RwLock},
 };
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, query, sqlite::SqliteConnectOptions};
@@ -21,7 +21,7 @@ const LOG_GONE: &str = "SQLite's write-ahead log (the files -wal and -shm beside
 pub(super) struct Files {
     database: PathBuf,
     log: [PathBuf; 2],
-    held: OnceLock<Held>,
+    held: RwLock<Option<Held>>,
     /// A connection that does nothing: as long as it lives, SQLite itself neither removes the log nor makes another.
     holder: Mutex<Option<SqliteConnection>>,
 }
@@ -65,7 +65,7 @@ impl Files {
         Self {
             database: database.to_owned(),
             log: ["-wal", "-shm"].map(beside),
-            held: OnceLock::new(),
+            held: RwLock::default(),
             holder: Mutex::new(None),
         }
     }
@@ -86,8 +86,7 @@ impl Files {
             database: Identity::of(&self.database)?,
             log: [Identity::of(wal)?, Identity::of(shm)?],
         };
-        // Under the lock nobody else has set it.
-        let _ = self.held.set(held);
+        self.mean(Some(held));
         *holder = Some(connection);
         Ok(())
     }
@@ -97,7 +96,8 @@ impl Files {
     /// # Errors
     /// What to do, if it is not.
     pub(super) fn check(&self) -> Result<(), &'static str> {
-        let Some(held) = self.held.get() else {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(held) = &*held else {
             return Ok(());
         };
         if !held.database.is_at(&self.database) {
@@ -111,11 +111,16 @@ impl Files {
         }
     }
 
-    /// Lets SQLite remove the log with its last connection.
+    /// No files are meant any more, and SQLite may remove the log with its last connection.
     pub(super) async fn release(&self) {
+        self.mean(None);
         if let Some(connection) = self.holder.lock().await.take() {
             // There is nothing to lose on it.
             let _ = connection.close().await;
         }
+    }
+
+    fn mean(&self, held: Option<Held>) {
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
     }
 }
