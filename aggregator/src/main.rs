@@ -3,35 +3,32 @@
 use std::process::ExitCode;
 
 use aggregator::{Application, Command, Settings, store};
-use clap::Parser;
-use common::{lifecycle, telemetry};
+use common::{config, lifecycle, output::print, telemetry};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let settings = Settings::parse();
-    telemetry::init(&settings.log)?;
+    lifecycle::outlive_hang_ups()?;
+    let settings: Settings = config::parse();
+    telemetry::init(&settings.log);
     match &settings.command {
         Some(Command::Migrate { grant_to }) => {
             aggregator::migrate(&settings, grant_to.as_deref()).await?;
-            println!("The tables are up to date.");
+            print("The tables are up to date.")?;
         }
-        Some(Command::Grants { role }) => print!("{}", store::grants(role)),
+        Some(Command::Grants { role }) => print(store::grants(role).trim_end())?,
         Some(Command::Verify) => {
             let audit = aggregator::verify(&settings).await?;
-            println!("{audit}");
+            print(&audit)?;
             if !audit.is_exact() {
                 return Ok(ExitCode::FAILURE);
             }
         }
         Some(Command::Healthcheck(healthcheck)) => {
-            println!(
-                "{}",
-                healthcheck.ask(settings.bind_addr, &settings.server.tls)?
-            );
+            print(healthcheck.ask(settings.bind_addr, &settings.server.tls)?)?;
         }
-        Some(Command::OpenApi) => println!("{}", aggregator::description().pretty()),
-        Some(Command::Keys(keys)) => println!("{}", keys.run()?),
-        Some(Command::Acl(acl)) => println!("{}", settings.acl(acl)?),
+        Some(Command::OpenApi) => print(aggregator::description().pretty())?,
+        Some(Command::Keys(keys)) => print(keys.run()?)?,
+        Some(Command::Acl(acl)) => print(settings.acl(acl)?)?,
         None => {
             let stop = lifecycle::stop_on_signal()?;
             Application::build(&settings)?

@@ -18,6 +18,7 @@ use common::{
     store::{Store, StoreError},
 };
 use tokio::{
+    sync::SetOnce,
     task::{JoinError, JoinSet},
     time::timeout,
 };
@@ -34,6 +35,8 @@ const INGEST_WORKERS: usize = 1;
 const INGEST_MAX_LEN: u64 = 100_000;
 /// What workers get to finish even if requests have used up the grace period.
 const SHORTEST_GRACE: Duration = Duration::from_millis(200);
+/// How long the first requests wait for a database whose tables are not up to date yet.
+const PREPARED_WITHIN: Duration = Duration::from_secs(1);
 /// How long closing the store's connections may take.
 const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -51,6 +54,7 @@ pub struct Aggregator {
     limits: LimitArgs,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
+    migrated: Arc<SetOnce<()>>,
     held_up: HeldUp,
 }
 
@@ -108,6 +112,7 @@ impl Aggregator {
             limits,
             clock: Arc::new(SystemClock),
             ids: Arc::default(),
+            migrated: Arc::default(),
             held_up: HeldUp::new(workers.lease()),
         }
     }
@@ -131,6 +136,16 @@ impl Aggregator {
         }
     }
 
+    /// Waits until the tables are up to date, so that questions can be answered, but not for a database that is away.
+    /// Nothing is waited for before [`serve`](Self::serve) has begun.
+    pub fn prepared(&self) -> impl Future<Output = ()> + Send + use<> {
+        let migrated = self.migrated.clone();
+        async move {
+            // It is away: then that is the answer.
+            let _ = timeout(PREPARED_WITHIN, migrated.wait()).await;
+        }
+    }
+
     /// Works, and serves `routes` under `title`, with what [`routes`](crate::routes()) need, until `stop`. Then workers of a shared queue claim no more,
     /// requests are answered, and last the workers that those requests wait for end, all within
     /// the grace period.
@@ -149,6 +164,7 @@ impl Aggregator {
         let answered = CancellationToken::new();
         let store = self.store.clone();
         let routes = routes.state(self.api());
+        let prepared = self.prepared();
         let workers = tokio::spawn({
             let (stop, answered) = (stop.clone(), answered.clone());
             // However the workers end, nothing is served without them.
@@ -165,6 +181,10 @@ impl Aggregator {
                 Instant::now()
             }
         });
+        tokio::select! {
+            () = prepared => {}
+            () = stop.cancelled() => {}
+        }
         server::serve(front, title, routes, readiness, stop.clone()).await?;
         answered.cancel();
         // It returned because of `stop`, or at once if its listener failed: then the workers go too.
@@ -205,7 +225,11 @@ impl Aggregator {
         let mut backoff = Backoff::default();
         loop {
             match self.store.migrate().await {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    // Nobody else sets it.
+                    let _ = self.migrated.set(());
+                    return Ok(true);
+                }
                 Err(error @ StoreError::Schema(_)) => return Err(RunError::Schema(error)),
                 Err(error @ StoreError::Unfit(_)) => return Err(RunError::Unfit(error)),
                 Err(error) => tracing::warn!(%error, "waiting for the database"),

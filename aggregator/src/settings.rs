@@ -3,12 +3,13 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use common::{
     auth::command::Keys,
-    config::{LimitArgs, LogArgs, QueueArgs, Secret, ServerArgs},
+    config::{self, LimitArgs, QueueArgs, Secret, ServerArgs},
     http::healthcheck::Healthcheck,
     queue::{
         QueueError,
         redis::acl::{Acl, Program},
     },
+    telemetry::LogArgs,
 };
 
 /// Takes events off Redis and stores each exactly once in PostgreSQL.
@@ -16,7 +17,8 @@ use common::{
 #[command(name = "aggregator", version)]
 pub struct Settings {
     /// Address and port to listen on
-    #[arg(long, env, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    #[arg(long, env, default_value = "127.0.0.1:8081", value_name = "ADDRESS",
+          value_parser = config::bind_address)]
     pub bind_addr: SocketAddr,
 
     /// PostgreSQL database. Required; optional here only because `migrate` may name it too.
@@ -120,7 +122,7 @@ pub struct WorkerArgs {
 
     /// How long a claim outlives the last sign of its worker
     #[arg(long, env, default_value_t = 30, value_name = "SECONDS",
-          value_parser = clap::value_parser!(u16).range(1..=3600))]
+          value_parser = config::seconds(1..=3600))]
     pub lease_seconds: u16,
 }
 

@@ -12,6 +12,7 @@ pub mod hex;
 pub mod hold;
 pub mod http;
 pub mod lifecycle;
+pub mod output;
 pub mod queue;
 pub mod readiness;
 pub mod store;

@@ -13,7 +13,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Exit code after a second signal: nothing was finished.
 const EXIT_ABORTED: i32 = 130;
 
-/// A token that the first SIGTERM or SIGINT cancels. The second one ends the process at once.
+/// SIGHUP ends nothing from now on, whether somebody follows files or not. Call it within the runtime, first thing.
+///
+/// # Errors
+/// If the signal handler cannot be installed.
+pub fn outlive_hang_ups() -> std::io::Result<()> {
+    // The handler stays for as long as the process lives; whoever follows files hears of the signal too.
+    signal(SignalKind::hangup()).map(drop)
+}
+
+/// A token that the first SIGTERM or SIGINT cancels. The second one ends the process at once. Stopping comes before
+/// telling: it does not depend on whether the log can be written.
 ///
 /// # Errors
 /// If the signal handlers cannot be installed.
@@ -30,10 +40,9 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
             }
         };
         let name = next().await;
-        tracing::info!(signal.name = name, "stopping; a second signal ends at once");
         token.cancel();
-        let name = next().await;
-        tracing::warn!(signal.name = name, "ended by a second signal");
+        tracing::info!(signal.name = name, "stopping; a second signal ends at once");
+        next().await;
         std::process::exit(EXIT_ABORTED);
     });
     Ok(stop)

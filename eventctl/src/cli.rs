@@ -1,10 +1,9 @@
 //! The command line.
 
-use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+use std::{env, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{
-    Args, Parser, Subcommand,
-    builder::{OsStringValueParser, RangedU64ValueParser, TypedValueParser},
+    Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::RangedU64ValueParser,
 };
 use clap_complete::Shell;
 use reqwest::Url;
@@ -41,6 +40,28 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// The command line of this process, and its environment. Help, and what is wrong with them, is printed, and ends
+    /// the process.
+    #[must_use]
+    pub fn read() -> Self {
+        let command = Self::command().mut_args(ignoring_empty);
+        let mut matches = command.get_matches();
+        Self::from_arg_matches_mut(&mut matches)
+            .unwrap_or_else(|error| error.format(&mut Self::command()).exit())
+    }
+}
+
+/// An empty variable is an unset one: `docker compose` and Kubernetes pass on `NAME=` for what nobody has set.
+fn ignoring_empty(arg: Arg) -> Arg {
+    let value = arg.get_env().and_then(env::var_os);
+    if value.is_some_and(|value| value.is_empty()) {
+        arg.env(None)
+    } else {
+        arg
+    }
+}
+
 /// Which servers.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Servers")]
@@ -63,15 +84,15 @@ pub struct ServerArgs {
     pub key: Option<String>,
 
     /// Authorities to trust instead of the public ones, for https:// addresses; PEM
-    #[arg(long, global = true, env = "EVENTCTL_CA_CERT", value_name = "FILE", value_parser = path())]
+    #[arg(long, global = true, env = "EVENTCTL_CA_CERT", value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,
 
     /// Certificate to show to a server that asks for one; PEM
-    #[arg(long, global = true, env = "EVENTCTL_CERT", value_name = "FILE", value_parser = path())]
+    #[arg(long, global = true, env = "EVENTCTL_CERT", value_name = "FILE")]
     pub cert: Option<PathBuf>,
 
     /// Its key; PEM, not encrypted
-    #[arg(long, global = true, env = "EVENTCTL_CERT_KEY", value_name = "FILE", value_parser = path())]
+    #[arg(long, global = true, env = "EVENTCTL_CERT_KEY", value_name = "FILE")]
     pub cert_key: Option<PathBuf>,
 
     /// How long one request is tried again while the server is away or busy
@@ -85,7 +106,7 @@ impl ServerArgs {
     /// # Errors
     /// [`Error::Usage`] if a certificate has no key, or a key no certificate.
     pub fn target(&self) -> Result<Target, Error> {
-        let identity = match (named(self.cert.as_ref()), named(self.cert_key.as_ref())) {
+        let identity = match (self.cert.clone(), self.cert_key.clone()) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             _ => {
@@ -98,22 +119,12 @@ impl ServerArgs {
             read_url: self.read_url.as_ref().unwrap_or(&self.url).clone(),
             key: self.key.clone(),
             tls: tls::Files {
-                ca: named(self.ca_cert.as_ref()),
+                ca: self.ca_cert.clone(),
                 identity,
             },
             patience: self.patience.into(),
         })
     }
-}
-
-/// Takes the empty path too, which clap would refuse.
-fn path() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
-
-/// An empty variable means the same as none.
-fn named(path: Option<&PathBuf>) -> Option<PathBuf> {
-    path.filter(|path| !path.as_os_str().is_empty()).cloned()
 }
 
 /// What there is to do.
@@ -378,8 +389,6 @@ fn number(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -185,7 +185,7 @@ async fn delete(client: &Client, ids: &[i64]) -> Result<Outcome, Error> {
 }
 
 fn unknown(id: i64) -> Outcome {
-    eprintln!("no dead letter has the id {id}");
+    output::tell(format!("no dead letter has the id {id}"));
     Outcome::Unwell
 }
 

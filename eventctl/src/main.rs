@@ -2,18 +2,17 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use console::style;
-use eventctl::{cli::Cli, exit};
+use eventctl::{cli::Cli, exit, output};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match eventctl::run(Cli::parse()).await {
+    match eventctl::run(Cli::read()).await {
         Ok(outcome) => outcome.code(),
         Err(error) => {
             let code = exit::code_of(&error);
             if code != ExitCode::SUCCESS {
-                eprintln!("{} {error}", style("eventctl:").for_stderr().red());
+                output::tell(format!("{} {error}", style("eventctl:").for_stderr().red()));
             }
             code
         }

@@ -16,6 +16,11 @@ pub fn line(text: impl AsRef<str>) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{}", text.as_ref())
 }
 
+/// Tells a person something on standard error. If nobody reads it, nothing else is lost.
+pub fn tell(text: impl AsRef<str>) {
+    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+}
+
 /// Prints a value as one line of JSON on standard output.
 pub fn json(value: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_vec(value)?;

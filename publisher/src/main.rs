@@ -1,23 +1,20 @@
 //! The `publisher` program.
 
-use clap::Parser;
-use common::{lifecycle, telemetry};
+use common::{config, lifecycle, output::print, telemetry};
 use publisher::{Application, Command, Settings};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let settings = Settings::parse();
-    telemetry::init(&settings.log)?;
+    lifecycle::outlive_hang_ups()?;
+    let settings: Settings = config::parse();
+    telemetry::init(&settings.log);
     match &settings.command {
         Some(Command::Healthcheck(healthcheck)) => {
-            println!(
-                "{}",
-                healthcheck.ask(settings.bind_addr, &settings.server.tls)?
-            );
+            print(healthcheck.ask(settings.bind_addr, &settings.server.tls)?)?;
         }
-        Some(Command::OpenApi) => println!("{}", publisher::description().pretty()),
-        Some(Command::Keys(keys)) => println!("{}", keys.run()?),
-        Some(Command::Acl(acl)) => println!("{}", settings.acl(acl)?),
+        Some(Command::OpenApi) => print(publisher::description().pretty())?,
+        Some(Command::Keys(keys)) => print(keys.run()?)?,
+        Some(Command::Acl(acl)) => print(settings.acl(acl)?)?,
         None => {
             let stop = lifecycle::stop_on_signal()?;
             Application::build(&settings)?

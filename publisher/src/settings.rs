@@ -3,12 +3,13 @@ use std::net::SocketAddr;
 use clap::{Parser, Subcommand};
 use common::{
     auth::command::Keys,
-    config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
+    config::{self, LimitArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
     http::healthcheck::Healthcheck,
     queue::{
         QueueError,
         redis::acl::{Acl, Program},
     },
+    telemetry::LogArgs,
 };
 
 /// Accepts events over HTTP and queues them in Redis.
@@ -16,7 +17,8 @@ use common::{
 #[command(name = "publisher", version)]
 pub struct Settings {
     /// Address and port to listen on
-    #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS",
+          value_parser = config::bind_address)]
     pub bind_addr: SocketAddr,
 
     /// Redis server.

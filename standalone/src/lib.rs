@@ -119,6 +119,11 @@ impl Application {
         self.port
     }
 
+    /// Waits until it can answer, but not for a database that is away.
+    pub fn prepared(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.aggregator.prepared()
+    }
+
     /// Works and serves until `stop` is cancelled and what was running is finished.
     ///
     /// # Errors

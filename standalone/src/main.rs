@@ -2,35 +2,38 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use common::{lifecycle, telemetry};
+use common::{config, lifecycle, output::print, telemetry};
 use standalone::{Application, Command, Settings};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let settings = Settings::parse();
-    telemetry::init(&settings.log)?;
+    lifecycle::outlive_hang_ups()?;
+    let settings: Settings = config::parse();
+    telemetry::init(&settings.log);
     match &settings.command {
         Some(Command::Verify) => {
             let audit = standalone::verify(&settings).await?;
-            println!("{audit}");
+            print(&audit)?;
             if !audit.is_exact() {
                 return Ok(ExitCode::FAILURE);
             }
         }
         Some(Command::Healthcheck(healthcheck)) => {
-            println!(
-                "{}",
-                healthcheck.ask(settings.bind_addr, &settings.server.tls)?
-            );
+            print(healthcheck.ask(settings.bind_addr, &settings.server.tls)?)?;
         }
-        Some(Command::OpenApi) => println!("{}", standalone::description().pretty()),
-        Some(Command::Keys(keys)) => println!("{}", keys.run()?),
-        Some(Command::Acl(acl)) => println!("{}", settings.acl(acl)?),
+        Some(Command::OpenApi) => print(standalone::description().pretty())?,
+        Some(Command::Keys(keys)) => print(keys.run()?)?,
+        Some(Command::Acl(acl)) => print(settings.acl(acl)?)?,
         None => {
             let stop = lifecycle::stop_on_signal()?;
             let application = Application::build(&settings)?;
-            println!("{}", settings.welcome(application.port()));
+            let (prepared, welcome) =
+                (application.prepared(), settings.welcome(application.port()));
+            tokio::spawn(async move {
+                prepared.await;
+                // Whoever cannot be greeted is served all the same.
+                let _ = print(welcome);
+            });
             application.run_until_stopped(stop).await?;
         }
     }

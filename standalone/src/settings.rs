@@ -4,13 +4,16 @@ use aggregator::WorkerArgs;
 use clap::{Parser, Subcommand};
 use common::{
     auth::command::Keys,
-    config::{LimitArgs, LogArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
+    config::{self, LimitArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
     http::healthcheck::Healthcheck,
     queue::{
         QueueError,
         redis::acl::{Acl, Program},
     },
+    telemetry::LogArgs,
 };
+
+use crate::store;
 
 /// Stands for a Redis server whose database is number 0.
 const ANY_REDIS: &str = "redis://127.0.0.1";
@@ -20,7 +23,8 @@ const ANY_REDIS: &str = "redis://127.0.0.1";
 #[command(name = "event-aggregator", version)]
 pub struct Settings {
     /// Address and port to listen on
-    #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS",
+          value_parser = config::bind_address)]
     pub bind_addr: SocketAddr,
 
     /// Where events are stored.
@@ -126,13 +130,12 @@ impl Settings {
         Ok(address.acl(Program::Standalone, &acl.user))
     }
 
-    /// What it is about to do, and one line to try, for the person who started it.
+    /// What it does, and one line to try, for the person who started it.
     #[must_use]
     pub fn welcome(&self, port: u16) -> String {
-        let database = self.database_url.expose();
-        let stored = match database.strip_prefix("sqlite:") {
-            Some(path) => format!("SQLite, in {}", path.trim_start_matches("//")),
-            None => "PostgreSQL (DATABASE_URL)".to_owned(),
+        let stored = match store::path(self.database_url.expose()) {
+            Ok(path) => format!("SQLite, in {}", path.display()),
+            Err(_) => "PostgreSQL (DATABASE_URL)".to_owned(),
         };
         let queued = match self.redis_url() {
             Some(_) => format!("Redis (REDIS_URL), queue {}", self.queue.queue_name),
@@ -164,6 +167,20 @@ mod tests {
         let arguments = ["event-aggregator"].iter().chain(arguments);
         let workers = Settings::parse_from(arguments).effective_workers();
         (workers.workers, workers.batch_size)
+    }
+
+    #[test]
+    fn the_welcome_names_the_file_as_it_can_be_found_from_anywhere() {
+        let welcome = |url: &str| {
+            let url = format!("--database-url={url}");
+            Settings::parse_from(["event-aggregator", &url]).welcome(8080)
+        };
+        let here = std::env::current_dir().unwrap();
+        let relative = format!("SQLite, in {}\n", here.join("data/events.db").display());
+        assert!(welcome("sqlite://data/events.db?mode=rwc").contains(&relative));
+        assert!(welcome("sqlite:///data/e.db").contains("SQLite, in /data/e.db\n"));
+        let postgres = welcome("postgres://user:secret@localhost/events");
+        assert!(postgres.contains("PostgreSQL") && !postgres.contains("secret"));
     }
 
     #[test]

@@ -48,7 +48,7 @@ const UNREAD_FOR: Duration = Duration::from_secs(1);
 const MAX_REFUSAL: usize = 1024;
 
 /// What a hostile client wants to be executed as a request of its own.
-const SMUGGLED: &str = "POST /publish HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 40\r\n\r\n\
+const SMUGGLED: &str = "POST /publish HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 40\r\n\r\n\
                         {\"topic\":\"smuggled\",\"event_id\":\"secret\"}";
 
 struct Server {
@@ -87,7 +87,7 @@ impl Server {
 
     /// A `GET` of this target, after which the connection ends.
     async fn target(&self, target: &str) -> String {
-        let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         self.send(head).await
     }
 
@@ -139,7 +139,7 @@ fn body(answers: &str) -> Value {
 
 /// A request to publish that begins with these headers.
 fn publish(headers: &str, rest: &str) -> String {
-    format!("POST /publish HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n{rest}")
+    format!("POST /publish HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n{rest}")
 }
 
 #[test]
@@ -267,7 +267,11 @@ async fn clients_that_drip_are_cut_off_and_told_why() {
         "",
     );
     let (head, body_of_bytes, body_of_chunks, body_of_lines) = tokio::join!(
-        drip(&server, "GET /stats HTTP/1.1\r\nHost: x\r\nX: ", b"y"),
+        drip(
+            &server,
+            "GET /stats HTTP/1.1\r\nHost: localhost\r\nX: ",
+            b"y"
+        ),
         drip(&server, &bytes, b"["),
         drip(&server, &chunked, b"1\r\n \r\n"),
         drip(&server, &lines, b"{}\n"),
@@ -288,7 +292,9 @@ async fn clients_that_drip_are_cut_off_and_told_why() {
 async fn a_body_that_nobody_reads_is_not_waited_for() {
     let server = Server::start().await;
     let chunked = |target: &str, headers: &str| {
-        format!("{target} HTTP/1.1\r\nHost: x\r\n{headers}Transfer-Encoding: chunked\r\n\r\n")
+        format!(
+            "{target} HTTP/1.1\r\nHost: localhost\r\n{headers}Transfer-Encoding: chunked\r\n\r\n"
+        )
     };
     for (request, status) in [
         (chunked("GET /health", ""), 200),
@@ -332,10 +338,10 @@ async fn floods_of_headers_and_of_a_url_are_refused() {
     let many = "X: y\r\n".repeat(HEADERS);
     let long = "y".repeat(MEBIBYTE);
     for request in [
-        format!("GET /stats HTTP/1.1\r\nHost: x\r\n{many}\r\n"),
-        format!("GET /stats HTTP/1.1\r\nHost: x\r\nX: {long}\r\n\r\n"),
-        format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"),
-        format!("{long} /stats HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!("GET /stats HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"),
+        format!("GET /stats HTTP/1.1\r\nHost: localhost\r\nX: {long}\r\n\r\n"),
+        format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        format!("{long} /stats HTTP/1.1\r\nHost: localhost\r\n\r\n"),
     ] {
         let answer = server.send(&request).await;
         // Whoever is still sending may see nothing but the end.
@@ -398,10 +404,10 @@ async fn a_target_of_another_form_is_no_way_around() {
     ] {
         assert_eq!(statuses(&server.target(target).await), [status], "{target}");
     }
-    let asterisk = "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let asterisk = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_refused(&server.send(asterisk).await, 404, asterisk);
     // Nothing is tunnelled.
-    let tunnel = format!("CONNECT elsewhere:80 HTTP/1.1\r\nHost: x\r\n\r\n{SMUGGLED}");
+    let tunnel = format!("CONNECT elsewhere:80 HTTP/1.1\r\nHost: localhost\r\n\r\n{SMUGGLED}");
     assert_refused(&server.send(tunnel).await, 404, "CONNECT");
     server.ends_well(0).await;
 }
@@ -413,7 +419,8 @@ async fn an_unknown_method_is_told_which_there_are_and_not_repeated_at_length() 
     for method in [
         "BREW", "get", "Get", "PATCH", "TRACE", "CONNECT", "PRI", &long,
     ] {
-        let request = format!("{method} /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("{method} /stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let answer = server.send(request).await;
         assert_refused(&answer, 405, method);
         assert!(
@@ -422,11 +429,11 @@ async fn an_unknown_method_is_told_which_there_are_and_not_repeated_at_length() 
         );
     }
     for request in [
-        "G\0T /stats HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET  /stats HTTP/1.1\r\nHost: x\r\n\r\n",
+        "G\0T /stats HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET  /stats HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "GET /stats\r\n\r\n",
-        "GET /stats HTTP/1.2\r\nHost: x\r\n\r\n",
-        "GET /stats HTTP/3.0\r\nHost: x\r\n\r\n",
+        "GET /stats HTTP/1.2\r\nHost: localhost\r\n\r\n",
+        "GET /stats HTTP/3.0\r\nHost: localhost\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\x16\x03\x01\x02\0\x01\0\x01\x7c\x03\x03 TLS\r\n\r\n",
     ] {
@@ -479,7 +486,7 @@ async fn what_is_left_of_a_body_longer_than_it_says_is_no_request() {
 async fn a_body_where_none_is_read_is_not_executed() {
     let server = Server::start().await;
     let headers = format!("Connection: close\r\nContent-Length: {}", SMUGGLED.len());
-    let request = format!("GET /stats HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n{SMUGGLED}");
+    let request = format!("GET /stats HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n{SMUGGLED}");
     assert_eq!(statuses(&server.send(request).await), [200]);
     server.ends_well(0).await;
 }
@@ -565,9 +572,10 @@ async fn requests_at_once_on_one_connection_are_answered_in_order() {
     let pair = |id: usize| {
         let event = json!({"topic": "a", "event_id": id.to_string()}).to_string();
         let headers = format!("Content-Length: {}", event.len());
-        publish(&headers, &event) + &format!("GET /nothing/{id} HTTP/1.1\r\nHost: x\r\n\r\n")
+        publish(&headers, &event)
+            + &format!("GET /nothing/{id} HTTP/1.1\r\nHost: localhost\r\n\r\n")
     };
-    let last = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let last = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let requests: String = (0..PIPELINED).map(pair).chain([last.to_owned()]).collect();
     let answers = server.send(requests).await;
     let expected = [[202, 404]; PIPELINED].concat();
@@ -583,7 +591,7 @@ async fn requests_at_once_on_one_connection_are_answered_in_order() {
 async fn a_client_that_never_reads_its_answers_stops_no_other() {
     let server = Server::start().await;
     let mut streams = Vec::new();
-    let requests = "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n".repeat(UNREAD);
+    let requests = "GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(UNREAD);
     for _ in 0..4 {
         let mut stream = server.connect().await;
         // It may take no more requests when nobody takes the answers.
@@ -620,7 +628,7 @@ async fn ten_thousand_idle_connections_stop_no_other_and_take_little_memory() {
     let process = Running::start_limited(limits, "event-aggregator", &settings);
     let get = async || {
         let mut stream = TcpStream::connect(&address).await.ok()?;
-        let request = b"GET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let request = b"GET /stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request).await.ok()?;
         Some(statuses(&rest(&mut stream).await))
     };

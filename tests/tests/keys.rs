@@ -261,6 +261,63 @@ async fn the_file_decides_at_any_time_and_a_broken_one_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_emptied_file_lets_nobody_in_and_a_start_with_it_neither() {
+    let mut file = KeysFile::new();
+    let last = file.add("last", "scopes = [\"read\"]");
+    let app = file.start().await;
+    let status = async |app: &App, key: Option<&str>| {
+        let (status, _) = ask(app, "GET", "/stats", key, Value::Null).await;
+        status
+    };
+    assert_eq!(status(&app, Some(&last)).await, StatusCode::OK);
+    fs::write(file.path(), "# revoked\n").unwrap();
+    eventually("the last key is revoked", SOON, async || {
+        status(&app, Some(&last)).await == StatusCode::UNAUTHORIZED
+    })
+    .await;
+    assert_eq!(status(&app, None).await, StatusCode::UNAUTHORIZED);
+    app.stop().await;
+
+    file.remove("last");
+    let app = file.start().await;
+    for key in [None, Some(""), Some(last.as_str())] {
+        assert_eq!(status(&app, key).await, StatusCode::UNAUTHORIZED, "{key:?}");
+    }
+    let next = file.add("next", "scopes = [\"read\"]");
+    file.write();
+    eventually("a key that is added works", SOON, async || {
+        status(&app, Some(&next)).await == StatusCode::OK
+    })
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_misplaced_key_is_never_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = ApiKey::generate().unwrap();
+    let key = key.expose();
+    let file = folder.path().join("keys.toml").display().to_string();
+    for text in [
+        format!("{key} = 1"),
+        format!("[[{key}]]"),
+        format!("[[key]]\nname = \"{key}\"\nscopes = [\"read\"]\nhash = \"x\""),
+        format!("[[key]]\nname = \"a\"\nscopes = [\"{key}\"]\nhash = \"x\""),
+        format!("[[key]]\nname = \"a\"\nscopes = [\"read\"]\nhash = {key}"),
+    ] {
+        fs::write(&file, &text).unwrap();
+        for keys_file in [file.as_str(), key] {
+            let settings = [("API_KEYS_FILE", keys_file), ("BIND_ADDR", "127.0.0.1:0")];
+            let mut process = Running::start("publisher", &[], &settings);
+            assert_eq!(process.wait_exit(SOON).await, Some(1), "{text}");
+            let said = process.output();
+            assert!(said.contains("API_KEYS_FILE"), "{said}");
+            assert!(!said.contains(&key[..20]), "{text}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_hang_up_rereads_the_keys_and_ends_nothing_and_no_log_holds_a_key_or_a_payload() {
     let mut file = KeysFile::new();
     let first = file.add("first", "scopes = [\"publish\", \"read\"]");
@@ -320,7 +377,7 @@ async fn settings_about_keys_that_cannot_be_used_stop_the_start() {
                 "false",
                 "API_KEYS_FILE /nowhere/keys.toml",
             ),
-            (bad.as_str(), "false", "everything"),
+            (bad.as_str(), "false", "line 3: scopes must be"),
             (&good, "true", "contradict"),
         ] {
             let settings = [
@@ -354,14 +411,20 @@ async fn without_keys_web_pages_of_others_can_neither_publish_nor_read() {
         ("Origin", "null"),
         ("Sec-Fetch-Site", "cross-site"),
         ("Host", "evil.example"),
+        ("Host", "publisher"),
+        ("Host", "10.0.0.1"),
     ] {
         let (status, problem) = answer(publish(header, value)).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{header}: {value}");
+        let detail = problem["detail"].as_str().unwrap();
+        let remedy = if header == "Host" {
+            "ALLOWED_HOSTS"
+        } else {
+            "CORS_ALLOW_ORIGIN"
+        };
         assert!(
-            problem["detail"]
-                .as_str()
-                .unwrap()
-                .contains("API_KEYS_FILE")
+            detail.contains("API_KEYS_FILE") && detail.contains(remedy),
+            "{detail}"
         );
     }
     for path in ["/stats", "/events"] {
@@ -373,6 +436,18 @@ async fn without_keys_web_pages_of_others_can_neither_publish_nor_read() {
     let (status, _) = answer(publish("Sec-Fetch-Site", "same-origin")).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     assert_eq!(app.stats().await["received"], 1);
+    app.stop().await;
+
+    let app = App::standalone(&[&database, "--redis-url=", "--allowed-hosts=events.internal"]);
+    app.ready().await;
+    for (host, status) in [
+        ("events.internal:8080", StatusCode::OK),
+        ("localhost", StatusCode::OK),
+        ("evil.example", StatusCode::FORBIDDEN),
+    ] {
+        let read = app.request(Method::GET, "/stats").header("Host", host);
+        assert_eq!(answer(read).await.0, status, "{host}");
+    }
     app.stop().await;
 }
 

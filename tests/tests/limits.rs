@@ -285,7 +285,7 @@ impl Unfinished {
         let address = app.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!(
-            "POST /publish HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+            "POST /publish HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
              {key}Content-Length: {}\r\n\r\n",
             bytes + ID.len()
         );
@@ -378,7 +378,7 @@ async fn a_connection_too_many_gets_the_place_of_one_that_waits_and_of_none_that
         sleep(A_WHILE / 10).await;
     }
     let mut late = TcpStream::connect(address).await.unwrap();
-    let request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     late.write_all(request).await.unwrap();
     let mut answer = [0; 12];
     let early = timeout(A_WHILE, late.read_exact(&mut answer)).await;

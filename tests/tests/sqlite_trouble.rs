@@ -3,8 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
+use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
@@ -51,6 +52,20 @@ impl Scene {
             matches!(self.get("/ready").await, Some((StatusCode::OK, _)))
         })
         .await;
+    }
+
+    async fn not_ready(&self, says: &str) {
+        eventually("it is not ready and says why", SOON, async || {
+            let (status, problem) = self.get("/ready").await?;
+            let detail = problem["detail"].as_str().unwrap_or_default();
+            (status == StatusCode::SERVICE_UNAVAILABLE && detail.contains(says)).then_some(())
+        })
+        .await;
+    }
+
+    async fn stop(mut self) {
+        self.process.signal("TERM");
+        assert_eq!(self.process.wait_exit(SOON).await, Some(0));
     }
 
     /// Publishes the next batch; the same one again until it is accepted.
@@ -188,4 +203,103 @@ async fn a_file_that_cannot_be_written_is_not_ready_and_says_what_to_do() {
     let detail = problem.1["detail"].as_str().unwrap();
     assert!(detail.contains("takes no writes"), "{detail}");
     assert!(scene.process.output().contains("takes no writes"));
+}
+
+/// What can happen to a file while it is in use, and how it is undone.
+struct Accident {
+    happens: fn(&str),
+    undone: Option<fn(&str)>,
+    says: &'static str,
+}
+
+const ACCIDENTS: [Accident; 4] = [
+    Accident {
+        happens: |file| fs::remove_file(file).unwrap(),
+        undone: None,
+        says: "the SQLite file was deleted or replaced",
+    },
+    Accident {
+        happens: |file| fs::rename(file, format!("{file}.away")).unwrap(),
+        undone: Some(|file| fs::rename(format!("{file}.away"), file).unwrap()),
+        says: "the SQLite file was deleted or replaced",
+    },
+    Accident {
+        happens: |file| {
+            fs::rename(file, format!("{file}.away")).unwrap();
+            fs::write(file, "").unwrap();
+        },
+        undone: Some(|file| fs::rename(format!("{file}.away"), file).unwrap()),
+        says: "the SQLite file was deleted or replaced",
+    },
+    Accident {
+        happens: |file| {
+            fs::copy(file, format!("{file}.copy")).unwrap();
+            fs::rename(file, format!("{file}.away")).unwrap();
+            fs::rename(format!("{file}.copy"), file).unwrap();
+        },
+        undone: Some(|file| fs::rename(format!("{file}.away"), file).unwrap()),
+        says: "the SQLite file was deleted or replaced",
+    },
+];
+
+impl Accident {
+    async fn happen(self) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file_in(folder.path());
+        let mut scene = Scene::start("true", &file);
+        scene.ready().await;
+        assert_eq!(scene.publish().await.0, StatusCode::ACCEPTED);
+
+        (self.happens)(&file);
+        assert_refused(&scene.publish().await);
+        scene.not_ready(self.says).await;
+        assert!(scene.process.output().contains(self.says));
+
+        let Some(undone) = self.undone else {
+            // What is lost is lost. After a restart all is well with a new file.
+            scene.stop().await;
+            let mut scene = Scene::start("true", &file);
+            scene.ready().await;
+            assert_eq!(scene.publish().await.0, StatusCode::ACCEPTED);
+            scene.assert_exact().await;
+            return;
+        };
+        undone(&file);
+        scene.ready().await;
+        eventually("it is accepted", SOON, async || {
+            scene.publish().await.0 == StatusCode::ACCEPTED
+        })
+        .await;
+        scene.assert_exact().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_into_a_file_that_was_deleted_or_replaced() {
+    join_all(ACCIDENTS.map(Accident::happen)).await;
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_into_a_log_that_was_deleted_and_stopping_saves_what_is_in_it() {
+    for suffix in ["-wal", "-shm"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file_in(folder.path());
+        let mut scene = Scene::start("true", &file);
+        scene.ready().await;
+        for _ in 0..5 {
+            assert_eq!(scene.publish().await.0, StatusCode::ACCEPTED);
+        }
+        fs::remove_file(format!("{file}{suffix}")).unwrap();
+        assert_refused(&scene.publish().await);
+        scene.not_ready("stop the program with SIGTERM").await;
+        let batches = scene.batches;
+        scene.stop().await;
+
+        let mut scene = Scene::start("true", &file);
+        scene.batches = batches;
+        scene.ready().await;
+        scene.assert_exact().await;
+        assert_eq!(scene.publish().await.0, StatusCode::ACCEPTED);
+        scene.assert_exact().await;
+    }
 }

@@ -1,13 +1,17 @@
 //! Programs as processes: they wait for their servers, survive losing them, and stop in order.
 
-use std::time::Duration;
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
+use clap::CommandFactory;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tests::{
     events::Logs,
     eventually,
-    programs::{Running, free_port},
+    programs::{self, Running, free_port},
     servers::{self, OwnPostgres, OwnRedis},
 };
 
@@ -27,6 +31,23 @@ impl Server {
             process: Running::start(program, &[], &settings),
             url: format!("http://{address}"),
         }
+    }
+
+    /// The program in the same process as `sh`, once that has run `preparation`.
+    fn prepared(preparation: &str, program: &str, settings: &[(&str, &str)]) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let settings = [settings, &[("BIND_ADDR", address.as_str())]].concat();
+        Self {
+            process: Running::start_limited(preparation, program, &settings),
+            url: format!("http://{address}"),
+        }
+    }
+
+    async fn alive(&self) {
+        eventually("it is alive", SOON, async || {
+            self.status("/health").await == Some(StatusCode::OK)
+        })
+        .await;
     }
 
     async fn get(&self, path: &str) -> Option<(StatusCode, Value)> {
@@ -260,6 +281,216 @@ async fn a_second_signal_ends_at_once() {
         server.process.wait_exit(Duration::from_secs(5)).await,
         Some(130)
     );
+}
+
+/// The programs, with settings with which they start and have somebody to tell about.
+const PROGRAMS: [(&str, &[(&str, &str)]); 3] = [
+    ("publisher", &[("REDIS_URL", "redis://127.0.0.1:1")]),
+    (
+        "aggregator",
+        &[
+            ("REDIS_URL", "redis://127.0.0.1:1"),
+            ("DATABASE_URL", "postgres://u@127.0.0.1:1/d"),
+        ],
+    ),
+    ("event-aggregator", &[]),
+];
+
+#[tokio::test]
+async fn a_hang_up_ends_nothing() {
+    for (program, settings) in PROGRAMS {
+        let mut server = Server::start(program, settings);
+        server.alive().await;
+        for _ in 0..3 {
+            server.process.signal("HUP");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        server.alive().await;
+        server.process.signal("TERM");
+        let code = server.process.wait_exit(SOON).await;
+        assert_eq!(code, Some(0), "{program}: {}", server.process.output());
+    }
+}
+
+#[tokio::test]
+async fn logs_that_cannot_be_written_lose_nothing_else() {
+    let full_disk = "exec 2>/dev/full";
+    let reader_gone = "mkfifo log && { : <log & } && exec 2>log";
+    for preparation in [
+        full_disk,
+        reader_gone,
+        "exec 2>&-",
+        "exec >/dev/full 2>/dev/full",
+    ] {
+        for (program, settings) in PROGRAMS {
+            let settings = [settings, &[("RUST_LOG", "debug")]].concat();
+            let mut server = Server::prepared(preparation, program, &settings);
+            server.alive().await;
+            if program == "event-aggregator" {
+                server.ready().await;
+                assert_eq!(server.publish(&one("1")).await, Some(StatusCode::ACCEPTED));
+                server.received(1).await;
+            }
+            server.process.signal("TERM");
+            let code = server.process.wait_exit(SOON).await;
+            assert_eq!(code, Some(0), "{program}, {preparation}");
+        }
+    }
+}
+
+/// What a shell says of a program whose standard output is `redirected`.
+fn printing(program: &str, command: &str, redirected: &str) -> String {
+    let script = format!("{{ \"$0\" {command}; echo \"exit code $?\" >&2; }} {redirected}");
+    let run = Command::new("sh")
+        .args(["-c", &script])
+        .arg(programs::path(program))
+        .stdin(Stdio::null())
+        .output()
+        .expect("a shell");
+    String::from_utf8_lossy(&run.stderr).into_owned()
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_not_an_error_and_a_full_disk_is() {
+    for (program, command) in [
+        ("publisher", "openapi"),
+        ("aggregator", "openapi"),
+        ("event-aggregator", "openapi"),
+        ("publisher", "--help"),
+        ("publisher", "keys new a --scope read"),
+        ("eventctl", "completions bash"),
+    ] {
+        let said = printing(program, command, "| true");
+        assert_eq!(said, "exit code 0\n", "{program} {command}");
+    }
+    for (program, command, code) in [
+        ("publisher", "openapi", 1),
+        ("eventctl", "completions bash", 2),
+    ] {
+        let said = printing(program, command, ">/dev/full");
+        assert!(said.contains("output cannot be written"), "{said}");
+        assert!(said.ends_with(&format!("exit code {code}\n")), "{said}");
+    }
+    let said = printing("eventctl", "stats --url=ftp://localhost 2>/dev/full", "");
+    assert_eq!(said, "exit code 2\n");
+}
+
+/// `docker compose` passes on such variables for what nobody has set.
+#[tokio::test]
+async fn empty_variables_are_unset_ones() {
+    for (program, command, names) in [
+        (
+            "publisher",
+            &["openapi"][..],
+            variables(&publisher::Settings::command()),
+        ),
+        (
+            "aggregator",
+            &["openapi"],
+            variables(&aggregator::Settings::command()),
+        ),
+        (
+            "event-aggregator",
+            &["openapi"],
+            variables(&standalone::Settings::command()),
+        ),
+        ("eventctl", &["completions", "bash"], eventctl_variables()),
+    ] {
+        assert!(names.len() > 4, "{program}: {names:?}");
+        let settings: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+        let mut process = Running::start(program, command, &settings);
+        let code = process.wait_exit(SOON).await;
+        assert_eq!(code, Some(0), "{program}: {}", process.output());
+    }
+    let mut process = Running::start(
+        "aggregator",
+        &[],
+        &[("DATABASE_URL", ""), ("BIND_ADDR", "127.0.0.1:0")],
+    );
+    assert_eq!(process.wait_exit(SOON).await, Some(1));
+    assert!(
+        process.output().contains("DATABASE_URL is missing"),
+        "{}",
+        process.output()
+    );
+}
+
+fn variables(command: &clap::Command) -> Vec<String> {
+    let names = command.get_arguments().filter_map(clap::Arg::get_env);
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+fn eventctl_variables() -> Vec<String> {
+    let names = ["URL", "READ_URL", "KEY", "CA_CERT", "CERT", "CERT_KEY"];
+    names.map(|name| format!("EVENTCTL_{name}")).into()
+}
+
+#[tokio::test]
+async fn standalone_answers_as_soon_as_it_listens_and_says_so_then() {
+    for _ in 0..5 {
+        let server = Server::start(
+            "event-aggregator",
+            &[("MAX_BODY_BYTES", "1MiB"), ("LEASE_SECONDS", "30s")],
+        );
+        let first = eventually("it answers", SOON, async || server.get("/stats").await).await;
+        assert_eq!(first.0, StatusCode::OK, "{}", first.1);
+        eventually("it says so", SOON, async || {
+            server.process.output().contains(&server.url)
+        })
+        .await;
+        let file = "data/events.db\n";
+        let said = server.process.output();
+        let line = said
+            .lines()
+            .find(|line| line.contains("stored in"))
+            .expect(&said);
+        let path = line.split("SQLite, in ").nth(1).expect("its path");
+        assert!(
+            path.starts_with('/') && format!("{path}\n").ends_with(file),
+            "{path}"
+        );
+        assert!(std::fs::exists(path).is_ok_and(|exists| exists), "{path}");
+    }
+}
+
+/// Nothing is held up by a database that is away.
+#[tokio::test]
+async fn standalone_listens_though_its_database_is_away() {
+    let away = [("DATABASE_URL", "postgres://u@127.0.0.1:1/d")];
+    let server = Server::start("event-aggregator", &away);
+    server.alive().await;
+    assert_eq!(
+        server.status("/stats").await,
+        Some(StatusCode::SERVICE_UNAVAILABLE)
+    );
+    eventually("it says so", SOON, async || {
+        server.process.output().contains(&server.url)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_value_that_is_not_one_is_answered_with_the_form() {
+    for (name, value, says) in [
+        ("BIND_ADDR", "8080", "127.0.0.1:8080"),
+        ("BIND_ADDR", "localhost:8080", "such as 127.0.0.1:8080"),
+        ("MAX_EVENT_BYTES", "1MB", "write 1MiB"),
+        ("MAX_BODY_BYTES", "lots", "such as 1MiB"),
+        ("SHUTDOWN_GRACE_SECONDS", "30sec", "such as 30s"),
+        ("RUST_LOG", "warning", "write error, warn, info"),
+        ("RUST_LOG", "publisher", "TARGET=LEVEL"),
+        ("RUST_LOG", "publsher=debug", "not a crate of this program"),
+        ("ALLOWED_HOSTS", "http://x", "without scheme"),
+    ] {
+        let mut process = Running::start("publisher", &[], &[(name, value)]);
+        assert_eq!(process.wait_exit(SOON).await, Some(2), "{name}={value}");
+        let said = process.output();
+        // It may be wrapped.
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(says), "{name}={value}: {said}");
+    }
 }
 
 #[tokio::test]

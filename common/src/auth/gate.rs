@@ -1,5 +1,5 @@
-//! The keys in force. They follow their file: a key that is removed from it stops working at once, and
-//! a file that cannot be read changes nothing.
+//! The keys in force. They follow their file: a key that is removed from it stops working at once, without any key
+//! nobody is let in, and a file that cannot be read changes nothing.
 
 use std::{
     io,
@@ -9,10 +9,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Caller, Keyring,
-    keyring::{KeyringError, MAX_KEYS},
-};
+use super::{Caller, Keyring, LocalHosts, file::KeysFileError, key, keyring::MAX_KEYS};
 use crate::files;
 
 /// A file is no longer than this, in bytes.
@@ -23,9 +20,8 @@ const MAX_FILE_BYTES: u64 = 1024 * MAX_KEYS as u64;
 pub struct Gate(Arc<State>);
 
 enum State {
-    Open {
-        local: bool,
-    },
+    Open,
+    Local(LocalHosts),
     Keys {
         path: PathBuf,
         current: RwLock<Loaded>,
@@ -41,7 +37,7 @@ struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// It cannot be read.
-    #[error("API_KEYS_FILE {}: {source}; make the file, or unset API_KEYS_FILE", .path.display())]
+    #[error("API_KEYS_FILE {}: {source}; make the file, or unset API_KEYS_FILE", shown(.path))]
     File {
         /// Which.
         path: PathBuf,
@@ -49,12 +45,12 @@ pub enum GateError {
         source: io::Error,
     },
     /// What is in it cannot be used.
-    #[error("API_KEYS_FILE {}: {source}", .path.display())]
+    #[error("API_KEYS_FILE {}: {source}", shown(.path))]
     Keys {
         /// Which.
         path: PathBuf,
         /// What is wrong.
-        source: KeyringError,
+        source: KeysFileError,
     },
 }
 
@@ -62,19 +58,23 @@ impl Gate {
     /// Everybody may do everything.
     #[must_use]
     pub fn open() -> Self {
-        Self(Arc::new(State::Open { local: false }))
+        Self(Arc::new(State::Open))
     }
 
-    /// Everybody on this machine may do everything.
+    /// Everybody on this machine, which is called by its own names or by one of `hosts`, may do everything.
     #[must_use]
-    pub fn local() -> Self {
-        Self(Arc::new(State::Open { local: true }))
+    pub fn local(hosts: LocalHosts) -> Self {
+        Self(Arc::new(State::Local(hosts)))
     }
 
-    /// Whether it is for this machine only.
+    /// Whether a client may call the server by this name: if there are no keys and it is for this machine only, not by
+    /// any.
     #[must_use]
-    pub fn is_local(&self) -> bool {
-        matches!(*self.0, State::Open { local: true })
+    pub fn allows_host(&self, host: &str) -> bool {
+        match &*self.0 {
+            State::Local(hosts) => hosts.allow(host),
+            State::Open | State::Keys { .. } => true,
+        }
     }
 
     /// Only holders of the keys in this file.
@@ -83,6 +83,7 @@ impl Gate {
     /// [`GateError`] if it cannot be used.
     pub fn with_keys(path: &Path) -> Result<Self, GateError> {
         let current = Loaded::read(path)?;
+        current.warn_if_empty();
         Ok(Self(Arc::new(State::Keys {
             path: path.to_owned(),
             current: RwLock::new(current),
@@ -92,14 +93,14 @@ impl Gate {
     /// Whether everybody may do everything.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        matches!(*self.0, State::Open { .. })
+        matches!(*self.0, State::Open | State::Local(_))
     }
 
     /// Who sent this, if they are known: `sent` is the key that came with a request.
     #[must_use]
     pub fn admit(&self, sent: Option<&str>) -> Option<Caller> {
         match &*self.0 {
-            State::Open { .. } => Some(Caller::Anyone),
+            State::Open | State::Local(_) => Some(Caller::Anyone),
             State::Keys { current, .. } => {
                 let keys = current
                     .read()
@@ -125,6 +126,7 @@ impl Gate {
                     keys.go_on_from(&current.keys);
                 }
                 tracing::info!(keys.count = loaded.keys.len(), "API keys were read again");
+                loaded.warn_if_empty();
                 *current = loaded;
             }
             Ok::<_, GateError>(())
@@ -148,9 +150,29 @@ impl Loaded {
             keys: Arc::new(keys),
         })
     }
+
+    fn warn_if_empty(&self) {
+        if self.keys.is_empty() {
+            tracing::warn!(
+                "there is no key in API_KEYS_FILE, so nobody is let in; make one with the command `keys new`"
+            );
+        }
+    }
+}
+
+/// A key in the place of the path is not repeated.
+fn shown(path: &Path) -> String {
+    let path = path.display().to_string();
+    if key::is_in(&path) {
+        "(a key stands where the path of a file should)".to_owned()
+    } else {
+        path
+    }
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
     let bytes = files::read(path, MAX_FILE_BYTES)?;
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    // Without the bytes, which the error of `from_utf8` has in it.
+    String::from_utf8(bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }

@@ -18,6 +18,8 @@ use crate::hex::hex;
 const KEY_BYTES: usize = 32;
 /// Every key begins so: people and secret scanners recognize it.
 const KEY_PREFIX: &str = "ea_";
+/// So many hexadecimal digits behind the prefix are a key, or most of one.
+const TELLING_DIGITS: usize = 16;
 /// Every hash begins so: another one can be told apart, if ever there is one.
 const HASH_PREFIX: &str = "sha256:";
 
@@ -48,6 +50,14 @@ impl ApiKey {
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(&self.0)
     }
+}
+
+/// Whether there is a key in a text, or a good part of one.
+pub(super) fn is_in(text: &str) -> bool {
+    text.split(KEY_PREFIX).skip(1).any(|rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_hexdigit);
+        digits.count() >= TELLING_DIGITS
+    })
 }
 
 /// What is stored of a key. Compared in constant time.
@@ -122,6 +132,7 @@ mod tests {
         assert_ne!(one.expose(), other.expose());
         assert_eq!(one.expose().len(), 3 + 64);
         assert!(one.expose().starts_with("ea_"));
+        assert!(is_in(&format!("ea_ {}, ", one.expose())) && !is_in("ea_games/"));
     }
 
     #[test]

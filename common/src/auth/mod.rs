@@ -1,24 +1,28 @@
 //! Who may do what: API keys, their scopes, and the file they are in.
 //!
 //! - [`key`]: a secret, and the hash of it that is stored
-//! - [`keyring`]: the keys of a file
+//! - [`keyring`]: the keys of a file; [`file`]: reading it, without ever repeating what is in it
 //! - [`rate`]: how much a key may ask for
 //! - [`command`]: `keys new`, which makes one
 //! - [`gate`]: the keys in force, which follow the file
+//! - [`hosts`]: by which names a server without keys may be called
 //!
 //! What a request needs is decided in [`http::access`](crate::http::access).
 
 pub mod command;
+pub mod file;
 pub mod gate;
+pub mod hosts;
 pub mod key;
 pub mod keyring;
 pub mod rate;
 
 use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub use gate::Gate;
+pub use hosts::LocalHosts;
 pub use key::{ApiKey, KeyHash};
 pub use keyring::{Key, Keyring};
 use rate::Meter;
@@ -26,7 +30,7 @@ use rate::Meter;
 use crate::event::Topic;
 
 /// What a key allows. No scope contains another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Send events: `/publish`, `/ingest`.

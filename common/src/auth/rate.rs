@@ -8,8 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
-
 /// Who was silent for so many seconds may spend all of them at once.
 pub const WINDOW: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
@@ -17,8 +15,7 @@ pub const WINDOW: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const MAX_PER_SECOND: u32 = 10_000_000;
 
 /// So many a second, on average.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u32")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate(NonZeroU32);
 
 /// A number that is no rate.

@@ -75,8 +75,8 @@ fn caller(request: &ServiceRequest, scope: Scope) -> Result<Caller, Problem> {
         .ok_or_else(Problem::unauthorized)?;
     if matches!(caller, Caller::Anyone) {
         pages::check_origin(request)?;
-        if gate.is_some_and(|gate| gate.is_local()) {
-            pages::check_host(request)?;
+        if let Some(gate) = gate {
+            pages::check_host(request, gate)?;
         }
     }
     if caller.has(scope) {

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -18,8 +18,7 @@ use crate::{
     tls::{TlsError, pinned},
 };
 
-/// How long the connection, and then each part of the answer, may take. `/ready` gives what it depends on
-/// two seconds.
+/// How long connection, handshake and answer may take together, however they trickle in.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(4);
 /// The most of an answer that is read.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
@@ -143,11 +142,48 @@ fn is_other_certificate(error: &io::Error) -> bool {
     tls.is_some_and(pinned::is_stranger)
 }
 
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+fn connect(address: SocketAddr) -> io::Result<Bounded> {
+    let ends = Instant::now() + ANSWERS_WITHIN;
     let stream = TcpStream::connect_timeout(&address, ANSWERS_WITHIN)?;
-    stream.set_write_timeout(Some(ANSWERS_WITHIN))?;
-    stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
-    Ok(stream)
+    Ok(Bounded { stream, ends })
+}
+
+/// A connection that is good for nothing after its end, whatever comes in.
+struct Bounded {
+    stream: TcpStream,
+    ends: Instant,
+}
+
+impl Bounded {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.ends.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let detail = format!(
+                "there is no whole answer after {} s",
+                ANSWERS_WITHIN.as_secs()
+            );
+            return Err(io::Error::new(io::ErrorKind::TimedOut, detail));
+        }
+        Ok(Some(left))
+    }
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 fn exchange(mut stream: impl Read + Write, path: &str) -> io::Result<String> {
@@ -222,6 +258,25 @@ mod tests {
             .ask(address, &TlsArgs::default())
             .unwrap_err();
         assert!(error.to_string().contains("does not answer"), "{error}");
+    }
+
+    #[test]
+    fn a_server_that_drips_is_not_healthy_once_the_time_is_over() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.write_all(b"HTTP/1.1 200 OK\r\n").is_ok() {
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let began = Instant::now();
+        let asked = Healthcheck { ready: false }.ask(address, &TlsArgs::default());
+        assert!(
+            matches!(asked, Err(HealthcheckError::NoAnswer { .. })),
+            "{asked:?}"
+        );
+        assert!(began.elapsed() < 2 * ANSWERS_WITHIN);
     }
 
     #[test]

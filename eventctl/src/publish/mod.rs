@@ -222,14 +222,14 @@ impl Run {
         let report = &self.report;
         for refusal in &report.refusals {
             let line = style(format!("line {}:", refusal.line)).for_stderr().red();
-            eprintln!("{line} {}", refusal.reason);
+            output::tell(format!("{line} {}", refusal.reason));
         }
         let hidden = report.refused - report.refusals.len() as u64;
         if hidden > 0 {
-            eprintln!("and {} more", output::count(hidden));
+            output::tell(format!("and {} more", output::count(hidden)));
         }
         if let (Some(path), true) = (&args.refused, report.refused > 0) {
-            eprintln!("the refused events are in {}", path.display());
+            output::tell(format!("the refused events are in {}", path.display()));
         }
         let row = |name: &str, value| vec![name.to_owned(), output::count(value)];
         let rows = [

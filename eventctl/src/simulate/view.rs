@@ -11,7 +11,7 @@ use crate::{
     client::{Client, Stats},
     error::Error,
     meter::Meter,
-    output::{clock, count, number, rate, table},
+    output::{clock, count, number, rate, table, tell},
     screen::Screen,
 };
 
@@ -47,7 +47,7 @@ pub async fn show(
     };
     let mut screen = term.is_term().then(|| Screen::on(term));
     if screen.is_none() {
-        eprintln!("{}", heading.title);
+        tell(&heading.title);
     }
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -60,7 +60,7 @@ pub async fn show(
         view.look(client, progress).await;
         match &mut screen {
             Some(screen) => screen.draw(&view.block(progress))?,
-            None => eprintln!("{}", view.line(progress)),
+            None => tell(view.line(progress)),
         }
         if last {
             return Ok(());

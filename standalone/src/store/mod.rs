@@ -5,9 +5,11 @@
 //! - `migrate`: the tables
 //! - `probe`: what events need, tried while none come
 //! - `classify`: what to do about an error
+//! - `file`: are the files still those that were opened?
 
 mod audit;
 mod classify;
+mod file;
 mod insert;
 mod letters;
 mod migrate;
@@ -18,7 +20,7 @@ mod workers;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     str::FromStr,
     sync::{
         Arc,
@@ -38,10 +40,13 @@ use common::{
         Store, StoreError, StoredEvent,
     },
 };
+use futures_util::TryFutureExt;
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+
+use self::file::Files;
 
 /// Connections for pages of events and dead letters.
 const READ_CONNECTIONS: u32 = 4;
@@ -72,6 +77,8 @@ pub const WRITER_PRAGMAS: [(&str, &str); 3] = [
 /// One connection writes, for SQLite has one writer at a time; others read snapshots beside it. Ids
 /// are drawn by that one writer, so they become visible in order.
 pub struct Sqlite {
+    files: Files,
+    reading: SqliteConnectOptions,
     writer: SqlitePool,
     readers: SqlitePool,
     counters: SqlitePool,
@@ -105,20 +112,10 @@ impl Sqlite {
     /// Makes the folder; the file is made or opened when it is first needed.
     ///
     /// # Errors
-    /// [`OpenError`] if `url` is no `sqlite:` address, or the folder cannot be made.
+    /// [`OpenError`] if `url` is not a `sqlite:` address, or the folder cannot be made.
     pub fn open(url: &str) -> Result<Self, OpenError> {
-        if !url.starts_with("sqlite:") {
-            return Err(OpenError::Url);
-        }
-        let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
-        // sqlx gives a database in memory such a name, or none.
+        let options = options(url)?;
         let file = options.get_filename().to_owned();
-        if file.as_os_str().is_empty()
-            || file.to_string_lossy().contains(":memory:")
-            || url.contains(":memory:")
-        {
-            return Err(OpenError::InMemory);
-        }
         make_folder(&file)?;
         let options = options
             .create_if_missing(true)
@@ -129,9 +126,11 @@ impl Sqlite {
         let set = |options: SqliteConnectOptions, (name, value)| options.pragma(name, value);
         let writing = WRITER_PRAGMAS.into_iter().fold(options, set);
         Ok(Self {
+            files: Files::of(&file),
             writer: pool(writing, 1),
             readers: pool(reading.clone(), READ_CONNECTIONS),
-            counters: pool(reading, COUNTER_CONNECTIONS),
+            counters: pool(reading.clone(), COUNTER_CONNECTIONS),
+            reading,
             clock: Arc::new(SystemClock),
             dependency: Arc::new(Dependency::new("sqlite", file.display().to_string())),
             migrated: AtomicBool::new(false),
@@ -140,6 +139,47 @@ impl Sqlite {
 
     fn now_micros(&self) -> i64 {
         self.clock.now().timestamp_micros()
+    }
+
+    /// Writes, and says that it is written only if it is where it can be found again.
+    async fn durably<T>(
+        &self,
+        write: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.files.check().map_err(StoreError::ReadOnly)?;
+        let written = write.await?;
+        // It was replaced just now: the commit went into one of the two files.
+        self.files
+            .check()
+            .map_err(|gone| StoreError::Uncertain(gone.into()))?;
+        Ok(written)
+    }
+}
+
+/// The absolute path of the file that an address names.
+///
+/// # Errors
+/// [`OpenError`] if it names none.
+pub fn path(url: &str) -> Result<PathBuf, OpenError> {
+    let file = options(url)?.get_filename().to_owned();
+    // Without a current folder there is none.
+    Ok(path::absolute(&file).unwrap_or(file))
+}
+
+fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
+    if !url.starts_with("sqlite:") {
+        return Err(OpenError::Url);
+    }
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
+    // sqlx gives a database in memory such a name, or none.
+    let file = options.get_filename();
+    let in_memory = file.as_os_str().is_empty()
+        || file.to_string_lossy().contains(":memory:")
+        || url.contains(":memory:");
+    if in_memory {
+        Err(OpenError::InMemory)
+    } else {
+        Ok(options)
     }
 }
 
@@ -159,6 +199,9 @@ fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_WITHIN)
+        // A connection made later might be one to another file of the same name.
+        .max_lifetime(None)
+        .idle_timeout(None)
         .after_release(|connection, _| Box::pin(is_at_rest(connection)))
         .connect_lazy_with(options)
 }
@@ -180,9 +223,11 @@ impl Store for Sqlite {
 
     async fn migrate(&self) -> Result<(), StoreError> {
         let prepared = async {
-            migrate::run(&self.writer).await?;
+            self.durably(migrate::run(&self.writer)).await?;
+            let holding = self.files.hold(&self.reading).await;
+            holding.map_err(classify::failure)?;
             // A file that cannot be written may have all the tables.
-            probe::try_to_write(&self.writer).await
+            self.try_to_write().await
         };
         self.noted(prepared.await)?;
         self.migrated.store(true, Ordering::Release);
@@ -190,12 +235,13 @@ impl Store for Sqlite {
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
-        let registered = workers::register(&self.writer, worker, self.now_micros()).await;
-        self.noted(registered.map_err(classify::failure))
+        let registering = workers::register(&self.writer, worker, self.now_micros());
+        self.noted(self.durably(registering.map_err(classify::failure)).await)
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
-        let recorded = record::record(&self.writer, claim, self.now_micros()).await;
+        let recording = record::record(&self.writer, claim, self.now_micros());
+        let recorded = self.durably(recording).await;
         if let Ok(Recorded::Committed(_) | Recorded::AlreadyCommitted) = recorded {
             self.dependency.works();
         }
@@ -228,12 +274,13 @@ impl Store for Sqlite {
         after: Option<Cursor>,
         dry_run: bool,
     ) -> Result<Replayed, StoreError> {
-        let now = self.now_micros();
-        Ok(letters::replay(&self.writer, ids, after, dry_run, now).await?)
+        let replaying = letters::replay(&self.writer, ids, after, dry_run, self.now_micros());
+        self.durably(replaying.map_err(StoreError::from)).await
     }
 
     async fn discard(&self, id: i64) -> Result<bool, StoreError> {
-        letters::discard(&self.writer, id, self.now_micros()).await
+        self.durably(letters::discard(&self.writer, id, self.now_micros()))
+            .await
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {
@@ -247,22 +294,11 @@ impl Store for Sqlite {
     }
 
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
-        let mut transaction = self
-            .writer
-            .begin_with(record::BEGIN)
-            .await
-            .map_err(classify::failure)?;
-        let forgotten = workers::forget(&mut transaction, workers)
-            .await
-            .map_err(classify::failure)?;
-        transaction
-            .commit()
-            .await
-            .map_err(classify::commit_failure)?;
-        Ok(forgotten)
+        self.durably(workers::forget(&self.writer, workers)).await
     }
 
     async fn close(&self) {
+        self.files.release().await;
         self.counters.close().await;
         self.readers.close().await;
         // The last one to close brings the write-ahead log into the file.

@@ -7,18 +7,20 @@ use common::{
     readiness::{Probe, Trouble},
     store::StoreError,
 };
-use sqlx::SqlitePool;
+
+use futures_util::TryFutureExt;
 
 use super::{Sqlite, classify};
 
-/// Takes the lock for writing, and writes nothing: a probe is not worth a write to the disk.
-pub(super) async fn try_to_write(writer: &SqlitePool) -> Result<(), StoreError> {
-    let writing = sqlx::query("UPDATE agg_stats SET id = id WHERE FALSE").execute(writer);
-    writing.await.map_err(classify::write_failure)?;
-    Ok(())
-}
-
 impl Sqlite {
+    /// Takes the lock for writing, and writes nothing: a probe is not worth a write to the disk.
+    pub(super) async fn try_to_write(&self) -> Result<(), StoreError> {
+        let writing = sqlx::query("UPDATE agg_stats SET id = id WHERE FALSE").execute(&self.writer);
+        self.durably(writing.map_err(classify::write_failure))
+            .await?;
+        Ok(())
+    }
+
     /// Notes a failure of what events need for `/ready`.
     pub(super) fn noted<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         outcome.inspect_err(|error| self.dependency.fails(trouble(error)))
@@ -28,7 +30,7 @@ impl Sqlite {
 #[async_trait]
 impl Probe for Sqlite {
     async fn probe(&self) -> Result<(), Trouble> {
-        let written = try_to_write(&self.writer).await;
+        let written = self.try_to_write().await;
         written.map_err(|error| trouble(&error))?;
         if self.migrated.load(Ordering::Acquire) {
             Ok(())

@@ -7,10 +7,15 @@ use chrono::DateTime;
 use common::{
     faults::{Mutant, is_mutant},
     queue::{ClaimId, WorkerId},
-    store::{IdleWorker, Recorded},
+    store::{IdleWorker, Recorded, StoreError},
 };
 use sqlx::{SqliteConnection, SqlitePool, query, query_as, query_scalar};
 use uuid::Uuid;
+
+use super::{
+    classify::{commit_failure, failure},
+    record::BEGIN,
+};
 
 /// Workers looked at in one go.
 const IDLE_AT_A_TIME: i64 = 1000;
@@ -82,18 +87,18 @@ pub(super) async fn idle(
     Ok(rows.into_iter().map(worker).collect())
 }
 
-pub(super) async fn forget(
-    transaction: &mut SqliteConnection,
-    workers: &[IdleWorker],
-) -> sqlx::Result<u64> {
+pub(super) async fn forget(pool: &SqlitePool, workers: &[IdleWorker]) -> Result<u64, StoreError> {
+    let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
     let mut forgotten = 0;
     for worker in workers {
         forgotten += query(FORGET)
             .bind(worker.id.0)
             .bind(worker.updated_at.timestamp_micros())
             .execute(&mut *transaction)
-            .await?
+            .await
+            .map_err(failure)?
             .rows_affected();
     }
+    transaction.commit().await.map_err(commit_failure)?;
     Ok(forgotten)
 }

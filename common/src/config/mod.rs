@@ -1,5 +1,11 @@
 //! Settings that several programs share, as clap argument groups: every setting is a flag and an
 //! environment variable.
+//!
+//! - `environment`: reading them at the start
+//! - `units`: how sizes, times and addresses are written
+
+mod environment;
+mod units;
 
 use std::{
     convert::Infallible,
@@ -10,13 +16,13 @@ use std::{
     time::Duration,
 };
 
-use clap::{
-    Args,
-    builder::{OsStringValueParser, TypedValueParser},
-};
+use clap::Args;
+
+pub use environment::parse;
+pub use units::{bind_address, bytes, seconds};
 
 use crate::{
-    auth::{Gate, gate::GateError},
+    auth::{Gate, LocalHosts, gate::GateError},
     event::{Event, parse::Limits},
     http::cors::Origins,
     queue::{
@@ -25,6 +31,8 @@ use crate::{
     },
     tls::{self, Identity, TlsError},
 };
+
+const MIB: u32 = 1024 * 1024;
 
 /// A text that must not be shown, such as an address with a password in it.
 #[derive(Clone)]
@@ -56,13 +64,23 @@ impl fmt::Debug for Secret {
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
     /// File of API keys; without one, only this machine may call
-    #[arg(long, env, value_name = "PATH", value_parser = path())]
+    #[arg(long, env, value_name = "PATH")]
     pub api_keys_file: Option<PathBuf>,
 
     /// Serve without API keys on an address that others can reach
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub auth_disabled: bool,
+
+    /// Names beside localhost by which a server without API keys may be called, separated by commas
+    #[arg(
+        long,
+        env,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "HOSTS"
+    )]
+    pub allowed_hosts: LocalHosts,
 
     /// Origins whose web pages may call, such as <https://app.example>, separated by commas, or *
     #[arg(
@@ -86,16 +104,15 @@ pub struct ServerArgs {
 
     /// Most bytes of bodies that are being worked on, decompressed, and at least `MAX_BODY_BYTES`; beyond, the
     /// answer is 503
-    #[arg(long, env, default_value_t = 64 * 1024 * 1024, value_name = "BYTES",
-          value_parser = clap::value_parser!(u32).range(1024..))]
+    #[arg(long, env, default_value_t = 64 * MIB, value_name = "BYTES", value_parser = bytes(1024..=u32::MAX))]
     pub max_bytes_in_flight: u32,
+
     /// TLS.
     #[command(flatten)]
     pub tls: TlsArgs,
 
     /// How long running requests and claims may take to finish after a signal to stop
-    #[arg(long, env, default_value_t = 30, value_name = "SECONDS",
-          value_parser = clap::value_parser!(u16).range(0..=3600))]
+    #[arg(long, env, default_value_t = 30, value_name = "SECONDS", value_parser = seconds(0..=3600))]
     pub shutdown_grace_seconds: u16,
 }
 
@@ -113,11 +130,11 @@ impl ServerArgs {
     /// [`ConfigError::Exposed`] for an address that is not loopback, unless that was asked for;
     /// [`ConfigError::Keys`] if the file cannot be used.
     pub fn gate(&self, bind_addr: SocketAddr) -> Result<Gate, ConfigError> {
-        match named(self.api_keys_file.as_ref()) {
+        match &self.api_keys_file {
             Some(_) if self.auth_disabled => Err(ConfigError::KeysAndNoKeys),
             Some(path) => Ok(Gate::with_keys(path)?),
             None if self.auth_disabled => Ok(Gate::open()),
-            None if bind_addr.ip().is_loopback() => Ok(Gate::local()),
+            None if bind_addr.ip().is_loopback() => Ok(Gate::local(self.allowed_hosts.clone())),
             None => Err(ConfigError::Exposed(bind_addr)),
         }
     }
@@ -127,15 +144,15 @@ impl ServerArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct TlsArgs {
     /// The server's certificate, and after it those that signed it; PEM. Then it speaks only HTTPS
-    #[arg(long, env, value_name = "PATH", value_parser = path())]
+    #[arg(long, env, value_name = "PATH")]
     pub tls_cert: Option<PathBuf>,
 
     /// The key of the server's certificate; PEM, not encrypted
-    #[arg(long, env, value_name = "PATH", value_parser = path())]
+    #[arg(long, env, value_name = "PATH")]
     pub tls_key: Option<PathBuf>,
 
     /// Authorities that sign clients' certificates; PEM. Clients must show one of those
-    #[arg(long, env, value_name = "PATH", value_parser = path())]
+    #[arg(long, env, value_name = "PATH")]
     pub tls_client_ca: Option<PathBuf>,
 }
 
@@ -145,14 +162,13 @@ impl TlsArgs {
     /// # Errors
     /// [`ConfigError`] if the settings do not go together, or their files cannot be used.
     pub fn identity(&self) -> Result<Option<Identity>, ConfigError> {
-        let client_ca = named(self.tls_client_ca.as_ref());
-        match (self.certificate(), named(self.tls_key.as_ref())) {
+        match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => Ok(Some(Identity::open(tls::Files {
-                cert: cert.to_owned(),
-                key: key.to_owned(),
-                client_ca: client_ca.map(Path::to_owned),
+                cert: cert.clone(),
+                key: key.clone(),
+                client_ca: self.tls_client_ca.clone(),
             })?)),
-            (None, None) if client_ca.is_none() => Ok(None),
+            (None, None) if self.tls_client_ca.is_none() => Ok(None),
             (None, None) => Err(ConfigError::ClientCaAlone),
             _ => Err(ConfigError::HalfAPair),
         }
@@ -161,7 +177,7 @@ impl TlsArgs {
     /// The file of the certificate that the server shows, if it speaks TLS.
     #[must_use]
     pub fn certificate(&self) -> Option<&Path> {
-        named(self.tls_cert.as_ref())
+        self.tls_cert.as_deref()
     }
 
     /// How its addresses begin.
@@ -174,37 +190,30 @@ impl TlsArgs {
     }
 }
 
-/// Takes the empty path too, which clap would refuse.
-fn path() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
-
-/// An empty variable means the same as none.
-fn named(path: Option<&PathBuf>) -> Option<&Path> {
-    let path = path?.as_path();
-    (!path.as_os_str().is_empty()).then_some(path)
-}
-
 /// How large what clients send may be.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LimitArgs {
     /// Largest request body
-    #[arg(long, env, default_value_t = 16 * 1024 * 1024, value_name = "BYTES",
-          value_parser = clap::value_parser!(u32).range(1024..=1024 * 1024 * 1024))]
+    #[arg(long, env, default_value_t = Self::MAX_BODY_BYTES, value_name = "BYTES",
+          value_parser = bytes(1024..=1024 * MIB))]
     pub max_body_bytes: u32,
 
     /// Most events in one request
-    #[arg(long, env, default_value_t = 10_000, value_name = "EVENTS",
+    #[arg(long, env, default_value_t = Self::MAX_BATCH_EVENTS, value_name = "EVENTS",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_batch_events: u32,
 
     /// Largest event, with its numbers written out
-    #[arg(long, env, default_value_t = 256 * 1024, value_name = "BYTES",
-          value_parser = clap::value_parser!(u32).range(256..=16 * 1024 * 1024))]
+    #[arg(long, env, default_value_t = Self::MAX_EVENT_BYTES, value_name = "BYTES",
+          value_parser = bytes(256..=16 * MIB))]
     pub max_event_bytes: u32,
 }
 
 impl LimitArgs {
+    const MAX_BODY_BYTES: u32 = 16 * MIB;
+    const MAX_BATCH_EVENTS: u32 = 10_000;
+    const MAX_EVENT_BYTES: u32 = 256 * 1024;
+
     /// What the largest request may take in memory, in bytes, about.
     #[must_use]
     pub(crate) fn largest_request(&self) -> usize {
@@ -224,9 +233,9 @@ impl LimitArgs {
 impl Default for LimitArgs {
     fn default() -> Self {
         Self {
-            max_body_bytes: 16 * 1024 * 1024,
-            max_batch_events: 10_000,
-            max_event_bytes: 256 * 1024,
+            max_body_bytes: Self::MAX_BODY_BYTES,
+            max_batch_events: Self::MAX_BATCH_EVENTS,
+            max_event_bytes: Self::MAX_EVENT_BYTES,
         }
     }
 }
@@ -239,7 +248,7 @@ pub struct QueueArgs {
     pub queue_name: QueueName,
 
     /// Authorities to trust instead of the public ones, for rediss:// addresses; PEM
-    #[arg(long, env, value_name = "PATH", value_parser = path())]
+    #[arg(long, env, value_name = "PATH")]
     pub redis_ca_cert: Option<PathBuf>,
 }
 
@@ -250,7 +259,7 @@ impl QueueArgs {
     /// [`QueueError`] if that is no address, or the authorities cannot be used.
     pub fn address(&self, url: &Secret) -> Result<Address, QueueError> {
         let address = Address::new(url.expose(), self.queue_name.clone())?;
-        match named(self.redis_ca_cert.as_ref()) {
+        match &self.redis_ca_cert {
             Some(file) => address.trusting(file),
             None => Ok(address),
         }
@@ -264,27 +273,6 @@ pub struct PublishArgs {
     #[arg(long, env, default_value_t = 1_000_000, value_name = "EVENTS",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub queue_max_len: u64,
-}
-
-/// What logs look like.
-#[derive(Debug, Clone, Args)]
-pub struct LogArgs {
-    /// One line a record for people, or one JSON object a record for machines
-    #[arg(long, env, default_value = "text", value_enum)]
-    pub log_format: LogFormat,
-
-    /// What is logged: a level, or a filter such as info,aggregator=debug
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
-    pub log: String,
-}
-
-/// See [`LogArgs::log_format`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
 }
 
 /// Settings that are well-formed one by one, but cannot be used.
@@ -312,11 +300,6 @@ pub enum ConfigError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The log filter cannot be read.
-    #[error(
-        "RUST_LOG is no filter: {0}; use a level (error, warn, info, debug, trace) or target=level"
-    )]
-    LogFilter(String),
     /// The address is taken or not this machine's.
     #[error("BIND_ADDR {address} cannot be listened on: {source}; free it or choose another")]
     Bind {
