@@ -187,6 +187,62 @@ fn a_description_can_be_resolved_and_names_each_operation_once() {
     }
 }
 
+/// Every schema of the description, with where it is.
+fn schemas<'a>(place: &str, value: &'a Value, found: &mut Vec<(String, &'a Value)>) {
+    match value {
+        Value::Object(members) => {
+            found.push((place.to_owned(), value));
+            for (name, member) in members
+                .iter()
+                .filter(|(name, _)| !name.starts_with("example"))
+            {
+                schemas(&format!("{place}/{name}"), member, found);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                schemas(&format!("{place}/{index}"), element, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn generators_of_clients_find_what_they_can_read() {
+    let text = printed("event-aggregator");
+    let description: Value = serde_json::from_str(&text).unwrap();
+    let url = description["servers"][0]["url"].as_str().unwrap();
+    assert!(!url.contains(':'), "{url} is not relative");
+
+    let mut all = Vec::new();
+    schemas("", &description, &mut all);
+    for (place, schema) in all {
+        assert!(!schema["type"].is_array(), "{place}: a list of types");
+        let named = schema["$ref"].as_str();
+        let own = named.and_then(|name| name.strip_prefix("#/components/schemas/"));
+        assert!(
+            own.is_none_or(|name| !place.starts_with(&format!("/components/schemas/{name}/"))),
+            "{place} contains itself"
+        );
+    }
+    for (method, path, operation) in operations(&description) {
+        let bodies = operation["requestBody"]["content"].as_object();
+        for (media_type, body) in bodies.into_iter().flatten() {
+            assert!(
+                body["schema"]["$ref"].is_string(),
+                "{method} {path}: the body of {media_type} has no name"
+            );
+        }
+    }
+    // The order of members is lost in a parsed document.
+    let bodies = text.split("\"requestBody\"").skip(1);
+    for body in bodies {
+        let first = body.find("\"application/").unwrap();
+        assert!(body[first..].starts_with("\"application/json\""));
+    }
+}
+
 #[tokio::test]
 async fn a_route_asks_for_a_key_if_and_only_if_its_description_says_so() {
     let server = Standalone::with_keys().await;

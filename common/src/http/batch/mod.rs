@@ -26,7 +26,7 @@ use utoipa::{
 
 use self::{body::Body, media::Format};
 use super::{
-    openapi::{Answers, CloudEvent, EventLines, Events, problems, written},
+    openapi::{Answers, CloudEventBatch, EventLines, Events, problems, written},
     parameters::{flag, query},
     problem::{BatchItem, Kind, MAX_REPORTED_ERRORS, Problem},
     routes::Routes,
@@ -145,7 +145,7 @@ pub fn described(routes: Routes) -> Routes {
     routes
         .schema::<Events>()
         .schema::<EventLines>()
-        .schema::<CloudEvent>()
+        .schema::<CloudEventBatch>()
 }
 
 /// Reads a batch in which every event is valid; with `?partial=true`, in which at least one is.

@@ -4,9 +4,11 @@
 //! itself.
 //!
 //! - `answers`: problems and headers, as answers of an operation
+//! - `ordered`: the document as text
 //! - `schemas`: what clients send, by the rules of its parsers
 
 mod answers;
+mod ordered;
 mod schemas;
 
 use actix_web::web::Bytes;
@@ -17,11 +19,13 @@ use utoipa::openapi::{
     security::{
         ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
     },
+    server::ServerBuilder,
     tag::TagBuilder,
 };
 
 pub use answers::{Answers, problems};
-pub use schemas::{CloudEvent, EventLines, Events, written};
+use ordered::Ordered;
+pub use schemas::{CloudEvent, CloudEventBatch, EventLines, Events, or_null, written};
 
 use super::{
     access::Access,
@@ -136,13 +140,18 @@ impl Description {
                 ))),
             )
             .build();
+        // Relative to where the description was read from, so that it is right behind a prefix, too.
+        let server = ServerBuilder::new()
+            .url(".")
+            .description(Some("The server that gave this description"))
+            .build();
         let document = OpenApiBuilder::new()
             .info(info)
+            .servers(Some([server]))
             .tags(Some(tags))
             .paths(routes.paths)
             .components(Some(components))
             .build();
-        // Its members are sorted by that, so that it is the same each time.
         Self::from_document(json!(document))
     }
 
@@ -161,7 +170,7 @@ impl Description {
     }
 
     fn from_document(document: Value) -> Self {
-        let json = document.to_string().into();
+        let json = Ordered(&document).to_string().into();
         Self { document, json }
     }
 
@@ -173,7 +182,7 @@ impl Description {
     /// For people, and to compare one version with another.
     #[must_use]
     pub fn pretty(&self) -> String {
-        format!("{:#}", self.document)
+        format!("{:#}", Ordered(&self.document))
     }
 }
 
