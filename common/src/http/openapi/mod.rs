@@ -12,15 +12,19 @@ mod ordered;
 mod schemas;
 
 use actix_web::web::Bytes;
+use serde::Serialize;
 use serde_json::{Value, json};
-use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder,
-    path::{Operation, PathItem},
-    security::{
-        ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+use utoipa::{
+    ToSchema,
+    openapi::{
+        ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder,
+        path::{Operation, PathItem},
+        security::{
+            ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+        },
+        server::ServerBuilder,
+        tag::TagBuilder,
     },
-    server::ServerBuilder,
-    tag::TagBuilder,
 };
 
 pub use answers::{Answers, problems};
@@ -84,6 +88,16 @@ impl Group {
     const fn name(self) -> &'static str {
         self.name_and_about().0
     }
+}
+
+/// A call that a server answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Call {
+    pub(super) method: String,
+    /// A part in braces stands for a value.
+    pub(super) path: String,
+    /// What it is for.
+    pub(super) summary: String,
 }
 
 /// The description of a program.
@@ -167,6 +181,31 @@ impl Description {
             operation["security"] = json!([]);
         }
         Self::from_document(self.document)
+    }
+
+    /// The program's name.
+    pub(super) fn title(&self) -> &str {
+        self.document["info"]["title"].as_str().unwrap_or_default()
+    }
+
+    /// The program's version.
+    pub(super) fn version(&self) -> &str {
+        self.document["info"]["version"]
+            .as_str()
+            .unwrap_or_default()
+    }
+
+    /// What is served, by path.
+    pub(super) fn calls(&self) -> impl Iterator<Item = Call> {
+        let paths = self.document["paths"].as_object().into_iter().flatten();
+        paths.flat_map(|(path, item)| {
+            let operations = item.as_object().into_iter().flatten();
+            operations.map(|(method, operation)| Call {
+                method: method.to_ascii_uppercase(),
+                path: path.clone(),
+                summary: operation["summary"].as_str().unwrap_or_default().to_owned(),
+            })
+        })
     }
 
     fn from_document(document: Value) -> Self {
