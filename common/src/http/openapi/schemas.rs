@@ -285,12 +285,12 @@ schema!(
             "dataschema": or_null(&attribute()),
             "datacontenttype": or_null(&attribute()),
             "data": {"description": format!("Any JSON. {STORABLE}, is refused with what is wrong")},
-            "data_base64": {
+            "data_base64": or_null(&json!({
                 "type": "string",
                 "description": "Instead of `data`: bytes",
                 "contentEncoding": "base64",
                 "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
-            }
+            }))
         },
         "not": {"required": ["data", "data_base64"]},
         "propertyNames": {"pattern": "^([a-z0-9]{1,64}|data_base64)$"},
