@@ -130,7 +130,7 @@ impl ServerArgs {
 /// What there is to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Publish events from a file or a pipe: NDJSON, or a JSON array
+    /// Publish events from a file or a pipe: NDJSON, a JSON array, {"events":[…]}; also compressed with gzip
     Publish(PublishArgs),
     /// Send made-up events as unreliable clients do, then check that the counters are exact
     Simulate(SimulateArgs),
@@ -184,6 +184,8 @@ pub struct PublishArgs {
 }
 
 const PUBLISH_HELP: &str = "\
+    FILE holds an event a line (NDJSON), a JSON array of events, an object {\"events\":[…]}, or events \
+    over several lines each; it may be compressed with gzip. CSV must be converted first.\n\n\
     Sending again is safe: an event is stored once for each topic and event_id. So the same file \
     may be published twice, and a run that was interrupted may be repeated, with or without \
     --resume.\n\n\
@@ -240,7 +242,8 @@ const SIMULATE_HELP: &str = "\
     At the end the counters are compared with what was sent, as the difference since the start: \
     the server need not be empty, but nobody else should publish meanwhile. Where an answer was \
     lost nobody can know whether that request was counted: then the expected number is a range. \
-    A run without --events ends with 0 on a signal.";
+    A run without --events ends with 0 on a signal.\n\n\
+    What is sent stays on the server: no call removes events. The first lines say how much that will be.";
 
 /// How to show the counters.
 #[derive(Debug, Clone, Args)]

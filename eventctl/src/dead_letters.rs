@@ -1,5 +1,7 @@
 //! `eventctl dead-letters`: what could not be stored, and what to do with it.
 
+use std::collections::BTreeSet;
+
 use console::{Term, style};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,6 +23,9 @@ struct Replayed {
     accepted: i64,
     duplicates: i64,
     refused: Vec<Refused>,
+    /// Ids that were asked for and that no dead letter has.
+    #[serde(skip_deserializing)]
+    unknown: Vec<i64>,
     #[serde(skip_serializing)]
     next_cursor: Option<String>,
 }
@@ -126,32 +131,37 @@ async fn show(client: &Client, id: i64, json: bool) -> Result<Outcome, Error> {
 }
 
 async fn replay(client: &Client, ids: &[i64], dry_run: bool, json: bool) -> Result<Outcome, Error> {
-    let query = [("dry_run", dry_run.to_string())];
     let mut all = Replayed {
         dry_run,
+        unknown: unknown_ids(client, ids).await?,
         ..Replayed::default()
     };
-    let mut body = if ids.is_empty() {
-        json!({ "all": true })
-    } else {
-        json!({ "ids": ids })
+    let known: Vec<i64> = ids
+        .iter()
+        .copied()
+        .filter(|id| !all.unknown.contains(id))
+        .collect();
+    let mut next = match (ids.is_empty(), known.is_empty()) {
+        (true, _) => Some(json!({ "all": true })),
+        (false, true) => None,
+        (false, false) => Some(json!({ "ids": known })),
     };
     // Each cursor is further on than the one before: this ends where the list does.
-    while !client.stop().is_cancelled() {
-        let part: Replayed = client
-            .post(&["dead-letters", "replay"], &query, &body)
-            .await?;
+    while let Some(body) = next.take_if(|_| !client.stop().is_cancelled()) {
+        let part = ask(client, &body, dry_run).await?;
         all.accepted += part.accepted;
         all.duplicates += part.duplicates;
         all.refused.extend(part.refused);
-        match part.next_cursor {
-            Some(cursor) => body = json!({ "all": true, "cursor": cursor }),
-            None => break,
-        }
+        next = part
+            .next_cursor
+            .map(|cursor| json!({ "all": true, "cursor": cursor }));
+    }
+    for &id in &all.unknown {
+        unknown(id);
     }
     if json {
         output::json(&all)?;
-    } else {
+    } else if all.unknown.is_empty() || !known.is_empty() {
         let would = if dry_run {
             " (dry run: nothing was changed)"
         } else {
@@ -169,9 +179,39 @@ async fn replay(client: &Client, ids: &[i64], dry_run: bool, json: bool) -> Resu
         }
     }
     if client.stop().is_cancelled() {
+        if next.is_some() {
+            output::tell("not finished: the same command goes on with what is left");
+        }
         return Ok(Outcome::Interrupted);
     }
-    Ok(Outcome::well_if(all.refused.is_empty()))
+    let well = all.refused.is_empty() && all.unknown.is_empty();
+    Ok(Outcome::well_if(well))
+}
+
+async fn ask(client: &Client, body: &Value, dry_run: bool) -> Result<Replayed, Error> {
+    let query = [("dry_run", dry_run.to_string())];
+    client.post(&["dead-letters", "replay"], &query, body).await
+}
+
+/// Those of the ids that no dead letter has. The server does not name them, so each is asked for alone, if any is.
+async fn unknown_ids(client: &Client, ids: &[i64]) -> Result<Vec<i64>, Error> {
+    let ids: BTreeSet<i64> = ids.iter().copied().collect();
+    if ids.is_empty() || count_known(client, &ids).await? == ids.len() {
+        return Ok(Vec::new());
+    }
+    let mut unknown = Vec::new();
+    for id in ids {
+        if count_known(client, &[id].into()).await? == 0 {
+            unknown.push(id);
+        }
+    }
+    Ok(unknown)
+}
+
+async fn count_known(client: &Client, ids: &BTreeSet<i64>) -> Result<usize, Error> {
+    let told = ask(client, &json!({ "ids": ids }), true).await?;
+    let settled = usize::try_from(told.accepted + told.duplicates).unwrap_or(0);
+    Ok(settled + told.refused.len())
 }
 
 async fn delete(client: &Client, ids: &[i64]) -> Result<Outcome, Error> {

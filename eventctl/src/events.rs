@@ -74,7 +74,23 @@ pub async fn run(client: &Client, args: &EventsArgs, json: bool) -> Result<Outco
             None => break,
         }
     }
+    // Ids are positive.
+    if last == 0 && !json && !args.follow {
+        output::line(none_found(args))?;
+    }
     Ok(Outcome::Well)
+}
+
+const fn none_found(args: &EventsArgs) -> &'static str {
+    let all = args.topic.is_none()
+        && args.source.is_none()
+        && args.since.is_none()
+        && args.until.is_none();
+    if all {
+        "no events"
+    } else {
+        "no events that match"
+    }
 }
 
 fn query(args: &EventsArgs, limit: u64, cursor: Option<&str>) -> Vec<(&'static str, String)> {
@@ -99,7 +115,8 @@ fn parse(raw: &RawValue) -> Result<Stored<'_>, Error> {
 
 fn print(event: &Stored<'_>, raw: &RawValue, json: bool) -> Result<(), Error> {
     if json {
-        return Ok(output::line(raw.get())?);
+        // A payload may hold line breaks, as the client sent it.
+        return Ok(output::line(output::compact(raw.get()))?);
     }
     let line = format!(
         "{}  {}  {}  {}  {}",
@@ -107,7 +124,7 @@ fn print(event: &Stored<'_>, raw: &RawValue, json: bool) -> Result<(), Error> {
         style(output::plain(&event.topic)).cyan(),
         output::plain(&event.event_id),
         style(output::plain(&event.source)).dim(),
-        output::plain(event.payload.get()),
+        output::plain(&output::compact(event.payload.get())),
     );
     Ok(output::line(output::fit(&line, &Term::stdout()))?)
 }

@@ -28,6 +28,22 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
     io::stdout().lock().write_all(&text)
 }
 
+/// JSON without the white space between its parts: one line, whatever it was. Numbers and names stay as they were written.
+#[must_use]
+pub fn compact(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let kept = json.chars().filter(|&symbol| {
+        if in_string {
+            in_string = symbol != '"' || escaped;
+            escaped = symbol == '\\' && !escaped;
+            return true;
+        }
+        in_string = symbol == '"';
+        !symbol.is_ascii_whitespace()
+    });
+    kept.collect()
+}
+
 /// A number with its thousands apart: `1,234,567`.
 #[must_use]
 pub fn number(value: i64) -> String {
@@ -60,6 +76,24 @@ pub fn rate(per_second: f64) -> String {
     )]
     let whole = per_second.round() as i64;
     format!("{}/s", number(whole))
+}
+
+/// A number of bytes, rounded: `1.5 kB`, `25 MB`.
+#[must_use]
+pub fn bytes(mut value: f64) -> String {
+    let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if value < 999.5 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if value < 9.95 && unit != "B" {
+        format!("{value:.1} {unit}")
+    } else {
+        format!("{value:.0} {unit}")
+    }
 }
 
 /// A time as a clock shows it: `00:01:30`.
@@ -151,6 +185,18 @@ pub fn table(rows: &[Vec<String>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compact_json_is_one_line_and_means_the_same() {
+        let spread = "{ \"a b\\\"\" : [ 1.0 ,\r\n\t\"c\\\\\" , { } ] }";
+        assert_eq!(compact(spread), r#"{"a b\"":[1.0,"c\\",{}]}"#);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let shown = [0.0, 999.0, 1_500.0, 25_000_000.0, 3.2e9].map(bytes);
+        assert_eq!(shown, ["0 B", "999 B", "1.5 kB", "25 MB", "3.2 GB"]);
+    }
 
     #[test]
     fn numbers_have_their_thousands_apart() {

@@ -13,7 +13,7 @@ use common::{
     http::{
         access::Access,
         batch::{self, Beside, Rejected},
-        openapi::{CloudEvent, EventLines, Events, Group},
+        openapi::{CloudEvent, CloudEventBatch, EventLines, Events, Group},
         problem::Problem,
         routes::Routes,
     },
@@ -92,7 +92,7 @@ pub fn routes() -> Routes {
             (Events = "application/json"),
             (EventLines = "application/x-ndjson"),
             (CloudEvent = "application/cloudevents+json"),
-            ([CloudEvent] = "application/cloudevents-batch+json"),
+            (CloudEventBatch = "application/cloudevents-batch+json"),
         ),
     ),
     responses(

@@ -3,11 +3,24 @@
 import gzip
 import json
 import struct
+import unicodedata
 
 import schemathesis
 
 # Most bytes in one raw block of zstd (RFC 8878, section 3.1.1.2).
 ZSTD_BLOCK = 128 * 1024
+# Members of a CloudEvent that its schema describes one by one.
+ATTRIBUTES = {
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "time",
+    "subject",
+    "dataschema",
+    "datacontenttype",
+    "data_base64",
+}
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -21,22 +34,57 @@ def ndjson(ctx, value):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """A body is compressed as its Content-Encoding says, and CloudEvents are as their specification wants them."""
+    """A body is compressed as its Content-Encoding says, and what schemas leave to words is as the words want it."""
     if (case.media_type or "").startswith("application/cloudevents"):
-        several = isinstance(case.body, list)
-        case.body = [whole_numbers(event) for event in case.body] if several else whole_numbers(case.body)
+        case.body = each(case.body, cloud_event)
+    elif isinstance(case.body, dict) and "events" in case.body:
+        case.body = case.body | {"events": each(case.body["events"], event)}
+    else:
+        case.body = each(case.body, event)
     encoding = (case.headers or {}).get("Content-Encoding")
     compress = {"gzip": gzip.compress, "zstd": zstd}.get(encoding)
     if compress:
         kwargs["auth"] = Compress(compress, kwargs.get("auth"))
 
 
-def whole_numbers(event):
-    """JSON Schema takes 1.0 for a whole number, CloudEvents do not (JSON format, section 2.2)."""
-    if not isinstance(event, dict):
-        return event
-    whole = lambda value: isinstance(value, float) and value.is_integer()
-    return {name: int(value) if name != "data" and whole(value) else value for name, value in event.items()}
+def each(body, change):
+    """The body with each object changed that it is or has."""
+    if isinstance(body, list):
+        return [change(one) if isinstance(one, dict) else one for one in body]
+    return change(body) if isinstance(body, dict) else body
+
+
+def event(members):
+    """Payloads are free-form for generators of clients; PostgreSQL stores no U+0000."""
+    return {name: storable(value) if name == "payload" else value for name, value in members.items()}
+
+
+def cloud_event(members):
+    """Data, too, is free-form, and so are extensions: those that have no type of CloudEvents are left out."""
+    changed = {}
+    for name, value in members.items():
+        if name == "data":
+            changed[name] = storable(value)
+        elif name in ATTRIBUTES:
+            changed[name] = value
+        elif value is None or isinstance(value, bool):
+            changed[name] = value
+        elif isinstance(value, str):
+            changed[name] = "".join(symbol for symbol in value if unicodedata.category(symbol) != "Cc")
+        elif isinstance(value, int) and -(2**31) <= value < 2**31:
+            changed[name] = value
+    return changed
+
+
+def storable(value):
+    """The value without U+0000."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [storable(one) for one in value]
+    if isinstance(value, dict):
+        return {storable(name): storable(one) for name, one in value.items()}
+    return value
 
 
 class Compress:

@@ -129,6 +129,7 @@ fn the_description_that_is_checked_in_is_current() {
 fn each_program_describes_what_it_serves_and_the_standalone_one_serves_what_both_do() {
     let (publisher, aggregator) = (paths("publisher"), paths("aggregator"));
     let of_every = [
+        "/",
         "/docs",
         "/docs/",
         "/docs/{file}",
@@ -184,6 +185,62 @@ fn a_description_can_be_resolved_and_names_each_operation_once() {
                 );
             }
         }
+    }
+}
+
+/// Every schema of the description, with where it is.
+fn schemas<'a>(place: &str, value: &'a Value, found: &mut Vec<(String, &'a Value)>) {
+    match value {
+        Value::Object(members) => {
+            found.push((place.to_owned(), value));
+            for (name, member) in members
+                .iter()
+                .filter(|(name, _)| !name.starts_with("example"))
+            {
+                schemas(&format!("{place}/{name}"), member, found);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                schemas(&format!("{place}/{index}"), element, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn generators_of_clients_find_what_they_can_read() {
+    let text = printed("event-aggregator");
+    let description: Value = serde_json::from_str(&text).unwrap();
+    let url = description["servers"][0]["url"].as_str().unwrap();
+    assert!(!url.contains(':'), "{url} is not relative");
+
+    let mut all = Vec::new();
+    schemas("", &description, &mut all);
+    for (place, schema) in all {
+        assert!(!schema["type"].is_array(), "{place}: a list of types");
+        let named = schema["$ref"].as_str();
+        let own = named.and_then(|name| name.strip_prefix("#/components/schemas/"));
+        assert!(
+            own.is_none_or(|name| !place.starts_with(&format!("/components/schemas/{name}/"))),
+            "{place} contains itself"
+        );
+    }
+    for (method, path, operation) in operations(&description) {
+        let bodies = operation["requestBody"]["content"].as_object();
+        for (media_type, body) in bodies.into_iter().flatten() {
+            assert!(
+                body["schema"]["$ref"].is_string(),
+                "{method} {path}: the body of {media_type} has no name"
+            );
+        }
+    }
+    // The order of members is lost in a parsed document.
+    let bodies = text.split("\"requestBody\"").skip(1);
+    for body in bodies {
+        let first = body.find("\"application/").unwrap();
+        assert!(body[first..].starts_with("\"application/json\""));
     }
 }
 
@@ -331,5 +388,95 @@ async fn what_the_page_does_not_have_is_a_problem_like_any_other() {
             "{path}"
         );
     }
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_root_needs_no_key_and_lists_what_is_served_also_to_a_browser() {
+    let server = Standalone::with_keys().await;
+    let index = server.ask("GET", "/").await;
+    assert_eq!(index.status(), StatusCode::OK);
+    let index: Value = index.json().await.unwrap();
+    let description = server.description().await;
+    assert_eq!(index["name"], description["info"]["title"]);
+    assert_eq!(index["version"], description["info"]["version"]);
+    let linked = index["links"].as_array().unwrap().iter();
+    let linked: Vec<_> = linked
+        .map(|link| {
+            (
+                link["method"].as_str().unwrap(),
+                link["path"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let described = operations(&description);
+    let described = described.iter().map(|(method, path, _)| (&**method, *path));
+    assert_eq!(linked, described.collect::<Vec<_>>());
+
+    let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = http::client()
+        .get(format!("{}/", server.app.url))
+        .header(header::ACCEPT, accept)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(page.status(), StatusCode::OK);
+    assert_eq!(
+        header(&page, header::CONTENT_TYPE),
+        "text/html; charset=utf-8"
+    );
+    assert_eq!(header(&page, header::CONTENT_SECURITY_POLICY), STRICT);
+    let page = page.text().await.unwrap();
+    assert!(
+        page.contains("href=\"./docs/\"") && !page.contains("<script"),
+        "{page}"
+    );
+    server.app.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_answered_with_what_is_near() {
+    let near = async |app: &App, path: &str| {
+        let (status, problem) = app.get(path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {problem}");
+        problem["detail"].as_str().unwrap().to_owned()
+    };
+    let server = Standalone::start(&[]).await;
+    for (path, named) in [
+        ("/publish/", "use POST /publish"),
+        ("/v1/stats", "use GET /stats"),
+        ("/events/orders", "GET /events?topic=orders"),
+        ("/events/orders", "/events/{topic}/{event_id}"),
+        ("/nothing", "GET / lists what is"),
+    ] {
+        let told = near(&server.app, path).await;
+        assert!(told.contains(named), "{path}: {told}");
+    }
+    server.app.stop().await;
+
+    // What another program serves is said to be there, whatever that is.
+    let publisher = App::publisher(&["--redis-url=redis://127.0.0.1:1"]);
+    for path in paths("aggregator").difference(&paths("publisher")) {
+        let told = near(&publisher, &path.replace(['{', '}'], "")).await;
+        assert!(
+            told.contains("is served by an aggregator"),
+            "{path}: {told}"
+        );
+    }
+    publisher.stop().await;
+    let elsewhere = paths("publisher");
+    let elsewhere: Vec<_> = elsewhere
+        .difference(&paths("aggregator"))
+        .cloned()
+        .collect();
+    assert_eq!(elsewhere, ["/publish"], "nearby.rs names it");
+}
+
+#[tokio::test]
+async fn the_time_since_the_start_is_told_with_its_unit() {
+    let server = Standalone::start(&[]).await;
+    let stats = server.app.stats().await;
+    assert_eq!(stats["uptime"], stats["uptime_seconds"]);
+    assert!(stats["uptime_seconds"].as_f64() > Some(0.0), "{stats}");
     server.app.stop().await;
 }

@@ -338,7 +338,6 @@ async fn media_types_and_encodings_that_are_not_read_here() {
 async fn paths_and_methods_that_do_not_exist() {
     let (app, _folder) = app().await;
     for path in [
-        "/",
         "/nope",
         "/publish/",
         "/events/a",

@@ -110,6 +110,19 @@ fn a_service_may_take_longer_to_stop_than_it_does() {
 }
 
 #[test]
+fn the_demo_ends_by_itself() {
+    let simulator = &compose()["services"]["simulator"];
+    let arguments: Vec<String> = serde_json::from_value(simulator["command"].clone()).unwrap();
+    assert!(
+        arguments
+            .iter()
+            .any(|argument| argument.starts_with("--duration=")),
+        "{arguments:?}"
+    );
+    assert_eq!(simulator["restart"], "no");
+}
+
+#[test]
 fn every_variable_has_a_default_and_is_in_the_example() {
     let file = fs::read_to_string("../docker-compose.yml").unwrap();
     let example = fs::read_to_string("../.env.example").unwrap();

@@ -183,6 +183,11 @@ async fn a_run_that_was_interrupted_goes_on_where_its_input_was_settled() {
     eventually("some of it is settled", SOON, begun).await;
     first.signal("TERM");
     assert_eq!(first.wait_exit(SOON).await, Some(130), "{}", first.output());
+    let told = first.output();
+    assert!(
+        told.contains("not finished:") && told.contains("the same command goes on there"),
+        "{told}"
+    );
 
     let again = ["publish", &input, "--resume", &resume, "--json"];
     let second = fixture.eventctl(&again).await;
@@ -457,9 +462,23 @@ async fn dead_letters_are_listed_shown_replayed_and_deleted() {
         (Some(1), 2)
     );
     assert_eq!(run(&["delete", &id]).await.code, Some(0));
-    for gone in [["show", &id], ["delete", &id]] {
-        assert_eq!(run(&gone).await.code, Some(1));
+    for gone in [["show", &id], ["delete", &id], ["replay", &id]] {
+        let gone = run(&gone).await;
+        assert_eq!(gone.code, Some(1));
+        assert!(
+            gone.err.contains("no dead letter has the id"),
+            "{}",
+            gone.err
+        );
     }
+    let other = letters[1]["id"].to_string();
+    let both = run(&["replay", &id, &other, "--dry-run", "--json"])
+        .await
+        .json();
+    assert_eq!(
+        (&both["unknown"], &both["refused"][0]["id"]),
+        (&json!([letters[0]["id"]]), &letters[1]["id"])
+    );
     let replay = run(&["replay", "--all", "--json"]).await.json();
     assert_eq!(
         (
@@ -467,6 +486,80 @@ async fn dead_letters_are_listed_shown_replayed_and_deleted() {
             replay["refused"].as_array().unwrap().len()
         ),
         (&json!(0), 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_one_line_whatever_the_white_space_in_its_payload() {
+    let fixture = Fixture::start().await;
+    let none = fixture.eventctl(&["events"]).await;
+    assert_eq!((none.code, &*none.out), (Some(0), "no events\n"));
+    let spread =
+        "{\n \"id\": \"a\",\n \"payload\": {\n\t\"text\": \"two  spaces\",\r\n \"n\": 1.0\n}\n}";
+    let (status, _) = fixture.app.post("/publish", spread.to_owned()).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    fixture.app.drained(1).await;
+    for form in [&["events", "--json"][..], &["events"]] {
+        let run = fixture.eventctl(form).await;
+        assert_eq!(run.out.lines().count(), 1, "{}", run.out);
+        let payload = r#"{"text":"two  spaces","n":1.0}"#;
+        assert!(run.out.contains(payload), "{}", run.out);
+    }
+    let none = fixture.eventctl(&["events", "--topic=unknown"]).await;
+    assert_eq!(none.out, "no events that match\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_other_forms_are_taken_or_it_is_told_what_to_do() {
+    let fixture = Fixture::start().await;
+    let event = |id| json!({"topic": "t", "event_id": id, "payload": {"lines": "a\nb"}});
+    let pretty = serde_json::to_string_pretty(&event("pretty")).unwrap();
+    let one = fixture.file("one.json", &pretty);
+    let object = json!({"events": [event("first"), event("second")]}).to_string();
+    let object = fixture.file("object.json", &object);
+    let packed = fixture.path("packed.ndjson.gz").display().to_string();
+    let file = fs::File::create(&packed).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    gzip.write_all(lines(0, 50).as_bytes()).unwrap();
+    gzip.finish().unwrap();
+    let resume = fixture.path("resume").display().to_string();
+    for (file, accepted) in [(&one, 1), (&object, 2), (&packed, 50)] {
+        let run = fixture.eventctl(&["publish", file, "--json"]).await;
+        assert_eq!(run.code, Some(0), "{file}: {}", run.err);
+        assert_eq!(run.json()["accepted"], accepted, "{file}");
+    }
+    let resumed = ["publish", &packed, "--resume", &resume];
+    assert_eq!(fixture.eventctl(&resumed).await.code, Some(0));
+    let again = fixture.eventctl(&resumed).await;
+    assert!(again.err.contains("nothing new"), "{}", again.err);
+    assert_eq!(fixture.app.drained(103).await["unique_processed"], 53);
+
+    let table = fixture.file("table.csv", "topic,event_id\nt,1\n");
+    let run = fixture.eventctl(&["publish", &table]).await;
+    assert_eq!(run.code, Some(2), "{}", run.err);
+    assert!(run.err.contains("CSV; convert it to NDJSON"), "{}", run.err);
+    assert_eq!(run.err.lines().count(), 1, "{}", run.err);
+    let empty = fixture.file("empty", "\n");
+    let run = fixture.eventctl(&["publish", &empty]).await;
+    assert!(
+        run.err.contains("there are no events in the input"),
+        "{}",
+        run.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulation_says_what_it_stores_and_how_long_it_has_left() {
+    let fixture = Fixture::start().await;
+    let run = fixture
+        .eventctl(&["simulate", "--duration=2s", "--rate=50", "--duplicates=0.5"])
+        .await;
+    assert_eq!(run.code, Some(0), "{}{}", run.out, run.err);
+    assert!(run.err.contains("stores about 50 events ("), "{}", run.err);
+    assert!(
+        run.err.contains("00:00:0") && run.err.contains(" left"),
+        "{}",
+        run.err
     );
 }
 

@@ -397,7 +397,7 @@ async fn a_target_of_another_form_is_no_way_around() {
     for (target, status) in [
         ("http://elsewhere/stats", 200),
         ("http://elsewhere/../stats", 404),
-        ("http://elsewhere", 404),
+        ("http://elsewhere", 200),
         ("*", 404),
         ("stats", 404),
         ("elsewhere:80", 404),
@@ -581,7 +581,7 @@ async fn requests_at_once_on_one_connection_are_answered_in_order() {
     let expected = [[202, 404]; PIPELINED].concat();
     assert_eq!(statuses(&answers), [&expected[..], &[200]].concat());
     let places: Vec<_> = (0..PIPELINED)
-        .map(|id| answers.find(&format!("/nothing/{id}\"")).unwrap())
+        .map(|id| answers.find(&format!("/nothing/{id};")).unwrap())
         .collect();
     assert!(places.is_sorted());
     server.ends_well(i64::try_from(PIPELINED).unwrap()).await;

@@ -191,3 +191,43 @@ fn images_are_those_of_compose() {
         assert_eq!(tag.unwrap()["newTag"], env!("CARGO_PKG_VERSION"));
     }
 }
+
+#[test]
+fn the_ports_of_the_network_policies_are_set_in_one_place() {
+    let patches = kustomization()["patches"].as_array().unwrap().clone();
+    assert!(!patches.is_empty());
+    for patch in patches {
+        let target = &patch["target"];
+        let policies: Vec<Value> = objects()
+            .into_iter()
+            .filter(|object| object["kind"] == target["kind"])
+            .filter(|object| {
+                target["name"].is_null() || object["metadata"]["name"] == target["name"]
+            })
+            .collect();
+        assert!(!policies.is_empty(), "{target}");
+        let operations: Value = serde_saphyr::from_str(patch["patch"].as_str().unwrap()).unwrap();
+        for operation in operations.as_array().unwrap() {
+            let path = operation["path"].as_str().unwrap();
+            for policy in &policies {
+                // As it is checked in, a patch changes nothing.
+                assert_eq!(policy.pointer(path), Some(&operation["value"]), "{path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn authorities_of_ones_own_can_be_mounted_and_need_not_be() {
+    for service in SERVICES {
+        let volume = &pod(service)["spec"]["volumes"][0];
+        assert_eq!(
+            volume["configMap"],
+            json!({"name": "event-aggregator-ca", "optional": true})
+        );
+        let mount = &container(service)["volumeMounts"][0];
+        assert_eq!(mount["name"], volume["name"]);
+        assert_eq!(mount["readOnly"], true);
+        assert!(settings(service).contains("REDIS_CA_CERT"));
+    }
+}

@@ -10,7 +10,7 @@ use common::{
     hex::hex,
     http::{
         batch,
-        openapi::{Answers, problems, written},
+        openapi::{Answers, or_null, problems, written},
         parameters::{brief, flag, optional, query},
         problem::{Kind, Problem},
     },
@@ -35,10 +35,10 @@ const MAX_REPLAY_BODY_BYTES: usize = 64 * 1024;
 #[into_params(parameter_in = Query)]
 struct ListParameters {
     /// At most so many
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
     /// Only after this place
-    #[param(value_type = Option<Cursor>)]
+    #[param(value_type = Cursor, required = false)]
     cursor: Option<String>,
 }
 
@@ -70,9 +70,13 @@ struct Letter {
     /// Why it could not be stored.
     reason: String,
     /// Of the event in it; null if there is none that can be read.
-    #[schema(value_type = Option<String>, format = "uuid", required)]
+    #[schema(schema_with = receipt_id, required)]
     receipt_id: Option<Uuid>,
     failed_at: EventTime,
+}
+
+fn receipt_id() -> RefOr<Schema> {
+    written(or_null(&json!({"type": "string", "format": "uuid"})))
 }
 
 impl From<DeadLetter> for Letter {
@@ -120,44 +124,57 @@ pub(super) async fn list(
 #[into_params(parameter_in = Query)]
 struct ReplayParameters {
     /// Only tell what would become of them
-    #[param(value_type = Option<bool>, default = false)]
+    #[param(value_type = bool, required = false, default = false)]
     dry_run: Option<String>,
 }
 
 /// Which dead letters are meant, as a description has it.
 pub(super) struct Selected;
 
+/// The two ways to say it.
+struct SelectedIds;
+struct SelectedAll;
+
 impl PartialSchema for Selected {
     fn schema() -> RefOr<Schema> {
         written(json!({
             "description": "These, or all after a place (a thousand at a time)",
             "anyOf": [
-                {
-                    "type": "object",
-                    "required": ["ids"],
-                    "properties": {
-                        "ids": {
-                            "type": "array",
-                            "items": {"type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX},
-                            "maxItems": Limit::MAX
-                        },
-                        "all": {"type": "null"},
-                        "cursor": {"type": "null"}
-                    },
-                    "additionalProperties": false
-                },
-                {
-                    "type": "object",
-                    "required": ["all"],
-                    "properties": {
-                        "all": {"const": true},
-                        "cursor": {"anyOf": [{"$ref": "#/components/schemas/Cursor"}, {"type": "null"}]},
-                        "ids": {"type": "null"}
-                    },
-                    "additionalProperties": false
-                }
+                {"$ref": "#/components/schemas/SelectedIds"},
+                {"$ref": "#/components/schemas/SelectedAll"}
             ],
             "examples": [{"ids": [1, 2]}, {"all": true}]
+        }))
+    }
+}
+
+impl PartialSchema for SelectedIds {
+    fn schema() -> RefOr<Schema> {
+        written(json!({
+            "type": "object",
+            "required": ["ids"],
+            "properties": {
+                "ids": {
+                    "type": "array",
+                    "items": {"type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX},
+                    "maxItems": Limit::MAX
+                }
+            },
+            "additionalProperties": false
+        }))
+    }
+}
+
+impl PartialSchema for SelectedAll {
+    fn schema() -> RefOr<Schema> {
+        written(json!({
+            "type": "object",
+            "required": ["all"],
+            "properties": {
+                "all": {"type": "boolean", "enum": [true]},
+                "cursor": or_null(&json!({"$ref": "#/components/schemas/Cursor"}))
+            },
+            "additionalProperties": false
         }))
     }
 }
@@ -165,6 +182,8 @@ impl PartialSchema for Selected {
 impl ToSchema for Selected {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((Cursor::name().into_owned(), Cursor::schema()));
+        schemas.push(("SelectedIds".to_owned(), SelectedIds::schema()));
+        schemas.push(("SelectedAll".to_owned(), SelectedAll::schema()));
     }
 }
 

@@ -25,22 +25,22 @@ use super::{Api, ListProblems, parameters::limit};
 #[into_params(parameter_in = Query)]
 struct Parameters {
     /// Only of this topic; needed if the key is for some topics only
-    #[param(value_type = Option<Topic>)]
+    #[param(value_type = Topic, required = false)]
     topic: Option<String>,
     /// Only of this source
-    #[param(value_type = Option<Source>)]
+    #[param(value_type = Source, required = false)]
     source: Option<String>,
     /// Only with this `timestamp` or a later one
-    #[param(value_type = Option<EventTime>)]
+    #[param(value_type = EventTime, required = false)]
     since: Option<String>,
     /// Only with an earlier `timestamp`
-    #[param(value_type = Option<EventTime>)]
+    #[param(value_type = EventTime, required = false)]
     until: Option<String>,
     /// At most so many
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, default = 100)]
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
     /// Only after this place
-    #[param(value_type = Option<Cursor>)]
+    #[param(value_type = Cursor, required = false)]
     cursor: Option<String>,
 }
 

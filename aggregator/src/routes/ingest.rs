@@ -9,7 +9,7 @@ use common::{
     event::{EventId, Topic, parse::Shape},
     http::{
         batch::{self, Beside},
-        openapi::{CloudEvent, EventLines, Events},
+        openapi::{CloudEvent, CloudEventBatch, EventLines, Events},
         problem::{BatchItem, Kind, Problem},
     },
     queue::Verdict,
@@ -83,7 +83,7 @@ pub(super) struct Several {
             (Events = "application/json"),
             (EventLines = "application/x-ndjson"),
             (CloudEvent = "application/cloudevents+json"),
-            ([CloudEvent] = "application/cloudevents-batch+json"),
+            (CloudEventBatch = "application/cloudevents-batch+json"),
         ),
     ),
     responses(

@@ -39,9 +39,12 @@ pub(super) struct Counters {
     topics: BTreeMap<String, i64>,
     /// At most as old as the counters: whoever sees it empty sees final counters.
     queue: Depth,
-    /// Of this process, in seconds.
+    /// How long this process has been running, in seconds; the same as `uptime_seconds`.
     #[schema(minimum = 0)]
     uptime: f64,
+    /// How long this process has been running, in seconds.
+    #[schema(minimum = 0)]
+    uptime_seconds: f64,
     /// When the counters began to count.
     #[schema(format = DateTime)]
     uptime_start: String,
@@ -66,7 +69,7 @@ impl IntoResponses for Away {
             "received": 10, "unique_processed": 8, "duplicate_dropped": 2, "dead_lettered": 0,
             "topics": {"orders": 5, "logs/apache": 3},
             "queue": {"pending": 0, "processing": 0},
-            "uptime": 123.4, "uptime_start": "2026-01-01T00:00:00Z",
+            "uptime": 123.4, "uptime_seconds": 123.4, "uptime_start": "2026-01-01T00:00:00Z",
         })),
         Away,
     ),
@@ -80,7 +83,7 @@ pub(super) async fn stats(caller: Caller, api: Data<Api>) -> Result<HttpResponse
     })?;
     let mut stats = api.store.stats().await?;
     stats.topics.retain(|topic, _| caller.may_use(topic));
-    let uptime = api.started.elapsed().as_secs_f64();
+    let uptime = (api.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
     Ok(HttpResponse::Ok().json(Json(Counters {
         received: stats.received,
         unique_processed: stats.unique_processed,
@@ -88,7 +91,8 @@ pub(super) async fn stats(caller: Caller, api: Data<Api>) -> Result<HttpResponse
         dead_lettered: stats.dead_lettered,
         topics: stats.topics,
         queue,
-        uptime: (uptime * 1000.0).round() / 1000.0,
+        uptime,
+        uptime_seconds: uptime,
         uptime_start: stats
             .uptime_start
             .to_rfc3339_opts(SecondsFormat::AutoSi, true),

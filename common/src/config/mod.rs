@@ -92,7 +92,7 @@ pub struct ServerArgs {
     )]
     pub cors_allow_origin: Origins,
 
-    /// Most connections; more wait to be taken
+    /// Most connections; beyond, the one that has waited the longest for a request makes room
     #[arg(long, env, default_value_t = 20_000, value_name = "CONNECTIONS",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
@@ -102,7 +102,7 @@ pub struct ServerArgs {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_requests_in_flight: u32,
 
-    /// Most bytes of bodies that are being worked on, decompressed, and at least `MAX_BODY_BYTES`; beyond, the
+    /// Most bytes of bodies, events and answers that are in memory, and at least one largest request; beyond, the
     /// answer is 503
     #[arg(long, env, default_value_t = 64 * MIB, value_name = "BYTES", value_parser = bytes(1024..=u32::MAX))]
     pub max_bytes_in_flight: u32,

@@ -15,6 +15,8 @@
 //! - [`routes`]: what is served, and described
 //! - [`openapi`]: the description
 //! - [`docs`]: the page that shows it
+//! - `index`: `/`, which lists what is served
+//! - `nearby`: what an unknown path was probably meant to be
 //! - `pages`: what web pages may do without a key
 //! - `unread`: bodies that are not read to their end
 //! - [`health`]: `/health` and `/ready`
@@ -32,7 +34,9 @@ mod handshake;
 mod headers;
 pub mod health;
 pub mod healthcheck;
+mod index;
 mod load;
+mod nearby;
 mod open_files;
 pub mod openapi;
 mod pace;

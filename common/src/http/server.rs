@@ -27,11 +27,11 @@ use super::{
     cors::Origins,
     docs,
     handshake::Handshake,
-    headers, health,
+    headers, health, index,
     load::Load,
-    open_files,
+    nearby, open_files,
     openapi::Description,
-    problem::{Kind, MAX_SHOWN_CHARS, Problem},
+    problem::{Kind, Problem},
     routes::Routes,
     seats::Seats,
     stream::{HEAD_WITHIN, Stream},
@@ -113,7 +113,7 @@ impl Front {
 /// The paths of every server, beside its own.
 #[must_use]
 pub fn routes() -> Routes {
-    health::routes().and(docs::routes())
+    index::routes().and(health::routes()).and(docs::routes())
 }
 
 /// Serves `routes`, and their description under `title`, and watches what `readiness` is about, until `stop`; then takes no more connections,
@@ -232,15 +232,13 @@ pub async fn serve(
 
 async fn unknown_path(request: HttpRequest) -> Problem404 {
     client_certificate::check(&request)?;
-    Err(Problem::new(
-        Kind::NotFound,
-        format!("there is nothing at {}", shown(request.path())),
-    ))
+    let description = request.app_data::<web::Data<Description>>();
+    let served: Vec<_> = description
+        .into_iter()
+        .flat_map(|description| description.calls())
+        .collect();
+    let detail = nearby::detail(request.path(), &served);
+    Err(Problem::new(Kind::NotFound, detail))
 }
 
 type Problem404 = Result<&'static str, Problem>;
-
-/// Clients choose the path: it is not echoed at any length.
-fn shown(path: &str) -> String {
-    path.chars().take(MAX_SHOWN_CHARS).collect()
-}

@@ -143,8 +143,7 @@ mod tests {
             let _inside = span.enter();
             tracing::error!(%error, text = HOSTILE, debug = ?HOSTILE, "{HOSTILE}");
         });
-        let text = log.0.lock().unwrap().clone();
-        text
+        log.0.lock().unwrap().clone()
     }
 
     #[test]

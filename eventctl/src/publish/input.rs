@@ -1,11 +1,21 @@
-//! The input as a stream of events: NDJSON, or one JSON array. Never more than one event is held.
+//! The input as a stream of events: NDJSON, a JSON array, an object `{"events":[…]}`, or events over several lines.
+//! Never more than one event is held.
 
-use std::io::{self, BufRead};
+use std::{
+    io::{self, BufRead},
+    mem,
+};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 /// A longer event is refused here. The server's own limit is 256 KiB unless it is set higher.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
+/// How much of the input's beginning is read at most to find out whether it is an object with `events`.
+const MAX_OPENING_BYTES: usize = 4096;
+/// What opens such an object; white space may come before each part.
+const OPENING: [&[u8]; 4] = [b"{", b"\"events\"", b":", b"["];
+/// What a zstd file begins with ([RFC 8878](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1)).
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// Some programs begin a file with it.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -17,10 +27,26 @@ pub enum Format {
     Unknown,
     /// One event a line.
     Lines,
+    /// Events over several lines each.
+    Objects,
     /// The elements of an array, whose bracket is open.
     Array,
     /// After the array.
     Ended,
+    /// The same of an array that is the member `events` of an object.
+    EventsArray,
+    /// After that array; the object is still open.
+    EventsEnded,
+}
+
+impl Format {
+    /// What comes after the array.
+    const fn after_array(self) -> Self {
+        match self {
+            Self::EventsArray => Self::EventsEnded,
+            _ => Self::Ended,
+        }
+    }
 }
 
 /// A place between two events.
@@ -59,51 +85,120 @@ pub struct Record {
 pub struct Reader<R> {
     source: R,
     at: Position,
+    /// The beginning of the first event, which was read to find out what the input is.
+    opening: Vec<u8>,
 }
 
 impl<R: BufRead> Reader<R> {
     /// Reads on at this place, which the source has been brought to.
     pub const fn new(source: R, at: Position) -> Self {
-        Self { source, at }
+        Self {
+            source,
+            at,
+            opening: Vec::new(),
+        }
     }
 
     fn read(&mut self) -> io::Result<Option<Record>> {
-        if self.at.format == Format::Unknown {
+        let is_first = self.at.format == Format::Unknown;
+        if is_first {
             self.begin()?;
         }
-        match self.at.format {
-            Format::Array => self.element(),
-            Format::Ended => self.after(),
+        let record = match self.at.format {
+            Format::Array | Format::EventsArray => self.element(),
+            Format::Ended | Format::EventsEnded => self.after(),
+            Format::Objects => self.object(),
             Format::Lines | Format::Unknown => self.line(),
+        }?;
+        let text = record.as_ref().and_then(|record| record.text.as_ref().ok());
+        if is_first && text.is_some_and(|text| is_table(text)) {
+            return Err(unreadable(
+                "looks like CSV; convert it to NDJSON first, an event a line: \
+                 {\"topic\":\"…\",\"event_id\":\"…\",\"payload\":{…}}",
+            ));
         }
+        Ok(record)
     }
 
+    /// Finds out what the input is.
     fn begin(&mut self) -> io::Result<()> {
-        if self.source.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        let first = self.source.fill_buf()?;
+        if first.starts_with(ZSTD) {
+            return Err(unreadable(
+                "is compressed with zstd; decompress it: zstd -dc FILE | eventctl publish -",
+            ));
+        }
+        if first.starts_with(BYTE_ORDER_MARK) {
             self.consume(BYTE_ORDER_MARK.len());
         }
         self.skip_space()?;
-        if self.source.fill_buf()?.first() == Some(&b'[') {
+        self.at.format = if self.source.fill_buf()?.first() == Some(&b'[') {
             self.consume(1);
-            self.at.format = Format::Array;
+            Format::Array
+        } else if self.opens_events()? {
+            self.opening.clear();
+            Format::EventsArray
+        } else if is_spread_out(&self.opening) {
+            Format::Objects
         } else {
-            self.at.format = Format::Lines;
-        }
+            Format::Lines
+        };
         Ok(())
     }
 
+    /// Reads on as long as it may be the beginning of an object with `events`, and says whether it is one.
+    fn opens_events(&mut self) -> io::Result<bool> {
+        let mut rest = OPENING.concat().into_iter().peekable();
+        let mut within_name = false;
+        while let Some(&wanted) = rest.peek() {
+            let Some(&byte) = self.source.fill_buf()?.first() else {
+                return Ok(false);
+            };
+            let is_space = byte.is_ascii_whitespace() && !within_name;
+            if self.opening.len() == MAX_OPENING_BYTES || byte != wanted && !is_space {
+                return Ok(false);
+            }
+            if !is_space {
+                within_name ^= byte == b'"';
+                rest.next();
+            }
+            self.opening.push(byte);
+            self.consume(1);
+        }
+        Ok(true)
+    }
+
     fn line(&mut self) -> io::Result<Option<Record>> {
-        self.skip_space()?;
-        let line = self.at.lines + 1;
+        let line = self.next_line()?;
         let text = self.until(|byte, _| byte == b'\n')?;
         Ok((text != Ok(Vec::new())).then(|| self.record(line, text)))
+    }
+
+    /// An event over several lines. What is none is read as a line.
+    fn object(&mut self) -> io::Result<Option<Record>> {
+        let line = self.next_line()?;
+        let mut begun = !self.opening.is_empty();
+        if !begun && self.source.fill_buf()?.first() != Some(&b'{') {
+            return self.line();
+        }
+        let text = self.until(|_, outside| mem::replace(&mut begun, true) && outside)?;
+        Ok(Some(self.record(line, text)))
+    }
+
+    /// Goes to the beginning of the next event, and says in which line that is.
+    fn next_line(&mut self) -> io::Result<u64> {
+        if self.opening.is_empty() {
+            self.skip_space()?;
+        }
+        let read = self.opening.iter().filter(|&&byte| byte == b'\n');
+        Ok(self.at.lines + 1 - read.count() as u64)
     }
 
     fn element(&mut self) -> io::Result<Option<Record>> {
         self.skip_space()?;
         let line = self.at.lines + 1;
         if self.source.fill_buf()?.is_empty() {
-            self.at.format = Format::Ended;
+            self.at.format = self.at.format.after_array();
             let reason = "the input ends here, and the array does not: is it cut off?";
             return Ok(Some(self.record(line, Err(reason.to_owned()))));
         }
@@ -113,7 +208,7 @@ impl<R: BufRead> Reader<R> {
             outside && matches!(byte, b',' | b']')
         })?;
         if last == b']' {
-            self.at.format = Format::Ended;
+            self.at.format = self.at.format.after_array();
             if text == Ok(Vec::new()) {
                 return self.after();
             }
@@ -123,6 +218,11 @@ impl<R: BufRead> Reader<R> {
 
     fn after(&mut self) -> io::Result<Option<Record>> {
         self.skip_space()?;
+        if self.at.format == Format::EventsEnded && self.source.fill_buf()?.first() == Some(&b'}') {
+            self.consume(1);
+            self.at.format = Format::Ended;
+            self.skip_space()?;
+        }
         let line = self.at.lines + 1;
         let text = self.until(|byte, _| byte == b'\n')?;
         let reason = "comes after the end of the array";
@@ -143,7 +243,11 @@ impl<R: BufRead> Reader<R> {
         &mut self,
         mut ends: impl FnMut(u8, bool) -> bool,
     ) -> io::Result<Result<Vec<u8>, String>> {
-        let (mut text, mut length, mut nesting) = (Vec::new(), 0, Nesting::default());
+        let (mut text, mut nesting) = (mem::take(&mut self.opening), Nesting::default());
+        for &byte in &text {
+            nesting.enter(byte);
+        }
+        let mut length = text.len();
         loop {
             let buffer = self.source.fill_buf()?;
             if buffer.is_empty() {
@@ -201,6 +305,25 @@ impl<R: BufRead> Iterator for Reader<R> {
     fn next(&mut self) -> Option<io::Result<Record>> {
         self.read().transpose()
     }
+}
+
+fn unreadable(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+/// Whether an object begins so that its members are in lines of their own.
+fn is_spread_out(opening: &[u8]) -> bool {
+    let members = opening.get(1..).unwrap_or_default();
+    let space = members.iter().take_while(|byte| byte.is_ascii_whitespace());
+    space.into_iter().any(|&byte| byte == b'\n')
+}
+
+/// Whether a first line is none of JSON and has columns.
+fn is_table(line: &[u8]) -> bool {
+    let has_columns = line.iter().any(|byte| matches!(byte, b',' | b';' | b'\t'));
+    has_columns
+        && line.first() != Some(&b'{')
+        && serde_json::from_slice::<IgnoredAny>(line).is_err()
 }
 
 /// Where a byte of JSON is.
@@ -287,6 +410,49 @@ mod tests {
     }
 
     #[test]
+    fn the_events_of_an_object_are_those_of_its_array() {
+        let text = " {\n \"events\" : [{\"a\":1},\n {\"b\":2}\n]\n}\n";
+        assert_eq!(read(text), lines(&[(2, "{\"a\":1}"), (3, "{\"b\":2}")]));
+        assert_eq!(read("{\"events\":[{}]}"), lines(&[(1, "{}")]));
+        assert_eq!(read("{\"events\":[]}"), []);
+        let more = read("{\"events\":[{}]}\n{}");
+        assert_eq!(more[1], (2, "!comes after the end of the array".to_owned()));
+    }
+
+    #[test]
+    fn what_only_begins_like_an_object_with_events_is_read_whole() {
+        for text in ["{\"event_id\":1}", "{\"events\":7}", "{ \"even"] {
+            assert_eq!(
+                read(&format!("{text}\n{{}}\n")),
+                lines(&[(1, text), (2, "{}")])
+            );
+        }
+    }
+
+    #[test]
+    fn events_may_be_over_several_lines_each() {
+        let one = "{\n  \"event_id\": \"}\\\"\",\n  \"payload\": {}\n}";
+        assert_eq!(read(one), lines(&[(1, one)]));
+        let several = format!("\n{one}\n{one}\nhello\n{one}");
+        let expected = [(2, one), (6, one), (10, "hello"), (11, one)];
+        assert_eq!(read(&several), lines(&expected));
+        assert_eq!(read("{\n \"a\":"), lines(&[(1, "{\n \"a\":")]), "cut off");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_at_once_with_what_to_do() {
+        let refused = |text: &[u8]| {
+            let source = BufReader::new(Cursor::new(text.to_vec()));
+            let mut reader = Reader::new(source, Position::START);
+            reader.next().unwrap().unwrap_err().to_string()
+        };
+        assert!(refused(b"topic,event_id\norders,1\n").contains("CSV"));
+        assert!(refused(b"\"topic\";\"event_id\"\n").contains("NDJSON"));
+        assert!(refused(&[0x28, 0xb5, 0x2f, 0xfd, 0]).contains("zstd -dc"));
+        assert_eq!(read("hello\n{}\n"), lines(&[(1, "hello"), (2, "{}")]));
+    }
+
+    #[test]
     fn what_comes_after_the_array_is_refused() {
         assert_eq!(read("[1] [2]")[1].1, "!comes after the end of the array");
     }
@@ -304,6 +470,8 @@ mod tests {
         for text in [
             "\n{\"a\":1}\n{}\n\n{\"c\":3}",
             " [{\"a\":1}\n,{},\n{\"c\":3}\n]\n",
+            "{ \"events\":[{\"a\":1}\n,{},\n{\"c\":3}\n]}\n",
+            "{\n\"a\":1}\n{\n}\n",
         ] {
             let all = records(text);
             for (number, record) in all.iter().enumerate() {

@@ -8,13 +8,14 @@ pub mod resume;
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use console::style;
+use flate2::bufread::MultiGzDecoder;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -31,6 +32,8 @@ use crate::{cli::PublishArgs, client::Client, error::Error, exit::Outcome, outpu
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How many refusals are shown; the file has them all.
 const MAX_SHOWN: usize = 20;
+/// What a gzip file begins with ([RFC 1952](https://www.rfc-editor.org/rfc/rfc1952#section-2.3.1)).
+const GZIP: &[u8] = &[0x1f, 0x8b];
 /// How often the bar is drawn.
 const BAR_EVERY: Duration = Duration::from_millis(200);
 
@@ -43,6 +46,13 @@ struct Report {
     seconds: f64,
     /// The first of the refused.
     refusals: Vec<Refusal>,
+}
+
+impl Report {
+    /// Nothing of the input was settled.
+    const fn is_empty(&self) -> bool {
+        self.accepted + self.refused == 0
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -107,12 +117,23 @@ pub async fn run(client: &Client, args: &PublishArgs, json: bool) -> Result<Outc
     bar.finish_and_clear();
     run.report.retried = retried.load(Relaxed);
     run.report.lost_answers = lost.load(Relaxed);
+    let interrupted =
+        matches!(ended, Ok(()) | Err(Error::Interrupted)) && client.stop().is_cancelled();
+    let ended = match ended {
+        // An input that cannot be read from the start leaves nothing else to tell.
+        Err(error @ Error::File { .. }) if run.report.is_empty() => return Err(error),
+        other => other,
+    };
     run.end(args, json)?;
-    match ended {
-        Ok(()) if client.stop().is_cancelled() => Ok(Outcome::Interrupted),
-        Ok(()) => Ok(Outcome::well_if(run.report.refused == 0)),
-        Err(error) => Err(error),
+    if interrupted || ended.is_err() {
+        output::tell(run.how_to_go_on(args));
+    } else if run.report.is_empty() {
+        output::tell(run.why_nothing());
     }
+    if interrupted {
+        return Ok(Outcome::Interrupted);
+    }
+    ended.map(|()| Outcome::well_if(run.report.refused == 0))
 }
 
 /// What is settled so far, and where it is written down.
@@ -207,6 +228,38 @@ impl Run {
         ));
     }
 
+    /// What a run that did not reach the end of its input leaves behind.
+    fn how_to_go_on(&self, args: &PublishArgs) -> String {
+        let confirmed = output::counted(self.report.accepted, "event");
+        let line = output::count(self.settled.lines);
+        let how = match &args.resume {
+            Some(path) => format!(
+                "the same command goes on there, by {}",
+                path.display()
+            ),
+            None if is_stdin(&args.input) => {
+                "send the input again: what is stored already counts as a duplicate".to_owned()
+            }
+            None => "the same command sends the file again, and what is stored already counts as a duplicate; \
+                     with --resume FILE it would go on where it ended"
+                .to_owned(),
+        };
+        format!(
+            "not finished: {confirmed} confirmed, all up to line {line} is settled, and some after it may have been \
+             accepted without an answer.\n{how}"
+        )
+    }
+
+    fn why_nothing(&self) -> String {
+        match &self.resume {
+            Some(resume) if self.settled.offset > 0 => format!(
+                "nothing new: by {} all of the input is settled; remove that file to send it again",
+                resume.path().display()
+            ),
+            _ => "there are no events in the input".to_owned(),
+        }
+    }
+
     fn rate(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a rate is shown rounded")]
         let accepted = self.report.accepted as f64;
@@ -230,6 +283,10 @@ impl Run {
         }
         if let (Some(path), true) = (&args.refused, report.refused > 0) {
             output::tell(format!("the refused events are in {}", path.display()));
+        } else if report.refused > 0 {
+            output::tell(
+                "with --refused FILE all that is refused is written there, to be mended and sent again",
+            );
         }
         let row = |name: &str, value| vec![name.to_owned(), output::count(value)];
         let rows = [
@@ -253,18 +310,40 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// The input from this place on, and its length if it is known.
+/// The input from this place on, decompressed, and its length if it is known.
 fn open(path: &Path, from: Position) -> Result<(Box<dyn BufRead + Send>, Option<u64>), Error> {
-    if is_stdin(path) {
-        return Ok((Box::new(BufReader::new(io::stdin())), None));
-    }
-    let opened = File::open(path).and_then(|mut file| {
-        file.seek(SeekFrom::Start(from.offset))?;
-        let bytes = file.metadata()?.len();
-        Ok((BufReader::new(file), bytes))
-    });
-    let (file, bytes) = opened.map_err(|error| Error::file(path, &error))?;
-    Ok((Box::new(file), Some(bytes)))
+    let opened = if is_stdin(path) {
+        decompressed(BufReader::new(io::stdin()))
+    } else {
+        File::open(path).and_then(|file| {
+            let bytes = file.metadata()?.len();
+            let mut file = BufReader::new(file);
+            if !is_gzip(&mut file)? {
+                file.seek(SeekFrom::Start(from.offset))?;
+                return Ok((Box::new(file) as _, Some(bytes)));
+            }
+            let (mut source, bytes) = decompressed(file)?;
+            // Places are those of what comes out.
+            io::copy(&mut source.by_ref().take(from.offset), &mut io::sink())?;
+            Ok((source, bytes))
+        })
+    };
+    opened.map_err(|error| Error::file(path, &error))
+}
+
+/// What comes out of a gzip file; anything else as it is.
+fn decompressed<R: BufRead + Send + 'static>(
+    mut source: R,
+) -> io::Result<(Box<dyn BufRead + Send>, Option<u64>)> {
+    Ok(if is_gzip(&mut source)? {
+        (Box::new(BufReader::new(MultiGzDecoder::new(source))), None)
+    } else {
+        (Box::new(source), None)
+    })
+}
+
+fn is_gzip(source: &mut impl BufRead) -> io::Result<bool> {
+    Ok(source.fill_buf()?.starts_with(GZIP))
 }
 
 /// Drawn on standard error, and only if that is a terminal.

@@ -70,6 +70,12 @@ impl Resume {
         Ok((resume, Some(saved.position)))
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Keeps how far the input is settled, all of it or nothing.
     ///
     /// # Errors

@@ -44,6 +44,9 @@ const GENTLE_RATE: f64 = 100.0;
 /// Between two events where there is no rate.
 const SPACING: TimeDelta = TimeDelta::milliseconds(1);
 
+/// Events whose size is looked at before the start.
+const SAMPLED_EVENTS: u64 = 64;
+
 /// What a run takes from outside: the same seed sends the same events.
 #[derive(Debug, Clone)]
 pub struct Chance {
@@ -101,7 +104,7 @@ pub async fn run(
     let deliveries = (args.events > 0).then_some(args.events);
     let pace = pace(args);
     let content = content(args, &chance, pace);
-    let heading = heading(args, &chance, pace);
+    let heading = heading(args, &chance, &content, pace);
     let plan = Plan::new(chance.seed, deliveries, args.duplicates);
     let (progress, start) = (Progress::default(), Instant::now());
     let (stop, done) = (client.stop().child_token(), CancellationToken::new());
@@ -128,11 +131,29 @@ pub async fn run(
             "the queue was not empty in time: the counters are not final (see --settle)".into(),
         );
     }
+    let sent = progress.sent.load(Relaxed);
+    if client.stop().is_cancelled()
+        && let Some(all) = deliveries
+    {
+        notes.push(format!(
+            "interrupted after {} of {} deliveries: the counters are compared with what was sent until then; \
+             the same command begins a new run",
+            output::count(sent),
+            output::count(all),
+        ));
+    }
+    let unanswered = sent - progress.acknowledged.load(Relaxed);
+    if unanswered > 0 {
+        notes.push(format!(
+            "{} sent without an answer: each may be counted or not",
+            output::counted(unanswered, "event"),
+        ));
+    }
     let checks = compare(&before, &after, &ledger, |number| content.topic(number));
     let report = Report {
         run: chance.run,
         seed: chance.seed,
-        sent: progress.sent.load(Relaxed),
+        sent,
         acknowledged: progress.acknowledged.load(Relaxed),
         retried: progress.retried.load(Relaxed),
         lost_answers: progress.lost.load(Relaxed),
@@ -175,7 +196,7 @@ fn content(args: &SimulateArgs, chance: &Chance, pace: Pace) -> Content {
     }
 }
 
-fn heading(args: &SimulateArgs, chance: &Chance, pace: Pace) -> Heading {
+fn heading(args: &SimulateArgs, chance: &Chance, content: &Content, pace: Pace) -> Heading {
     let rate = pace.rate.map_or_else(
         || "as fast as it goes".to_owned(),
         |rate| format!("at most {}", output::rate(rate)),
@@ -188,7 +209,46 @@ fn heading(args: &SimulateArgs, chance: &Chance, pace: Pace) -> Heading {
             args.duplicates * 100.0,
             output::counted(args.topics.into(), "topic"),
         ),
+        cost: cost(args, content, pace),
         deliveries: (args.events > 0).then_some(args.events),
+        duration: args.duration.map(Duration::from),
+    }
+}
+
+/// What stays on the server, as far as that is known before: events are stored for good.
+fn cost(args: &SimulateArgs, content: &Content, pace: Pace) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let all = args.events as f64;
+    let rate = pace.rate.unwrap_or(f64::INFINITY);
+    let deliveries = match args.duration.map(Duration::from) {
+        Some(duration) if args.events == 0 => rate * duration.as_secs_f64(),
+        Some(duration) => all.min(rate * duration.as_secs_f64()),
+        None if args.events == 0 => f64::INFINITY,
+        None => all,
+    };
+    let unique = 1.0 - args.duplicates;
+    let sample = (0..SAMPLED_EVENTS).map(|event| content.event(event).to_string().len());
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let bytes = sample.sum::<usize>() as f64 / SAMPLED_EVENTS as f64;
+    let amount = |deliveries: f64| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate of what is stored"
+        )]
+        let events = (deliveries * unique).round() as u64;
+        let size = output::bytes(deliveries * unique * bytes);
+        format!("{} ({size} of JSON)", output::counted(events, "event"))
+    };
+    if deliveries.is_finite() {
+        format!("stores about {} for good", amount(deliveries))
+    } else if rate.is_finite() {
+        format!(
+            "stores about {} for good each hour, until Ctrl-C; --duration ends it by itself",
+            amount(rate * 3600.0)
+        )
+    } else {
+        "stores as many events for good as the server takes, until it ends".to_owned()
     }
 }
 

@@ -27,8 +27,12 @@ const LOOK_WITHIN: Duration = Duration::from_secs(1);
 pub struct Heading {
     /// What this run is: its id, its seed, and so on.
     pub title: String,
+    /// What the run leaves behind.
+    pub cost: String,
     /// How many deliveries there will be, if that is known.
     pub deliveries: Option<u64>,
+    /// How long it sends at most.
+    pub duration: Option<Duration>,
 }
 
 /// Shows how it goes on standard error until `done`.
@@ -47,7 +51,7 @@ pub async fn show(
     };
     let mut screen = term.is_term().then(|| Screen::on(term));
     if screen.is_none() {
-        tell(&heading.title);
+        tell(format!("{}\n{}", heading.title, heading.cost));
     }
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -74,6 +78,14 @@ struct View<'a> {
     sent: Meter,
     acknowledged: Meter,
     stats: Option<Stats>,
+}
+
+/// How long the rest takes at the speed so far, once that is known.
+fn remaining(all: u64, done: u64, elapsed: Duration) -> Option<Duration> {
+    let left = all.checked_sub(done).filter(|&left| left > 0 && done > 0)?;
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let (done, left) = (done as f64, left as f64);
+    Duration::try_from_secs_f64(elapsed.as_secs_f64() / done * left).ok()
 }
 
 fn signed(value: u64) -> i64 {
@@ -145,10 +157,14 @@ impl<'a> View<'a> {
                 ],
             ));
         }
-        let mut lines = vec![style(&self.heading.title).for_stderr().bold().to_string()];
-        lines.extend(table(&rows));
+        let mut lines = vec![
+            style(&self.heading.title).for_stderr().bold().to_string(),
+            style(&self.heading.cost).for_stderr().dim().to_string(),
+        ];
+        let mut table = table(&rows);
         let sparkline = style(self.acknowledged.sparkline()).for_stderr().green();
-        lines[2] = format!("{}  {sparkline}", lines[2]);
+        table[1] = format!("{}  {sparkline}", table[1]);
+        lines.extend(table);
         if self.stats.is_none() {
             lines.push(
                 style("server does not answer")
@@ -166,17 +182,27 @@ impl<'a> View<'a> {
         lines
     }
 
+    /// What is left to do: by the number of deliveries, by the time, whichever ends first.
     fn state(&self, acknowledged: u64, elapsed: Duration) -> String {
-        let Some(all) = self.heading.deliveries else {
+        let by_time = self
+            .heading
+            .duration
+            .map(|duration| duration.saturating_sub(elapsed));
+        let by_number = self
+            .heading
+            .deliveries
+            .and_then(|all| remaining(all, acknowledged, elapsed));
+        let left = by_time.into_iter().chain(by_number).min();
+        let left = left.map(|left| format!("{} left", clock(left)));
+        let all = self
+            .heading
+            .deliveries
+            .map(|all| format!("of {}", count(all)));
+        let parts: Vec<_> = all.into_iter().chain(left).collect();
+        if parts.is_empty() {
             return "until Ctrl-C".to_owned();
-        };
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let (done, left) = (acknowledged as f64, all.saturating_sub(acknowledged) as f64);
-        if acknowledged == 0 || left == 0.0 {
-            return format!("of {}", count(all));
         }
-        let left = Duration::from_secs_f64(elapsed.as_secs_f64() / done * left);
-        format!("of {}, {} left", count(all), clock(left))
+        parts.join(", ")
     }
 
     fn line(&self, progress: &Progress) -> String {
@@ -194,13 +220,38 @@ impl<'a> View<'a> {
                 )
             },
         );
+        let elapsed = self.start.elapsed();
         format!(
-            "{}  {} sent, {} acknowledged ({}), {} retried | {server}",
-            clock(self.start.elapsed()),
+            "{}  {}: {} sent, {} acknowledged ({}), {} retried | {server}",
+            clock(elapsed),
+            self.state(acknowledged, elapsed),
             count(progress.sent.load(Relaxed)),
             count(acknowledged),
             rate(self.acknowledged.rate()),
             count(progress.retried.load(Relaxed)),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_by_number_or_by_time_whichever_ends_first() {
+        let state = |deliveries, seconds: Option<u64>| {
+            let heading = Heading {
+                title: String::new(),
+                cost: String::new(),
+                deliveries,
+                duration: seconds.map(Duration::from_secs),
+            };
+            View::new(&heading).state(100, Duration::from_secs(10))
+        };
+        assert_eq!(state(None, None), "until Ctrl-C");
+        assert_eq!(state(None, Some(90)), "00:01:20 left");
+        assert_eq!(state(Some(300), None), "of 300, 00:00:20 left");
+        assert_eq!(state(Some(300), Some(15)), "of 300, 00:00:05 left");
+        assert_eq!(state(Some(100), None), "of 100");
     }
 }

@@ -35,7 +35,7 @@ use self::{body::Body, decode::Sink, media::Format};
 use super::problem::MAX_REPORTED_ERRORS;
 use super::{
     load::{self, Held},
-    openapi::{Answers, CloudEvent, EventLines, Events, problems, written},
+    openapi::{Answers, CloudEventBatch, EventLines, Events, problems, written},
     parameters::{flag, query},
     problem::{BatchItem, Kind, Problem},
     routes::Routes,
@@ -158,7 +158,7 @@ pub fn described(routes: Routes) -> Routes {
     routes
         .schema::<Events>()
         .schema::<EventLines>()
-        .schema::<CloudEvent>()
+        .schema::<CloudEventBatch>()
 }
 
 /// Reads a batch that the caller may publish now: every event is valid, or at least one with `?partial=true`; the topics

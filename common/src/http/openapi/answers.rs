@@ -6,8 +6,8 @@ use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        ContentBuilder, Header, ObjectBuilder, RefOr, Response, ResponseBuilder, Responses, Schema,
-        Type,
+        ContentBuilder, Header, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Responses,
+        Schema, Type,
     },
 };
 
@@ -31,18 +31,18 @@ pub fn problems(kinds: &[Kind]) -> Answers {
         .collect()
 }
 
+/// Every problem has the same schema, so that generated clients have one type for it.
 fn problem(status: u16, kinds: &[Kind]) -> Response {
-    let titles: Vec<_> = kinds.iter().map(|kind| kind.facts().1).collect();
-    let types: Vec<_> = kinds.iter().map(|kind| kind.type_uri()).collect();
-    let schema = written(json!({
-        "allOf": [
-            {"$ref": "#/components/schemas/Problem"},
-            {"properties": {"type": {"enum": types}, "title": {"enum": titles}, "status": {"const": status}}}
-        ]
-    }));
-    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind.facts()).collect();
+    let named: Vec<_> = kinds
+        .iter()
+        .map(|(name, title, _)| format!("{title} (`{name}`)"))
+        .collect();
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Problem::name())))
+        .build();
     let response = ResponseBuilder::new()
-        .description(titles.join(", or "))
+        .description(named.join(", or "))
         .content("application/problem+json", content);
     let response = headers(status)
         .into_iter()
@@ -119,7 +119,11 @@ impl PartialSchema for Problem {
             "description": "An error ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `type` never changes.",
             "required": ["type", "title", "status", "detail"],
             "properties": {
-                "type": {"type": "string", "format": "uri"},
+                "type": {
+                    "type": "string",
+                    "format": "uri",
+                    "description": "`urn:event-aggregator:problem:` and the name that the answer's description has"
+                },
                 "title": {"type": "string"},
                 "status": {"type": "integer"},
                 "detail": {"type": "string", "description": "What is wrong, and what would be right"},

@@ -4,24 +4,32 @@
 //! itself.
 //!
 //! - `answers`: problems and headers, as answers of an operation
+//! - `ordered`: the document as text
 //! - `schemas`: what clients send, by the rules of its parsers
 
 mod answers;
+mod ordered;
 mod schemas;
 
 use actix_web::web::Bytes;
+use serde::Serialize;
 use serde_json::{Value, json};
-use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder,
-    path::{Operation, PathItem},
-    security::{
-        ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+use utoipa::{
+    ToSchema,
+    openapi::{
+        ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder,
+        path::{Operation, PathItem},
+        security::{
+            ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+        },
+        server::ServerBuilder,
+        tag::TagBuilder,
     },
-    tag::TagBuilder,
 };
 
 pub use answers::{Answers, problems};
-pub use schemas::{CloudEvent, EventLines, Events, written};
+use ordered::Ordered;
+pub use schemas::{CloudEvent, CloudEventBatch, EventLines, Events, or_null, written};
 
 use super::{
     access::Access,
@@ -82,6 +90,16 @@ impl Group {
     }
 }
 
+/// A call that a server answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Call {
+    pub(super) method: String,
+    /// A part in braces stands for a value.
+    pub(super) path: String,
+    /// What it is for.
+    pub(super) summary: String,
+}
+
 /// The description of a program.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Description {
@@ -136,13 +154,18 @@ impl Description {
                 ))),
             )
             .build();
+        // Relative to where the description was read from, so that it is right behind a prefix, too.
+        let server = ServerBuilder::new()
+            .url(".")
+            .description(Some("The server that gave this description"))
+            .build();
         let document = OpenApiBuilder::new()
             .info(info)
+            .servers(Some([server]))
             .tags(Some(tags))
             .paths(routes.paths)
             .components(Some(components))
             .build();
-        // Its members are sorted by that, so that it is the same each time.
         Self::from_document(json!(document))
     }
 
@@ -160,8 +183,33 @@ impl Description {
         Self::from_document(self.document)
     }
 
+    /// The program's name.
+    pub(super) fn title(&self) -> &str {
+        self.document["info"]["title"].as_str().unwrap_or_default()
+    }
+
+    /// The program's version.
+    pub(super) fn version(&self) -> &str {
+        self.document["info"]["version"]
+            .as_str()
+            .unwrap_or_default()
+    }
+
+    /// What is served, by path.
+    pub(super) fn calls(&self) -> impl Iterator<Item = Call> {
+        let paths = self.document["paths"].as_object().into_iter().flatten();
+        paths.flat_map(|(path, item)| {
+            let operations = item.as_object().into_iter().flatten();
+            operations.map(|(method, operation)| Call {
+                method: method.to_ascii_uppercase(),
+                path: path.clone(),
+                summary: operation["summary"].as_str().unwrap_or_default().to_owned(),
+            })
+        })
+    }
+
     fn from_document(document: Value) -> Self {
-        let json = document.to_string().into();
+        let json = Ordered(&document).to_string().into();
         Self { document, json }
     }
 
@@ -173,7 +221,7 @@ impl Description {
     /// For people, and to compare one version with another.
     #[must_use]
     pub fn pretty(&self) -> String {
-        format!("{:#}", self.document)
+        format!("{:#}", Ordered(&self.document))
     }
 }
 
