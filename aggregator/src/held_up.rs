@@ -74,7 +74,9 @@ impl Probe for HeldUp {
     async fn probe(&self) -> Result<(), Trouble> {
         let mut claims = self.lock();
         claims.retain(|_, held| held.tried.elapsed() < self.remembered_for);
-        let oldest = claims.iter().min_by_key(|(_, held)| held.since);
+        let oldest = claims
+            .iter()
+            .min_by_key(|(id, held)| (held.since, id.worker, id.number));
         let Some((id, held)) = oldest else {
             return Ok(());
         };
