@@ -1,7 +1,7 @@
 //! Who may do what: API keys, their scopes, and the file they are in.
 //!
 //! - [`key`]: a secret, and the hash of it that is stored
-//! - [`keyring`]: the keys of a file; [`file`]: reading it, without ever repeating what is in it
+//! - [`keyring`]: the keys of a file; [`mod@file`]: reading it, without ever repeating what is in it
 //! - [`rate`]: how much a key may ask for
 //! - [`command`]: `keys new`, which makes one
 //! - [`gate`]: the keys in force, which follow the file
