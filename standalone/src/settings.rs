@@ -152,7 +152,7 @@ impl Settings {
              \x20 stored in      {stored}\n\
              \x20 queued in      {queued}\n\
              \n\
-             Try: curl -s {url}/publish --json '{{\"topic\":\"orders\",\"event_id\":\"o-1\",\"payload\":{{\"total\":10}}}}'\n\
+             Try: curl -s {url}/publish -H 'Content-Type: application/json' -d '{{\"topic\":\"orders\",\"event_id\":\"o-1\",\"payload\":{{\"total\":10}}}}'\n\
              And: curl -s {url}/stats\n",
             version = env!("CARGO_PKG_VERSION"),
         )
