@@ -1,5 +1,5 @@
-//! Servers to compare with, as processes of their own: this program again, with the same HTTP server and settings as
-//! the services, and as little behind it as can be.
+//! The servers that the programs are compared with. Each is a process of its own: this program again, with the same HTTP server
+//! and the same settings as the programs, and with as little behind it as possible.
 
 use std::{
     net::SocketAddr,
@@ -20,9 +20,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-/// As the services have them.
+/// How long the head of a request may take, as with the programs.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection is kept without a request, as with the programs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// The largest body, as with the programs.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 const INSERT: &str = "INSERT INTO processed_events \
@@ -32,13 +34,13 @@ const INSERT: &str = "INSERT INTO processed_events \
 /// What to serve.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Baseline {
-    /// `POST /publish` reads the body and answers as the publisher does
+    /// POST /publish reads the body and answers as the publisher does
     Empty,
-    /// `POST /ingest` stores one event in one statement, which commits
+    /// POST /ingest stores one event in one statement, which is a transaction
     Insert {
-        /// The database
+        /// The address of the database
         database_url: String,
-        /// Connections to it
+        /// The number of connections to the database
         connections: u32,
     },
 }
@@ -53,7 +55,7 @@ struct Row<'a> {
     payload: &'a RawValue,
 }
 
-/// Serves until killed.
+/// Serves until the process is killed.
 pub(crate) async fn serve(address: SocketAddr, what: Baseline) -> Result<()> {
     let pool = match &what {
         Baseline::Empty => None,
@@ -93,14 +95,14 @@ pub(crate) async fn serve(address: SocketAddr, what: Baseline) -> Result<()> {
     Ok(())
 }
 
-/// What was read, for whoever compares it with what was sent.
+/// What was read. The benchmark compares it with what was sent.
 #[derive(Default)]
 struct Read {
     requests: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// `GET /read`: requests and bytes of their bodies.
+/// `GET /read`: the number of requests and the number of bytes in their bodies.
 async fn read(read: Data<Read>) -> String {
     let Read { requests, bytes } = &**read;
     format!(

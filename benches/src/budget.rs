@@ -1,42 +1,45 @@
-//! How much is measured. Events and seconds have a bound here, so the whole ends in time: all within 30 minutes on a machine
-//! that stores 20 000 events a second, quick within 3.
+//! How much is measured. The bounds on events and seconds bound the time of a whole run: `all` takes up to 30 minutes on a
+//! machine that stores 20 000 events per second, and `quick` takes up to 3.
 
 use std::time::Duration;
 
 /// The bounds of each measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
-    /// How often a pair is measured.
+    /// How often each pair is measured.
     pub(crate) pairs: usize,
-    /// Events of one drain, and rows of the floor beside it.
+    /// Events of one drain, and rows of the floor that it is compared with.
     pub(crate) drain_events: u64,
-    /// Rows to try one way of inserting with.
+    /// Rows with which one method to insert is tried.
     pub(crate) trial_events: u64,
-    /// And bytes of their payloads, at most.
+    /// Bytes that their payloads have at most.
     pub(crate) trial_bytes: u64,
-    /// Statement sizes and connections to try.
+    /// Rows per statement that are tried.
     pub(crate) trial_batches: &'static [usize],
+    /// Numbers of connections that are tried.
     pub(crate) trial_connections: &'static [usize],
     /// How long one load lasts.
     pub(crate) load: Duration,
     /// How long latencies are measured.
     pub(crate) latency: Duration,
-    /// Events that go all the way, with everything at once.
+    /// Events that go all the way from a request to the database.
     pub(crate) end_to_end_events: u64,
-    /// Rows present, one after the other.
+    /// Numbers of rows that the database has before a drain.
     pub(crate) growth_rows: &'static [u64],
-    /// Rounds over all of these.
+    /// Rounds over all of these numbers.
     pub(crate) growth_rounds: usize,
-    /// Events waiting, and how many of them are drained.
+    /// Events that wait in the deep queue.
     pub(crate) depth_events: u64,
+    /// How many of them are drained.
     pub(crate) depth_drained: u64,
-    /// Rounds over numbers of workers, and pairs of each payload.
+    /// Rounds over all numbers of workers, and pairs for each size of payload.
     pub(crate) rounds: usize,
-    /// Bytes of payloads in one drain, at most: large ones are fewer.
+    /// Bytes that the payloads of one drain have at most: a drain of large payloads has fewer events.
     pub(crate) payload_bytes: u64,
 }
 
 impl Budget {
+    /// The budget of `all`.
     pub(crate) const ALL: Self = Self {
         pairs: 5,
         drain_events: 150_000,
@@ -55,6 +58,7 @@ impl Budget {
         payload_bytes: 256 << 20,
     };
 
+    /// The budget of `quick`.
     pub(crate) const QUICK: Self = Self {
         pairs: 1,
         drain_events: 30_000,

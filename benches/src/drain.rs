@@ -1,4 +1,4 @@
-//! What the aggregator makes of a full queue.
+//! The aggregator stores what is in a queue.
 
 use std::time::{Duration, Instant};
 
@@ -8,23 +8,23 @@ use tokio::time::sleep;
 
 use crate::{
     lab::{Database, Lab, QUEUE},
-    processes::{Memory, Meter, Party, Share},
+    processes::{Memory, Meter, ProcessGroup, Share},
     services::Service,
     stats::float,
     workload::Stream,
 };
 
-/// Pause between two looks at the counters: short beside what a drain takes.
+/// The pause between two readings of the counters. It is short, compared with the time of a drain.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// How long the counters may stand still.
+/// How long the counters may stay the same before the measurement fails.
 const PROGRESS_WITHIN: Duration = Duration::from_mins(1);
 
-/// What a drain came to.
+/// The result of a drain.
 pub(crate) struct Drained {
-    /// Events a second, from the first commit to the last.
+    /// Events per second, from the first commit to the last.
     pub(crate) rate: f64,
     pub(crate) shares: Vec<Share>,
-    /// Of the aggregator, at the end.
+    /// The memory of the aggregator at the end.
     pub(crate) memory: Memory,
 }
 
@@ -35,14 +35,14 @@ pub(crate) struct Counters {
     pub(crate) unique: u64,
     pub(crate) duplicates: u64,
     pub(crate) dead: u64,
-    /// The last row's id.
+    /// The id of the last row.
     last_id: i64,
 }
 
-/// Puts a stream into the queue, starts the aggregator with these settings, and waits until all is committed.
+/// Puts a stream into the queue, starts the aggregator with these settings, and waits until every event is committed.
 ///
 /// # Errors
-/// Also if a single counter or row is not as it must be.
+/// Among others, if a counter or the number of rows is wrong.
 pub(crate) async fn all(
     lab: &Lab,
     database: &Database,
@@ -59,7 +59,7 @@ pub(crate) async fn all(
     Ok(drained)
 }
 
-/// Drains so many of what is in the queue, or a few more; leaves the aggregator running.
+/// Drains this many events of the queue, or a few more. The aggregator keeps running.
 pub(crate) async fn some(
     lab: &Lab,
     database: &Database,
@@ -77,8 +77,8 @@ pub(crate) async fn some(
     all_settings.extend_from_slice(settings);
     let before = received(&mut connection).await?;
     let aggregator = Service::start("aggregator", &all_settings);
-    let [redis, postgres] = lab.parties();
-    let parties = [Party::generator(), aggregator.party, redis, postgres];
+    let [redis, postgres] = lab.groups();
+    let groups = [ProcessGroup::generator(), aggregator.group, redis, postgres];
     let mut first: Option<(Instant, u64, Meter)> = None;
     let (mut last, mut progress) = (before, Instant::now());
     loop {
@@ -88,12 +88,12 @@ pub(crate) async fn some(
         }
         match &first {
             None if now > before => {
-                first = Some((Instant::now(), now, Meter::start(&parties)?));
+                first = Some((Instant::now(), now, Meter::start(&groups)?));
             }
             Some((since, at_first, meter)) if now - before >= events => {
                 ensure!(
                     now > *at_first,
-                    "all {events} events were committed at once: measure with more"
+                    "all {events} events were committed at once; measure with more events"
                 );
                 let rate = float(now - at_first) / since.elapsed().as_secs_f64();
                 let drained = Drained {
@@ -104,7 +104,7 @@ pub(crate) async fn some(
                 return Ok((drained, aggregator));
             }
             _ if progress.elapsed() > PROGRESS_WITHIN => bail!(
-                "{} of {events} events are committed, and no more within {PROGRESS_WITHIN:?}; the aggregator says:\n{}",
+                "{} of {events} events were committed, and no more within {PROGRESS_WITHIN:?}; the aggregator says:\n{}",
                 last - before,
                 aggregator.output()
             ),
@@ -113,7 +113,7 @@ pub(crate) async fn some(
     }
 }
 
-/// How many events are counted: one short query, many times.
+/// How many deliveries are counted. This is a short query, because it runs many times.
 pub(crate) async fn received(connection: &mut PgConnection) -> Result<u64> {
     let received: i64 = sqlx::query_scalar("SELECT received FROM agg_stats")
         .fetch_one(connection)
@@ -140,7 +140,8 @@ impl Counters {
         })
     }
 
-    /// Compares what came since then with a stream that was stored meanwhile: a wrong figure is not measured.
+    /// Checks that the counters and rows since then are those of the stream that was stored meanwhile. A measurement with
+    /// wrong counters does not count.
     pub(crate) async fn check(self, connection: &mut PgConnection, stream: Stream) -> Result<()> {
         let now = Self::read(connection).await?;
         let unique = stream.unique();
@@ -151,12 +152,12 @@ impl Counters {
                 && now.duplicates == self.duplicates + stream.count - unique
                 && now.dead == self.dead
                 && rows == unique,
-            "counters are wrong after {stream:?}, {unique} of them unique: {self:?} before, {now:?} after, {rows} new rows"
+            "the counters are wrong after {stream:?} with {unique} unique events: {self:?} before, {now:?} after, and {rows} new rows"
         );
         Ok(())
     }
 
-    /// Rows that are new since then.
+    /// How many rows are new since then.
     pub(crate) async fn rows_since(self, connection: &mut PgConnection) -> Result<u64> {
         let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM processed_events WHERE id > $1")
             .bind(self.last_id)

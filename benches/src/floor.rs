@@ -1,7 +1,10 @@
-//! What PostgreSQL can do alone: the same rows into the same table by bare multi-row
-//! `INSERT … ON CONFLICT DO NOTHING`, each statement a transaction. No queue, no counters, and the rows are made ready beforehand.
+//! What PostgreSQL can do alone: it stores the same rows in the same table, by multi-row
+//! `INSERT … ON CONFLICT DO NOTHING` statements, each of which is a transaction. There is no queue and there are no counters, and
+//! the rows are prepared before the clock starts.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     fmt,
     sync::{
         Arc,
@@ -18,16 +21,17 @@ use uuid::Uuid;
 
 use crate::{
     lab::{Database, Lab},
-    processes::{Meter, Party, Share},
+    processes::{Meter, ProcessGroup, Share},
     stats::float,
     workload::{Factory, Mix, Stream},
 };
 
-/// Most parameters of a statement are 65535, and a row has seven.
+/// The largest number of rows in a statement with `VALUES`: a statement has at most 65535 parameters, and a row has seven.
 const MAX_VALUES_ROWS: usize = 9000;
 
-/// Columns of a row, and which of them is JSON, from 1.
+/// How many columns a row has.
 const COLUMNS: usize = 7;
+/// Which of them is JSON, from 1.
 const PAYLOAD: usize = 4;
 const INTO: &str = "INSERT INTO processed_events \
     (topic, event_id, source, payload, event_timestamp, received_at, receipt_id) ";
@@ -35,25 +39,32 @@ const FROM_ARRAYS: &str = "SELECT t, e, s, p::jsonb, at, r, id FROM unnest($1::t
     $4::text[], $5::timestamptz[], $6::timestamptz[], $7::uuid[]) AS rows (t, e, s, p, at, r, id) ";
 const UNLESS_THERE: &str = "ON CONFLICT (topic, event_id) DO NOTHING";
 
-/// A way to insert.
+/// The floor: it inserts rows, and it knows which method is the fastest for each mix.
+pub(crate) struct Floor<'a> {
+    lab: &'a Lab,
+    /// The fastest method for each mix for which the methods were tried.
+    fastest: RefCell<HashMap<Mix, Method>>,
+}
+
+/// A method to insert rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Way {
-    pub(crate) shape: Shape,
-    /// Rows in a statement.
-    pub(crate) batch: usize,
-    pub(crate) connections: usize,
+pub(crate) struct Method {
+    shape: Shape,
+    /// How many rows a statement has.
+    batch: usize,
+    connections: usize,
 }
 
 /// How a statement gets its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+enum Shape {
     /// `VALUES ($1, …), ($8, …)`
     Values,
-    /// One array a column.
+    /// One array for each column.
     Unnest,
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             shape,
@@ -68,14 +79,14 @@ impl fmt::Display for Way {
     }
 }
 
-/// What an insertion came to.
+/// The result of an insertion.
 pub(crate) struct Inserted {
-    /// Deliveries a second.
+    /// Deliveries per second.
     pub(crate) rate: f64,
     pub(crate) shares: Vec<Share>,
 }
 
-/// Rows by column, as they are bound.
+/// Rows by column, as a statement takes them.
 #[derive(Default)]
 struct Batch {
     topics: Vec<String>,
@@ -87,100 +98,114 @@ struct Batch {
     receipts: Vec<Uuid>,
 }
 
-/// The fastest of all ways for this mix; they are tried once.
-pub(crate) async fn best(lab: &Lab, mix: Mix) -> Result<Way> {
-    let known = lab.floors.borrow().get(&mix).copied();
-    if let Some(way) = known {
-        return Ok(way);
-    }
-    let tried = trials(lab, mix).await?;
-    let way = fastest(&tried)?;
-    let (percent, bytes) = (mix.duplicate_percent, mix.payload_bytes);
-    eprintln!("  floor at {percent} % duplicates, {bytes} bytes:");
-    for (way, rate) in tried {
-        eprintln!("    {rate:.0} rows/s: {way}");
-    }
-    lab.floors.borrow_mut().insert(mix, way);
-    Ok(way)
-}
-
-/// The rate of each way that is tried: every size and number of connections, and the other shape in every size with the best
-/// number of connections.
-async fn trials(lab: &Lab, mix: Mix) -> Result<Vec<(Way, f64)>> {
-    let (sizes, connections) = (lab.budget.trial_batches, lab.budget.trial_connections);
-    let way = |shape, batch, connections| Way {
-        shape,
-        batch,
-        connections,
-    };
-    let mut tried = Vec::new();
-    for &batch in sizes {
-        for &connections in connections {
-            tried.push(trial(lab, mix, way(Shape::Unnest, batch, connections)).await?);
+impl<'a> Floor<'a> {
+    /// The floor of the PostgreSQL in this lab.
+    pub(crate) fn of(lab: &'a Lab) -> Self {
+        Self {
+            lab,
+            fastest: RefCell::default(),
         }
     }
-    let connections = fastest(&tried)?.connections;
-    for &batch in sizes {
-        tried.push(trial(lab, mix, way(Shape::Values, batch, connections)).await?);
+
+    /// The fastest method for this mix. The methods are tried once for each mix.
+    pub(crate) async fn fastest(&self, mix: Mix) -> Result<Method> {
+        let known = self.fastest.borrow().get(&mix).copied();
+        if let Some(method) = known {
+            return Ok(method);
+        }
+        let tried = self.try_methods(mix).await?;
+        let method = fastest(&tried)?;
+        let (percent, bytes) = (mix.duplicate_percent, mix.payload_bytes);
+        eprintln!("  floor with {percent} % duplicates and payloads of {bytes} bytes:");
+        for (method, rate) in tried {
+            eprintln!("    {rate:.0} rows/s: {method}");
+        }
+        self.fastest.borrow_mut().insert(mix, method);
+        Ok(method)
     }
-    Ok(tried)
+
+    /// The rate of each method that is tried: arrays with every batch size and every number of connections, and `VALUES` with
+    /// every batch size and the best number of connections.
+    async fn try_methods(&self, mix: Mix) -> Result<Vec<(Method, f64)>> {
+        let budget = &self.lab.budget;
+        let method = |shape, batch, connections| Method {
+            shape,
+            batch,
+            connections,
+        };
+        let mut tried = Vec::new();
+        for &batch in budget.trial_batches {
+            for &connections in budget.trial_connections {
+                let method = method(Shape::Unnest, batch, connections);
+                tried.push((method, self.try_method(mix, method).await?));
+            }
+        }
+        let connections = fastest(&tried)?.connections;
+        for &batch in budget.trial_batches {
+            let method = method(Shape::Values, batch, connections);
+            tried.push((method, self.try_method(mix, method).await?));
+        }
+        Ok(tried)
+    }
+
+    async fn try_method(&self, mix: Mix, method: Method) -> Result<f64> {
+        let budget = &self.lab.budget;
+        let most = budget.trial_bytes / mix.payload_bytes as u64;
+        let stream = Stream {
+            mix,
+            first: 0,
+            count: budget.trial_events.min(most),
+        };
+        let database = self.lab.database().await?;
+        let inserted = self.insert(&database, stream, method).await?;
+        self.lab.remove(database).await?;
+        Ok(inserted.rate)
+    }
+
+    /// Inserts a stream. The rate counts duplicates, too, because it is compared with a rate of deliveries.
+    pub(crate) async fn insert(
+        &self,
+        database: &Database,
+        stream: Stream,
+        method: Method,
+    ) -> Result<Inserted> {
+        let batches = Arc::new(batches(stream, method.batch));
+        let statement: Arc<str> = statement(method).into();
+        let mut connections = Vec::new();
+        for _ in 0..method.connections {
+            connections.push(database.connect().await?);
+        }
+        self.lab.checkpoint().await?;
+        let [_, postgres] = self.lab.groups();
+        let meter = Meter::start(&[ProcessGroup::generator(), postgres])?;
+        let (started, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+        let mut inserting = JoinSet::new();
+        for connection in connections {
+            let (batches, statement, next) = (batches.clone(), statement.clone(), next.clone());
+            inserting.spawn(insert_some(connection, batches, statement, method, next));
+        }
+        let mut rows = 0;
+        // The connections stay open until the clock has stopped.
+        let mut still_open = Vec::new();
+        while let Some(ended) = inserting.join_next().await {
+            let (connection, inserted) = ended??;
+            rows += inserted;
+            still_open.push(connection);
+        }
+        let rate = float(stream.count) / started.elapsed().as_secs_f64();
+        let shares = meter.shares()?;
+        ensure!(
+            rows == stream.unique(),
+            "the floor inserted {rows} rows instead of {}",
+            stream.unique()
+        );
+        Ok(Inserted { rate, shares })
+    }
 }
 
-async fn trial(lab: &Lab, mix: Mix, way: Way) -> Result<(Way, f64)> {
-    let most = lab.budget.trial_bytes / mix.payload_bytes as u64;
-    let stream = Stream {
-        mix,
-        first: 0,
-        count: lab.budget.trial_events.min(most),
-    };
-    let database = lab.database().await?;
-    let inserted = insert(lab, &database, stream, way).await?;
-    lab.remove(database).await?;
-    Ok((way, inserted.rate))
-}
-
-fn fastest(tried: &[(Way, f64)]) -> Result<Way> {
+fn fastest(tried: &[(Method, f64)]) -> Result<Method> {
     let fastest = tried.iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
-    Ok(fastest.context("there are ways to try")?.0)
-}
-
-/// Inserts a stream. The figure counts duplicates too: it is compared with events, of which as many are duplicates.
-pub(crate) async fn insert(
-    lab: &Lab,
-    database: &Database,
-    stream: Stream,
-    way: Way,
-) -> Result<Inserted> {
-    let batches = Arc::new(batches(stream, way.batch));
-    let statement: Arc<str> = statement(way).into();
-    let mut connections = Vec::new();
-    for _ in 0..way.connections {
-        connections.push(database.connect().await?);
-    }
-    lab.checkpoint().await?;
-    let [_, postgres] = lab.parties();
-    let meter = Meter::start(&[Party::generator(), postgres])?;
-    let (started, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
-    let mut inserting = JoinSet::new();
-    for connection in connections {
-        let (batches, statement, next) = (batches.clone(), statement.clone(), next.clone());
-        inserting.spawn(insert_some(connection, batches, statement, way, next));
-    }
-    let mut rows = 0;
-    let mut still_open = Vec::new();
-    while let Some(ended) = inserting.join_next().await {
-        let (connection, inserted) = ended??;
-        rows += inserted;
-        still_open.push(connection);
-    }
-    let rate = float(stream.count) / started.elapsed().as_secs_f64();
-    let shares = meter.shares()?;
-    ensure!(
-        rows == stream.unique(),
-        "the floor inserted {rows} rows instead of {}",
-        stream.unique()
-    );
-    Ok(Inserted { rate, shares })
+    Ok(fastest.context("no method was tried")?.0)
 }
 
 fn batches(stream: Stream, size: usize) -> Vec<Batch> {
@@ -191,7 +216,7 @@ fn batches(stream: Stream, size: usize) -> Vec<Batch> {
             .iter()
             .map(|&number| factory.event(number, stream.mix.payload_bytes))
             .collect();
-        // In key order, or two connections with the same keys would deadlock.
+        // All batches are in key order, because two connections with the same keys would deadlock otherwise.
         events.sort_by(|a, b| a.key().cmp(&b.key()));
         let mut batch = Batch::default();
         for event in events {
@@ -208,10 +233,10 @@ fn batches(stream: Stream, size: usize) -> Vec<Batch> {
     numbers.chunks(size).map(batch).collect()
 }
 
-fn statement(way: Way) -> String {
-    match way.shape {
+fn statement(method: Method) -> String {
+    match method.shape {
         Shape::Unnest => format!("{INTO}{FROM_ARRAYS}{UNLESS_THERE}"),
-        Shape::Values => values_statement(way.batch),
+        Shape::Values => values_statement(method.batch),
     }
 }
 
@@ -232,14 +257,14 @@ async fn insert_some(
     mut connection: PgConnection,
     batches: Arc<Vec<Batch>>,
     statement: Arc<str>,
-    way: Way,
+    method: Method,
     next: Arc<AtomicUsize>,
 ) -> Result<(PgConnection, u64)> {
     let mut inserted = 0;
     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-        inserted += match way.shape {
+        inserted += match method.shape {
             Shape::Unnest => arrays(&mut connection, batch, &statement).await?,
-            Shape::Values => values(&mut connection, batch, way, &statement).await?,
+            Shape::Values => values(&mut connection, batch, method, &statement).await?,
         };
     }
     Ok((connection, inserted))
@@ -263,14 +288,14 @@ async fn arrays(
     Ok(done.rows_affected())
 }
 
-/// A batch may be a short one, also the only one, and then needs a statement of its own.
+/// The last batch may be shorter than the others, and then it needs a statement of its own.
 async fn values(
     connection: &mut PgConnection,
     batch: &Batch,
-    way: Way,
+    method: Method,
     statement: &Arc<str>,
 ) -> sqlx::Result<u64> {
-    let statement = if batch.ids.len() == way.batch {
+    let statement = if batch.ids.len() == method.batch {
         statement.clone()
     } else {
         values_statement(batch.ids.len()).into()
@@ -295,7 +320,7 @@ mod tests {
     use crate::budget::Budget;
 
     #[test]
-    fn batches_have_every_delivery_and_are_in_key_order() {
+    fn batches_hold_every_delivery_in_key_order() {
         let stream = Stream {
             mix: Mix::with_duplicates(30),
             first: 0,
@@ -317,10 +342,11 @@ mod tests {
         assert!(statement.contains("$14)"));
     }
 
-    /// Also a stream that is shorter than one statement.
+    /// One of the streams is shorter than one statement.
     #[tokio::test]
     async fn every_shape_inserts_streams_that_do_not_fill_their_statements() {
         let lab = Lab::start(Budget::QUICK).await.unwrap();
+        let floor = Floor::of(&lab);
         for shape in [Shape::Unnest, Shape::Values] {
             for count in [30, 250] {
                 let stream = Stream {
@@ -328,14 +354,14 @@ mod tests {
                     first: 0,
                     count,
                 };
-                let way = Way {
+                let method = Method {
                     shape,
                     batch: 100,
                     connections: 2,
                 };
                 let database = lab.database().await.unwrap();
-                // It fails unless all rows are there.
-                insert(&lab, &database, stream, way).await.unwrap();
+                // This fails unless all rows are there.
+                floor.insert(&database, stream, method).await.unwrap();
                 lab.remove(database).await.unwrap();
             }
         }

@@ -1,8 +1,8 @@
-//! The servers that everything is measured on: a Redis and a PostgreSQL of its own, durable, on a disk.
+//! The servers that everything is measured on: a Redis and a PostgreSQL of this program's own. Both are durable, and their data
+//! is on a disk.
 
 use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
+    cell::Cell,
     fs,
     path::Path,
     sync::Arc,
@@ -26,13 +26,14 @@ use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     budget::Budget,
-    floor, machine,
-    processes::Party,
-    workload::{Factory, Mix, Stream},
+    machine,
+    processes::ProcessGroup,
+    workload::{Factory, Stream},
 };
 
-/// Settings of PostgreSQL that are not its defaults. Durable: the tests' own turn `fsync` off, and here the last one counts.
-/// The rest is usual for a server, the same for all that is compared, and keeps checkpoints out of single measurements.
+/// The settings of PostgreSQL that differ from its defaults. The first three make it durable: the settings of the tests turn
+/// `fsync` off, and the last setting counts. The others are usual for a server, they are the same for everything that is
+/// compared, and they keep checkpoints out of single measurements.
 pub(crate) const POSTGRES_SETTINGS: [&str; 6] = [
     "fsync=on",
     "synchronous_commit=on",
@@ -41,50 +42,53 @@ pub(crate) const POSTGRES_SETTINGS: [&str; 6] = [
     "max_wal_size=8GB",
     "checkpoint_timeout=30min",
 ];
-/// Settings of Redis beside those of the tests, which make it durable. The log is rewritten between measurements, not in one.
+/// The settings of Redis besides those of the tests, which make it durable. The log is rewritten between two measurements, and
+/// never during one.
 pub(crate) const REDIS_SETTINGS: [&str; 2] = ["--auto-aof-rewrite-percentage", "0"];
-/// What must be so, or nothing is measured: durability is what costs.
+/// Nothing is measured unless PostgreSQL has these settings, because durability is what takes time.
 const POSTGRES_MUST: [(&str, &str); 3] = [
     ("fsync", "on"),
     ("synchronous_commit", "on"),
     ("full_page_writes", "on"),
 ];
+/// The same for Redis.
 const REDIS_MUST: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
 
-/// The queue, where there is one.
+/// The name of the queue.
 pub(crate) const QUEUE: &str = "benches";
-/// More than any measurement puts into the queue.
+/// A limit of the queue that no measurement reaches.
 pub(crate) const QUEUE_MAX_LEN: &str = "1000000000";
-/// Most events put into the queue at once when it is filled, and bytes of their payloads.
+/// How many events one push has at most when the queue is filled.
 const FILL_EVENTS: u64 = 1000;
+/// How many bytes the payloads of one push have at most.
 const FILL_BYTES: u64 = 1 << 20;
-/// How many of these pushes run at the same time.
+/// How many pushes run at the same time.
 const FILL_PUSHES: usize = 4;
-/// How long Redis may take for a command: to forget millions of events takes seconds.
+/// How long Redis may take for a command. To delete millions of events takes seconds.
 const REDIS_ANSWERS_WITHIN: Duration = Duration::from_mins(1);
 /// How long Redis may take to rewrite its log.
 const REWRITTEN_WITHIN: Duration = Duration::from_mins(2);
+/// The pause before Redis is asked again whether it has rewritten its log.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Nothing is claimed here.
-const A_LEASE: Duration = Duration::from_secs(1);
+/// The lease of a claim. This program claims nothing, but the queue asks for a lease.
+const LEASE: Duration = Duration::from_secs(1);
 
-/// A database with all tables and no rows, which others are copied from.
+/// The database from which the others are copied. It has all tables and no rows.
 const EMPTY: &str = "bench_empty";
 
-/// The servers, and what has been found out on them.
+/// The servers.
 pub(crate) struct Lab {
     pub(crate) budget: Budget,
     postgres: OwnPostgres,
     redis: OwnRedis,
     commands: MultiplexedConnection,
-    parties: [Party; 2],
+    groups: [ProcessGroup; 2],
     versions: [String; 2],
+    /// How many databases were made.
     databases: Cell<u32>,
-    /// The fastest way to insert a mix, once it was looked for.
-    pub(crate) floors: RefCell<HashMap<Mix, floor::Way>>,
 }
 
-/// A database of one measurement's own. Whoever made it removes it, with [`Lab::remove`].
+/// The database of one measurement. The caller that made it removes it with [`Lab::remove`].
 pub(crate) struct Database {
     name: String,
     url: String,
@@ -105,7 +109,7 @@ impl Database {
 }
 
 impl Lab {
-    /// Starts the servers and makes sure that they are durable.
+    /// Starts the servers and checks that they are durable.
     pub(crate) async fn start(budget: Budget) -> Result<Self> {
         machine::must_be_on_disk(&std::env::temp_dir())?;
         let settings: Vec<&str> = POSTGRES_SETTINGS
@@ -132,9 +136,9 @@ impl Lab {
             .await?;
         let lab = Self {
             budget,
-            parties: [
-                Party::one("redis", redis_id),
-                Party::with_children("postgres", postmaster(postgres.folder())?),
+            groups: [
+                ProcessGroup::one("redis", redis_id),
+                ProcessGroup::with_children("postgres", postmaster(postgres.folder())?),
             ],
             versions: [
                 format!("Redis {redis_version}"),
@@ -144,7 +148,6 @@ impl Lab {
             redis,
             commands,
             databases: Cell::new(0),
-            floors: RefCell::default(),
         };
         lab.administer(&format!("CREATE DATABASE {EMPTY} TEMPLATE template0"))
             .await?;
@@ -159,25 +162,25 @@ impl Lab {
     }
 
     /// Redis and PostgreSQL, for [`crate::processes::Meter`].
-    pub(crate) fn parties(&self) -> [Party; 2] {
-        self.parties
+    pub(crate) fn groups(&self) -> [ProcessGroup; 2] {
+        self.groups
     }
 
     pub(crate) fn versions(&self) -> &[String] {
         &self.versions
     }
 
-    /// Where the servers have their data.
+    /// The folder in which PostgreSQL has its data.
     pub(crate) fn data(&self) -> &Path {
         self.postgres.folder()
     }
 
-    /// A database with all tables and no rows. Everything written before is on disk by then.
+    /// A database with all tables and no rows. When this returns, everything that was written before is on the disk.
     pub(crate) async fn database(&self) -> Result<Database> {
         self.copy(EMPTY).await
     }
 
-    /// A copy of a database that nobody is connected to.
+    /// A copy of a database to which nothing is connected.
     pub(crate) async fn copy(&self, template: &str) -> Result<Database> {
         let number = self.databases.get();
         self.databases.set(number + 1);
@@ -196,7 +199,7 @@ impl Lab {
         self.administer(&statement).await
     }
 
-    /// So that none falls into the next measurement.
+    /// Makes PostgreSQL write a checkpoint now, so that it writes none during the next measurement.
     pub(crate) async fn checkpoint(&self) -> Result<()> {
         self.administer("CHECKPOINT").await
     }
@@ -222,7 +225,7 @@ impl Lab {
         ))
     }
 
-    /// Empties Redis, and its log.
+    /// Empties Redis and its log.
     pub(crate) async fn empty_queue(&self) -> Result<()> {
         let mut commands = self.commands.clone();
         redis::cmd("FLUSHALL").exec_async(&mut commands).await?;
@@ -240,12 +243,12 @@ impl Lab {
             }
             ensure!(
                 Instant::now() < deadline,
-                "Redis does not rewrite its log within {REWRITTEN_WITHIN:?}"
+                "Redis did not rewrite its log within {REWRITTEN_WITHIN:?}"
             );
         }
     }
 
-    /// Puts a stream into a queue as publishers do, with envelopes and all. The queue must be empty.
+    /// Puts a stream into a queue as publishers do, in envelopes. The queue must be empty.
     pub(crate) async fn fill(&self, queue: &str, stream: Stream) -> Result<()> {
         let producer = Arc::new(RedisProducer::new(&self.address(queue)?, u64::MAX));
         let (factory, payload_bytes) = (Factory::new(), stream.mix.payload_bytes);
@@ -286,9 +289,9 @@ impl Lab {
         Ok(Address::new(&self.redis.url(), queue.parse()?)?)
     }
 
-    /// What is in a queue.
+    /// How many events are in a queue.
     pub(crate) async fn depth(&self, queue: &str) -> Result<Depth> {
-        let mut ends = RedisConsumer::for_workers(&self.address(queue)?, A_LEASE, 1);
+        let mut ends = RedisConsumer::for_workers(&self.address(queue)?, LEASE, 1);
         let end = ends.pop().context("one end for one worker")?;
         Ok(end.depth().await?)
     }
@@ -319,7 +322,7 @@ async fn check_redis(connection: &mut MultiplexedConnection) -> Result<()> {
     Ok(())
 }
 
-/// The first process of the PostgreSQL in this folder.
+/// The process id of the PostgreSQL in this folder.
 fn postmaster(folder: &Path) -> Result<u32> {
     let file = folder.join("data/postmaster.pid");
     let text = fs::read_to_string(&file)?;

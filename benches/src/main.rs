@@ -1,12 +1,13 @@
-//! Measures the programs against what their parts could do alone: `cargo run --release -p benches -- all`.
+//! Compares the programs with what their parts could do alone: `cargo run --release -p benches -- all`.
 //!
-//! Everything runs on this machine, on servers of this program's own. What is compared is measured in turn, A B A B, and
-//! only ratios count: they say the same on a fast and on a slow machine.
+//! Everything runs on this machine, with servers of this program's own. Two things that are compared are measured in turn,
+//! A B A B, and only their ratio counts, because it is about the same on a fast and on a slow machine.
 //!
-//! - `benchmarks`: one file each
-//! - `lab`: the servers; `services`: the programs under test; `baseline`: what they are compared with
-//! - `workload`: events; `generator`: HTTP load; `drain`, `floor`: into the database, with the aggregator and without
-//! - `stats`, `processes`, `machine`, `report`: from samples to a table
+//! - `benchmarks`: the benchmarks, one file each
+//! - `lab`: the servers; `services`: the programs under test; `baseline`: the servers that they are compared with
+//! - `workload`: the events; `generator`: the load over HTTP
+//! - `drain`: the aggregator stores a queue; `floor`, `sqlite`: a database stores the same rows alone
+//! - `stats`, `processes`, `machine`, `report`: make a table of samples; `budget`: how much is measured
 
 mod baseline;
 mod benchmarks;
@@ -30,11 +31,11 @@ use chrono::Utc;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    baseline::Baseline, benchmarks::Benchmark, budget::Budget, lab::Lab, machine::Machine,
-    report::Report,
+    baseline::Baseline, benchmarks::Benchmark, budget::Budget, floor::Floor, lab::Lab,
+    machine::Machine, report::Report,
 };
 
-/// Measures the event aggregator.
+/// Measure the event aggregator, beside what its parts could do alone
 #[derive(Debug, Parser)]
 #[command(
     name = "benches",
@@ -42,16 +43,16 @@ use crate::{
     subcommand_negates_reqs = true
 )]
 struct Arguments {
-    /// What to measure: all (within 30 minutes; writes docs/BENCHMARKS.md), quick (all, with little, within 3), or some of
-    /// floor, drain, accept, end-to-end, ingest, standalone, growth, memory, queue-depth, workers, payload
+    /// What to measure: all (takes up to 30 minutes and writes docs/BENCHMARKS.md), quick (measures all with less, in up to 3
+    /// minutes), or any of floor, drain, accept, end-to-end, ingest, standalone, growth, memory, queue-depth, workers, payload
     #[arg(value_parser = What::parse, required = true)]
     what: Vec<What>,
 
-    /// Measure with as little as quick does
+    /// Measure as little as quick does
     #[arg(long)]
     quick: bool,
 
-    /// Write docs/BENCHMARKS.md also where that is not the default
+    /// Write docs/BENCHMARKS.md, also when that is not the default
     #[arg(long)]
     write: bool,
 
@@ -68,10 +69,10 @@ enum What {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Be a server to compare with
+    /// Run a server that the programs are compared with
     #[command(hide = true)]
     Baseline {
-        /// Address and port to listen on
+        /// The address and port to listen on
         address: SocketAddr,
         #[command(subcommand)]
         what: Baseline,
@@ -91,7 +92,7 @@ impl What {
                         .filter_map(Benchmark::to_possible_value);
                     let names: Vec<String> =
                         names.map(|value| value.get_name().to_owned()).collect();
-                    format!("name all, quick, or some of {}", names.join(", "))
+                    format!("must be all, quick, or any of {}", names.join(", "))
                 }),
         }
     }
@@ -117,6 +118,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     services::build()?;
     let started = Instant::now();
     let lab = Lab::start(if quick { Budget::QUICK } else { Budget::ALL }).await?;
+    let floor = Floor::of(&lab);
     let settings = lab::POSTGRES_SETTINGS.map(str::to_owned);
     let mut report = Report {
         started: Utc::now(),
@@ -134,15 +136,15 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let mut failed = Vec::new();
     for benchmark in chosen {
         let since = Instant::now();
-        // What the others came to is worth keeping.
-        if let Err(error) = benchmark.run(&lab, &mut report).await {
+        // One that fails does not stop the others.
+        if let Err(error) = benchmark.run(&lab, &floor, &mut report).await {
             eprintln!("  {benchmark:?} failed: {error:#}");
             report.skip(format!("{benchmark:?} failed: {error:#}"));
             failed.push(benchmark);
         }
         eprintln!("  {benchmark:?}: {:.0} s", since.elapsed().as_secs_f64());
     }
-    eprintln!("  all of it: {:.0} s", started.elapsed().as_secs_f64());
+    eprintln!("  everything: {:.0} s", started.elapsed().as_secs_f64());
     if arguments.write || (all && !quick) {
         for path in report.save(&machine::workspace().join("docs"))? {
             eprintln!("  written: {}", path.display());
@@ -150,6 +152,9 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     } else {
         println!("\n{}", report.markdown());
     }
-    ensure!(failed.is_empty(), "these failed, see above: {failed:?}");
+    ensure!(
+        failed.is_empty(),
+        "these benchmarks failed: {failed:?}; see above"
+    );
     Ok(())
 }

@@ -1,48 +1,49 @@
-//! What processes use, from `/proc` ([proc(5)](https://man7.org/linux/man-pages/man5/proc.5.html)).
+//! The processor time and the memory that processes use, from `/proc` ([proc(5)](https://man7.org/linux/man-pages/man5/proc.5.html)).
 
 use std::{fs, process, thread, time::Instant};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-/// Ticks of the times in `/proc/PID/stat` in a second: `USER_HZ`, which is 100 on every machine we
-/// build for.
+/// How many ticks of the times in `/proc/PID/stat` a second has: `USER_HZ`, which is 100 on every machine for which this is
+/// built.
 const TICKS_PER_SECOND: f64 = 100.0;
+/// How many KiB a MiB has.
 const MIB: f64 = 1024.0;
 
-/// Processes that count as one.
+/// Processes that are counted together.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Party {
+pub(crate) struct ProcessGroup {
     pub(crate) name: &'static str,
     id: u32,
-    /// With its children, also those that have ended.
+    /// Whether its children count, too, also those that have ended.
     with_children: bool,
 }
 
-/// How much of all processors a party used.
+/// How much of all processors a group used.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Share {
     pub(crate) name: &'static str,
-    /// 1 is every processor, all the time.
+    /// 1 means all processors, all the time.
     pub(crate) share: f64,
 }
 
-/// Measures shares from its start on.
+/// Measures shares, from its start on.
 pub(crate) struct Meter {
-    parties: Vec<(Party, f64)>,
+    groups: Vec<(ProcessGroup, f64)>,
     started: Instant,
 }
 
-/// Memory of a process, in MiB.
+/// The memory of a process, in MiB.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
-    /// Resident now.
+    /// What is resident now.
     pub(crate) resident: f64,
-    /// The most that ever was.
+    /// The largest amount so far.
     pub(crate) peak: f64,
 }
 
-impl Party {
+impl ProcessGroup {
     pub(crate) const fn one(name: &'static str, id: u32) -> Self {
         Self {
             name,
@@ -64,7 +65,7 @@ impl Party {
         Self::one("generator", process::id())
     }
 
-    /// Processor time so far, in seconds.
+    /// The processor time so far, in seconds.
     fn seconds(self) -> Result<f64> {
         let own = Stat::of(self.id).with_context(|| format!("{} does not run", self.name))?;
         let mut ticks = own.ticks;
@@ -77,21 +78,21 @@ impl Party {
 }
 
 impl Meter {
-    pub(crate) fn start(parties: &[Party]) -> Result<Self> {
-        let parties = parties.iter().map(|party| Ok((*party, party.seconds()?)));
+    pub(crate) fn start(groups: &[ProcessGroup]) -> Result<Self> {
+        let groups = groups.iter().map(|group| Ok((*group, group.seconds()?)));
         Ok(Self {
-            parties: parties.collect::<Result<_>>()?,
+            groups: groups.collect::<Result<_>>()?,
             started: Instant::now(),
         })
     }
 
-    /// Shares since the start; all parties must still run.
+    /// The shares since the start. All groups must still run.
     pub(crate) fn shares(&self) -> Result<Vec<Share>> {
         let available = self.started.elapsed().as_secs_f64() * processors();
-        let shares = self.parties.iter().map(|(party, before)| {
+        let shares = self.groups.iter().map(|(group, before)| {
             Ok(Share {
-                name: party.name,
-                share: (party.seconds()? - before) / available,
+                name: group.name,
+                share: (group.seconds()? - before) / available,
             })
         });
         shares.collect()
@@ -108,12 +109,13 @@ impl Memory {
     }
 }
 
-/// How many processors there are for this process.
+/// How many processors this process may use.
 pub(crate) fn processors() -> f64 {
     let count = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     crate::stats::float(count as u64)
 }
 
+/// What `/proc/PID/stat` says.
 struct Stat {
     parent: u32,
     ticks: f64,
@@ -125,11 +127,11 @@ impl Stat {
         Self::parse(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
     }
 
-    /// The name stands in parentheses and may contain anything; numbers follow the last one.
+    /// The name is in parentheses and may have any characters; the numbers follow the last parenthesis.
     fn parse(text: &str) -> Option<Self> {
         let (_, fields) = text.rsplit_once(')')?;
         let fields: Vec<&str> = fields.split_whitespace().collect();
-        // Numbered from 1 in the manual, and the third is the first here.
+        // The manual numbers the fields from 1, and the first one here is the third one there.
         let number = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
         Some(Self {
             parent: fields.get(1)?.parse().ok()?,
@@ -142,14 +144,14 @@ impl Stat {
 fn processes() -> impl Iterator<Item = Stat> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    // One that has ended since then has none.
+    // A process that has ended meanwhile has no such file.
     ids.filter_map(Stat::of)
 }
 
 fn mebibytes(status: &str, name: &str) -> Result<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    Ok(kibibytes.with_context(|| format!("/proc says nothing of {name}"))? / MIB)
+    Ok(kibibytes.with_context(|| format!("/proc/PID/status does not have {name}"))? / MIB)
 }
 
 #[cfg(test)]
@@ -157,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_also_if_the_name_has_a_parenthesis() {
+    fn times_are_read_even_if_the_name_has_a_parenthesis() {
         let text = "42 (a) R b) S 7 1 1 0 -1 4 0 0 0 0 150 50 30 20 20 0 1 0 0";
         let stat = Stat::parse(text).unwrap();
         assert_eq!(stat.parent, 7);
@@ -168,9 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_used_memory_and_is_there() {
+    fn this_process_has_used_memory_and_processor_time() {
         let memory = Memory::of(process::id()).unwrap();
         assert!(memory.resident > 0.0 && memory.peak >= memory.resident);
-        assert!(Party::generator().seconds().is_ok());
+        assert!(ProcessGroup::generator().seconds().is_ok());
     }
 }

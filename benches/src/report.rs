@@ -1,4 +1,4 @@
-//! Figures beside their goals: on the screen, in `docs/BENCHMARKS.md`, and as JSON.
+//! The report: figures and their goals, on the screen, in `docs/BENCHMARKS.md`, and as JSON.
 
 use std::{
     fmt::{self, Write},
@@ -16,18 +16,21 @@ use crate::{
     stats::{Pairs, Samples, Summary},
 };
 
+/// The line before the tables in `docs/BENCHMARKS.md`.
 const BEGIN: &str = "<!-- benches: begin; written by cargo run --release -p benches -->";
+/// The line after the tables.
 const END: &str = "<!-- benches: end -->";
 
-/// All that was measured in one run.
+/// Everything that was measured in one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) started: DateTime<Utc>,
-    /// Whether figures are only good for seeing that it works.
+    /// Whether the figures only show that the benchmarks work.
     pub(crate) quick: bool,
     pub(crate) machine: Machine,
-    /// Of the servers.
+    /// The versions of the servers.
     pub(crate) versions: Vec<String>,
+    /// The settings of the servers that differ from their defaults.
     pub(crate) settings: Vec<String>,
     pub(crate) figures: Vec<Figure>,
     /// What was left out, and why.
@@ -38,23 +41,23 @@ pub(crate) struct Report {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
     pub(crate) benchmark: &'static str,
-    /// Which of several: a mix, a size.
+    /// What distinguishes it from other figures of the benchmark: a mix or a size, for example.
     pub(crate) case: String,
     pub(crate) unit: &'static str,
     pub(crate) measured: Summary,
-    /// What it is compared with.
+    /// The figure that it is compared with.
     pub(crate) reference: Option<Summary>,
     pub(crate) ratio: Option<Summary>,
     pub(crate) goal: Option<Goal>,
     pub(crate) met: Option<bool>,
-    /// Of all processors, while it was measured the last time.
+    /// The shares of all processors while it was measured the last time.
     pub(crate) shares: Vec<Share>,
-    /// The same for what it is compared with.
+    /// The shares while the reference was measured the last time.
     pub(crate) reference_shares: Vec<Share>,
     pub(crate) note: String,
 }
 
-/// What a figure should be. Of the ratio, if there is one.
+/// What the ratio of a figure should be, or the figure itself if it has no ratio.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
@@ -63,7 +66,7 @@ pub(crate) enum Goal {
 }
 
 impl Goal {
-    fn met(self, value: f64) -> bool {
+    fn is_met_by(self, value: f64) -> bool {
         match self {
             Self::AtLeast(least) => value >= least,
             Self::AtMost(most) => value <= most,
@@ -81,7 +84,7 @@ impl fmt::Display for Goal {
 }
 
 impl Figure {
-    /// A figure that stands alone.
+    /// A figure that is compared with nothing.
     pub(crate) fn alone(
         benchmark: &'static str,
         case: impl Into<String>,
@@ -103,7 +106,7 @@ impl Figure {
         }
     }
 
-    /// A figure beside another that was measured in turn with it.
+    /// A figure that is compared with another one; the two were measured in turn.
     pub(crate) fn beside(
         benchmark: &'static str,
         case: impl Into<String>,
@@ -126,10 +129,10 @@ impl Figure {
     }
 
     pub(crate) fn goal(self, goal: Goal) -> Self {
-        let decides = self.ratio.unwrap_or(self.measured).median;
+        let value = self.ratio.unwrap_or(self.measured).median;
         Self {
             goal: Some(goal),
-            met: Some(goal.met(decides)),
+            met: Some(goal.is_met_by(value)),
             ..self
         }
     }
@@ -154,7 +157,7 @@ impl Figure {
 }
 
 impl Report {
-    /// Adds a figure, and shows it. A quick one gets no verdict: one short sample meets or misses a goal by chance.
+    /// Adds a figure and shows it. A quick figure gets no verdict, because one short sample meets or misses a goal by chance.
     pub(crate) fn add(&mut self, mut figure: Figure) {
         if self.quick {
             figure.met = None;
@@ -163,7 +166,7 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// Says loudly what is left out.
+    /// Says what is left out, so that nobody overlooks it.
     pub(crate) fn skip(&mut self, what: String) {
         println!("SKIPPED: {what}");
         self.skipped.push(what);
@@ -172,7 +175,8 @@ impl Report {
     /// The tables, for people.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
-        self.write(&mut text).expect("a text takes all");
+        self.write(&mut text)
+            .expect("writing to a string does not fail");
         text
     }
 
@@ -190,13 +194,13 @@ impl Report {
         if self.quick {
             writeln!(
                 text,
-                "**Quick figures: too few events to mean much, so there is no verdict.**\n"
+                "**These are quick figures. They are made of too few events for a verdict.**\n"
             )?;
         }
         writeln!(
             text,
             "Measured on {date} at commit `{commit}`: {processors} processors ({model}), {memory_gib} GiB of memory, \
-             {kernel}, data on {file_system}; {}; {compiler}.\n\nServers' settings: `{}`.\n",
+             {kernel}, data on {file_system}; {}; {compiler}.\n\nSettings of the servers: `{}`.\n",
             self.versions.join(", "),
             self.settings.join("`, `")
         )?;
@@ -206,11 +210,11 @@ impl Report {
         }
         writeln!(
             text,
-            "\nShares of all processors, while each was measured:\n"
+            "\nShares of all processors during each measurement:\n"
         )?;
         writeln!(
             text,
-            "| benchmark | case | shares | of what it is compared with |\n| --- | --- | --- | --- |"
+            "| benchmark | case | shares | shares of the reference |\n| --- | --- | --- | --- |"
         )?;
         for figure in self
             .figures
@@ -232,8 +236,8 @@ impl Report {
         Ok(())
     }
 
-    /// Writes the tables between their marks in `docs/BENCHMARKS.md`, and `docs/benchmarks/DATE-COMMIT.json`. Returns
-    /// the paths.
+    /// Writes the tables between their marks in `docs/BENCHMARKS.md`, and writes `docs/benchmarks/DATE-COMMIT.json`. Returns both
+    /// paths.
     pub(crate) fn save(&self, docs: &Path) -> Result<[PathBuf; 2]> {
         let page = docs.join("BENCHMARKS.md");
         let text = fs::read_to_string(&page).with_context(|| page.display().to_string())?;
@@ -254,8 +258,8 @@ impl Report {
     }
 }
 
-/// The table's first lines.
-pub(crate) const HEAD: &str = "| benchmark | case | measured | compared with | ratio (least–most) | goal | met | note |\n\
+/// The first lines of the table.
+pub(crate) const HEAD: &str = "| benchmark | case | measured | reference | ratio (smallest–largest) | goal | met | note |\n\
      | --- | --- | --- | --- | --- | --- | --- | --- |";
 
 fn row(figure: &Figure) -> String {
@@ -300,7 +304,7 @@ fn row(figure: &Figure) -> String {
     )
 }
 
-/// With as many digits as mean something.
+/// A number with the digits that mean something.
 fn number(value: f64) -> String {
     let digits = match value.abs() {
         at_least if at_least >= 100.0 => 0,
@@ -317,7 +321,7 @@ fn shares(shares: &[Share]) -> String {
     shares.collect::<Vec<_>>().join(", ")
 }
 
-/// The page with this between its marks; what is around them stays.
+/// The page with this text between its marks. The rest of the page stays.
 fn between_marks(page: &str, new: &str) -> Option<String> {
     let (before, rest) = page.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
@@ -337,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_around_the_marks_stays() {
+    fn the_text_around_the_marks_stays() {
         let page = format!("# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n");
         let new = between_marks(&page, "new").unwrap();
         assert_eq!(new, format!("# Title\n\n{BEGIN}\n\nnew\n{END}\n\nafter\n"));

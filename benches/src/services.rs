@@ -1,4 +1,5 @@
-//! The programs under test, as they are shipped: built without what tests turn on, each a process of its own.
+//! The programs under test, as they are shipped: they are built without the features of the tests, and each is a process of its
+//! own.
 
 use std::{
     env,
@@ -14,17 +15,18 @@ use tokio::time::sleep;
 use crate::{
     generator::{Connection, get},
     machine,
-    processes::Party,
+    processes::ProcessGroup,
 };
 
 /// How long a program may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long a program may take to stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(40);
-/// Pause between two looks.
+/// The pause before a program is asked again whether it is ready.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What `cargo run` tells the program that it runs; a build within must not see it, or it builds anew what depends on it.
+/// The beginnings of the variables that `cargo run` sets for the program that it runs. A build that this program starts must not
+/// see them; otherwise Cargo builds again whatever depends on them.
 const CARGOS_OWN: [&str; 4] = [
     "CARGO_PKG_",
     "CARGO_MANIFEST_",
@@ -34,24 +36,24 @@ const CARGOS_OWN: [&str; 4] = [
 
 /// A program that listens on a port of its own.
 pub(crate) struct Service {
-    pub(crate) party: Party,
+    pub(crate) group: ProcessGroup,
     pub(crate) address: SocketAddr,
     running: Running,
 }
 
-/// Builds the programs, optimized, beside this one. Not as part of the workspace: the tests turn on faults in what they
-/// share with the programs.
+/// Builds the programs, optimized, in the target folder of this one. They are not built as part of the workspace, because the
+/// tests turn on faults in the crates that they share with the programs.
 pub(crate) fn build() -> Result<()> {
     ensure!(
         !cfg!(debug_assertions),
-        "figures of programs that are not optimized mean nothing: cargo run --release -p benches"
+        "the programs would not be optimized, so the figures would mean nothing; run cargo run --release -p benches"
     );
-    let own = env::current_exe().context("this program's own path")?;
+    let own = env::current_exe().context("the path of this program is not known")?;
     // target/release/benches
     let target = own
         .ancestors()
         .nth(2)
-        .context("it is in no target folder")?;
+        .context("this program is not in a target folder")?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build
@@ -66,12 +68,12 @@ pub(crate) fn build() -> Result<()> {
         }
     }
     let status = build.status().context("cargo cannot be run")?;
-    ensure!(status.success(), "the programs cannot be built: see above");
+    ensure!(status.success(), "the programs cannot be built; see above");
     Ok(())
 }
 
 impl Service {
-    /// Starts a program of the workspace with these settings, the others at their defaults.
+    /// Starts a program of the workspace with these settings. The other settings have their defaults.
     pub(crate) fn start(program: &'static str, settings: &[(&str, &str)]) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let bind = address.to_string();
@@ -81,7 +83,7 @@ impl Service {
         Self::new(program, address, running)
     }
 
-    /// Starts what it is compared with: this program as a server, see [`crate::baseline`].
+    /// Starts this program as a server to compare with: see [`crate::baseline`].
     pub(crate) fn baseline(arguments: &[&str]) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let bind = address.to_string();
@@ -95,7 +97,7 @@ impl Service {
 
     fn new(name: &'static str, address: SocketAddr, running: Running) -> Self {
         Self {
-            party: Party::one(name, running.id()),
+            group: ProcessGroup::one(name, running.id()),
             address,
             running,
         }
@@ -105,7 +107,7 @@ impl Service {
         self.running.id()
     }
 
-    /// Waits until it answers `GET /ready` with 200.
+    /// Waits until the program answers `GET /ready` with 200.
     pub(crate) async fn ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
@@ -116,8 +118,8 @@ impl Service {
             }
             if Instant::now() > deadline {
                 bail!(
-                    "{} is not ready within {READY_WITHIN:?}; it says:\n{}",
-                    self.party.name,
+                    "{} was not ready within {READY_WITHIN:?}; it says:\n{}",
+                    self.group.name,
                     self.running.output()
                 );
             }
@@ -125,19 +127,19 @@ impl Service {
         }
     }
 
-    /// What it has printed.
+    /// What the program has printed.
     pub(crate) fn output(&self) -> String {
         self.running.output()
     }
 
-    /// Ends it as an operator does; it finishes what it has begun.
+    /// Ends the program as an operator does. The program finishes its work first.
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.running.signal("TERM");
         let code = self.running.wait_exit(STOPS_WITHIN).await;
         ensure!(
             code == Some(0),
             "{} ended with {code:?}; it says:\n{}",
-            self.party.name,
+            self.group.name,
             self.running.output()
         );
         Ok(())

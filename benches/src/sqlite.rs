@@ -1,5 +1,5 @@
-//! What SQLite can do alone: bare multi-row `INSERT … ON CONFLICT DO NOTHING` into the same table, as durable as standalone has
-//! it, each statement a transaction.
+//! What SQLite can do alone: it stores the same rows in the same table, by multi-row `INSERT … ON CONFLICT DO NOTHING` statements,
+//! each of which is a transaction. It is as durable as it is in the standalone program.
 
 use std::{fmt::Write, path::Path, sync::Arc, time::Instant};
 
@@ -16,19 +16,19 @@ use crate::{
     workload::{Factory, Stream},
 };
 
-/// Rows in a statement that are tried. Most parameters are 32766, and a row has eight.
+/// The numbers of rows per statement that are tried. A statement has at most 32766 parameters, and a row has eight.
 pub(crate) const BATCHES: [usize; 5] = [50, 100, 250, 1000, 4000];
 
 const INTO: &str = "INSERT INTO processed_events \
     (topic, event_id, source, payload, event_timestamp, received_at, processed_at, receipt_id) VALUES ";
 const UNLESS_THERE: &str = " ON CONFLICT (topic, event_id) DO NOTHING";
 
-/// A database's address.
+/// The address of a database.
 pub(crate) fn url(file: &Path) -> String {
     format!("sqlite://{}", file.display())
 }
 
-/// Inserts a stream into a new database in this folder, so many rows a statement. Rows a second.
+/// Inserts a stream into a new database in this folder, with this many rows per statement. Returns the rows per second.
 pub(crate) async fn insert(folder: &Path, stream: Stream, batch: usize) -> Result<f64> {
     let file = folder.join("bare.db");
     let store = Sqlite::open(&url(&file))?;
@@ -83,7 +83,7 @@ fn statement(rows: usize) -> String {
     let mut text = INTO.to_owned();
     for row in 0..rows {
         let comma = if row == 0 { "" } else { ", " };
-        write!(text, "{comma}(?, ?, ?, ?, ?, ?, ?, ?)").expect("a text takes all");
+        write!(text, "{comma}(?, ?, ?, ?, ?, ?, ?, ?)").expect("writing to a string does not fail");
     }
     text + UNLESS_THERE
 }

@@ -1,12 +1,12 @@
-//! From samples to figures.
+//! Makes figures of samples.
 
 use serde::Serialize;
 
-/// Samples of one kind, in the order in which they were taken.
+/// Samples of one quantity, in the order in which they were taken.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
-/// What samples come to.
+/// The summary of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
@@ -15,7 +15,7 @@ pub(crate) struct Summary {
     pub(crate) samples: usize,
 }
 
-/// Two things measured in turn, A B A B: what slows the machine for a while slows both.
+/// Two quantities that were measured in turn, A B A B. Whatever slows the machine down for a while slows both down.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pairs {
     measured: Samples,
@@ -28,7 +28,7 @@ impl Samples {
     }
 
     /// # Panics
-    /// If there are no samples: every benchmark takes at least one.
+    /// If there are no samples. Every benchmark takes at least one.
     pub(crate) fn summary(&self) -> Summary {
         assert!(!self.0.is_empty(), "a benchmark without samples");
         let mut sorted = self.0.clone();
@@ -68,7 +68,8 @@ impl Pairs {
         self.reference.summary()
     }
 
-    /// Of the ratios pair by pair, not of the medians: the two of a pair had the same machine.
+    /// The summary of the ratios of all pairs. It is not the ratio of the medians, because only the two samples of a pair had the
+    /// same conditions.
     pub(crate) fn ratio(&self) -> Summary {
         let pairs = self.measured.0.iter().zip(&self.reference.0);
         pairs
@@ -78,7 +79,7 @@ impl Pairs {
     }
 }
 
-/// A count as a number to calculate with.
+/// A count as a floating-point number.
 #[expect(
     clippy::cast_precision_loss,
     reason = "no count here is anywhere near 2^53"
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spread_is_from_the_least_to_the_most() {
+    fn the_spread_is_from_the_smallest_to_the_largest() {
         let Summary {
             min, max, samples, ..
         } = summary(&[9.0, 1.0, 2.0]);

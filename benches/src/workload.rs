@@ -1,6 +1,6 @@
-//! The events that are measured with.
+//! The events with which everything is measured.
 //!
-//! Everything is made from an event's number, so the same stream can be had again without keeping it.
+//! An event is made from its number alone, so the same stream can be made again and need not be kept.
 
 use std::io::{self, Write};
 
@@ -12,32 +12,33 @@ use common::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::value::RawValue;
 
-/// Topics that events are spread over.
+/// How many topics there are.
 pub(crate) const TOPICS: u64 = 16;
-/// A duplicate repeats one of so many events before it: a retry comes seconds later, not years.
+/// A duplicate repeats one of this many events before it, because a client retries after seconds, not after years.
 pub(crate) const WINDOW: u64 = 50_000;
-/// Bytes of a payload where it is not what is varied: about a line of a log.
+/// The size of a payload, in bytes, unless the benchmark varies it. It is about the size of a line in a log.
 pub(crate) const PAYLOAD_BYTES: usize = 200;
-/// How long an event's id is: two numbers in hexadecimal.
+/// The length of an id: two numbers in hexadecimal.
 pub(crate) const ID_BYTES: usize = 32;
 
-/// Where payloads are cut from.
+/// The length of the text from which payloads are cut.
 const TEXT_BYTES: usize = 1 << 20;
-/// What a payload is besides its text: `{"n":"000000000001","text":""}`.
+/// The length of a payload without its text: `{"n":"000000000001","text":""}`.
 const FRAME_BYTES: usize = 30;
+/// The seed of all random numbers, so that every run has the same events.
 const SEED: u64 = 7;
 
-/// What a stream of deliveries is like.
+/// The properties of a stream of deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Mix {
-    /// So many deliveries of a hundred repeat an earlier one.
+    /// The percentage of deliveries that repeat an earlier one.
     pub(crate) duplicate_percent: u8,
-    /// Length of a payload; at least [`FRAME_BYTES`].
+    /// The length of a payload; at least [`FRAME_BYTES`].
     pub(crate) payload_bytes: usize,
 }
 
 impl Mix {
-    /// Every event once.
+    /// Every event is delivered once.
     pub(crate) const UNIQUE: Self = Self::with_duplicates(0);
 
     pub(crate) const fn with_duplicates(percent: u8) -> Self {
@@ -48,18 +49,18 @@ impl Mix {
     }
 }
 
-/// Deliveries in order: an event, or again one of those before.
+/// Deliveries in order: each delivers a new event, or one of the events before again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stream {
     pub(crate) mix: Mix,
-    /// The number of its first event; streams into the same database must not overlap.
+    /// The number of the first event. Streams into the same database must not overlap.
     pub(crate) first: u64,
-    /// Deliveries.
+    /// How many deliveries there are.
     pub(crate) count: u64,
 }
 
 impl Stream {
-    /// The numbers of the events delivered.
+    /// The numbers of the events, in the order of their deliveries.
     pub(crate) fn numbers(self) -> impl Iterator<Item = u64> {
         let mut random = SmallRng::seed_from_u64(SEED);
         let mut unique: u64 = 0;
@@ -90,7 +91,7 @@ pub(crate) struct Factory {
 impl Factory {
     pub(crate) fn new() -> Self {
         let mut random = SmallRng::seed_from_u64(SEED);
-        // Words: neither all the same, which a database compresses to nothing, nor noise.
+        // The text looks like words. A database would compress equal text to nothing, and it could not compress noise.
         let text = std::iter::from_fn(|| {
             let gap = random.random_ratio(1, 6);
             Some(if gap {
@@ -105,7 +106,7 @@ impl Factory {
         }
     }
 
-    /// An event as the publisher accepts it now.
+    /// An event as the publisher would accept it now.
     pub(crate) fn event(&self, number: u64, payload_bytes: usize) -> Event {
         let now = Utc::now();
         let payload = RawValue::from_string(self.payload(number, payload_bytes));
@@ -135,17 +136,17 @@ pub(crate) fn topic(number: u64) -> String {
     format!("bench/{:02}", number % TOPICS)
 }
 
-/// The id of an event. Neighbours in time are far apart in the index, as with random ids.
+/// The id of an event. As with random ids, events that are close in time are far apart in the index.
 pub(crate) fn id(number: u64) -> String {
     format!("{:016x}{number:016x}", scattered(number))
 }
 
-/// The same, written over [`ID_BYTES`] bytes.
+/// Writes the id of an event over [`ID_BYTES`] bytes.
 pub(crate) fn write_id(number: u64, place: &mut impl Write) -> io::Result<()> {
     write!(place, "{:016x}{number:016x}", scattered(number))
 }
 
-/// The finalizer of [SplitMix64](https://doi.org/10.1145/2714064.2660195): far apart for numbers that are close.
+/// The finalizer of [SplitMix64](https://doi.org/10.1145/2714064.2660195): it makes numbers that are far apart of numbers that are close.
 fn scattered(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,46 +1,38 @@
-//! `eventctl dead-letters`: what could not be stored, and what to do with it.
+//! `eventctl dead-letters`: lists, shows, replays and deletes what could not be stored.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io};
 
 use console::{Term, style};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use event_aggregator_client::{Client, DeadLetter, Refused, Selection, Verbatim};
+use serde::Serialize;
 
-use crate::{cli::DeadLettersCommand, client::Client, error::Error, exit::Outcome, output};
+use crate::{
+    cli::DeadLettersCommand,
+    error::Error,
+    exit_code::Outcome,
+    format::{compact, count, plain},
+    output,
+};
 
-/// Dead letters in one answer.
+/// How many dead letters are read at once.
 const PAGE: u64 = 500;
 
-#[derive(Debug, Deserialize)]
-struct Page {
-    dead_letters: Vec<Value>,
-    next_cursor: Option<String>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Replayed {
+/// What became of the dead letters that were to be replayed.
+#[derive(Debug, Default, Serialize)]
+struct Report {
     dry_run: bool,
-    accepted: i64,
-    duplicates: i64,
+    accepted: u64,
+    duplicates: u64,
     refused: Vec<Refused>,
-    /// Ids that were asked for and that no dead letter has.
-    #[serde(skip_deserializing)]
+    /// Ids that no dead letter has.
     unknown: Vec<i64>,
-    #[serde(skip_serializing)]
-    next_cursor: Option<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Refused {
-    id: i64,
-    reason: String,
 }
 
 /// Does one of the things that can be done with dead letters.
 ///
 /// # Errors
-/// If the server is away or refuses.
-pub async fn run(
+/// If the server is away or refuses the request.
+pub(crate) async fn run(
     client: &Client,
     command: &DeadLettersCommand,
     json: bool,
@@ -55,28 +47,26 @@ pub async fn run(
     }
 }
 
-/// Hands dead letters to `each`, oldest first, for as long as it returns `true`.
+/// Hands dead letters to `each`, oldest first, as long as it returns `true`.
 async fn walk(
     client: &Client,
-    mut each: impl FnMut(&Value) -> Result<bool, Error>,
+    mut each: impl FnMut(&Verbatim<DeadLetter>) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     let mut cursor: Option<String> = None;
     while !client.stop().is_cancelled() {
-        let mut query = vec![("limit", PAGE.to_string())];
-        query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        let page: Page = client.get(&["dead-letters"], &query).await?;
+        let page = client.dead_letters(PAGE, cursor.as_deref()).await?;
         for letter in &page.dead_letters {
             if !each(letter)? {
                 return Ok(());
             }
         }
-        // Each cursor is further on than the one before: this ends where the list does.
+        // Each cursor is behind the one before, so this loop ends where the list ends.
         match page.next_cursor {
             Some(next) => cursor = Some(next),
             None => return Ok(()),
         }
     }
-    Err(Error::Interrupted)
+    Err(event_aggregator_client::Error::Interrupted.into())
 }
 
 async fn list(client: &Client, limit: u64, json: bool) -> Result<Outcome, Error> {
@@ -87,14 +77,14 @@ async fn list(client: &Client, limit: u64, json: bool) -> Result<Outcome, Error>
         }
         left -= 1;
         if json {
-            output::json(letter)?;
+            output::line(compact(letter.text()))?;
             return Ok(true);
         }
         let line = format!(
             "{:>6}  {}  {}  {}",
-            letter["id"],
-            style(text(&letter["failed_at"])).dim(),
-            style(text(&letter["reason"])).yellow(),
+            letter.id,
+            style(&letter.failed_at).dim(),
+            style(plain(&letter.reason)).yellow(),
             raw(letter),
         );
         output::line(output::fit(&line, &Term::stdout()))?;
@@ -110,7 +100,7 @@ async fn list(client: &Client, limit: u64, json: bool) -> Result<Outcome, Error>
 async fn show(client: &Client, id: i64, json: bool) -> Result<Outcome, Error> {
     let mut found = None;
     walk(client, |letter| {
-        if letter["id"] == id {
+        if letter.id == id {
             found = Some(letter.clone());
         }
         Ok(found.is_none())
@@ -120,105 +110,107 @@ async fn show(client: &Client, id: i64, json: bool) -> Result<Outcome, Error> {
         return Ok(unknown(id));
     };
     if json {
-        output::json(&letter)?;
+        output::line(compact(letter.text()))?;
         return Ok(Outcome::Well);
     }
-    for name in ["id", "failed_at", "receipt_id", "reason"] {
-        output::line(format!("{name:<11} {}", text(&letter[name])))?;
+    let receipt_id = letter.receipt_id.as_deref().unwrap_or("none");
+    for (name, value) in [
+        ("id", letter.id.to_string()),
+        ("failed_at", plain(&letter.failed_at)),
+        ("receipt_id", plain(receipt_id)),
+        ("reason", plain(&letter.reason)),
+        ("raw", raw(&letter)),
+    ] {
+        output::line(format!("{name:<11} {value}"))?;
     }
-    output::line(format!("{:<11} {}", "raw", raw(&letter)))?;
     Ok(Outcome::Well)
 }
 
 async fn replay(client: &Client, ids: &[i64], dry_run: bool, json: bool) -> Result<Outcome, Error> {
-    let mut all = Replayed {
+    let mut report = Report {
         dry_run,
         unknown: unknown_ids(client, ids).await?,
-        ..Replayed::default()
+        ..Report::default()
     };
-    let known: Vec<i64> = ids
-        .iter()
-        .copied()
-        .filter(|id| !all.unknown.contains(id))
-        .collect();
-    let mut next = match (ids.is_empty(), known.is_empty()) {
-        (true, _) => Some(json!({ "all": true })),
-        (false, true) => None,
-        (false, false) => Some(json!({ "ids": known })),
-    };
-    // Each cursor is further on than the one before: this ends where the list does.
-    while let Some(body) = next.take_if(|_| !client.stop().is_cancelled()) {
-        let part = ask(client, &body, dry_run).await?;
-        all.accepted += part.accepted;
-        all.duplicates += part.duplicates;
-        all.refused.extend(part.refused);
-        next = part
-            .next_cursor
-            .map(|cursor| json!({ "all": true, "cursor": cursor }));
+    let known = ids.iter().filter(|id| !report.unknown.contains(id));
+    let known: Vec<i64> = known.copied().collect();
+    let has_work = ids.is_empty() || !known.is_empty();
+    let mut next = has_work.then(|| match ids {
+        [] => Selection::All,
+        _ => Selection::Ids(known),
+    });
+    // Each cursor is behind the one before, so this loop ends where the list ends.
+    while let Some(selection) = next.take_if(|_| !client.stop().is_cancelled()) {
+        let part = client.replay(&selection, dry_run).await?;
+        report.accepted += part.accepted;
+        report.duplicates += part.duplicates;
+        report.refused.extend(part.refused);
+        next = part.next_cursor.map(Selection::AllFrom);
     }
-    for &id in &all.unknown {
+    for &id in &report.unknown {
         unknown(id);
     }
     if json {
-        output::json(&all)?;
-    } else if all.unknown.is_empty() || !known.is_empty() {
-        let would = if dry_run {
-            " (dry run: nothing was changed)"
-        } else {
-            ""
-        };
-        output::line(format!(
-            "{} accepted, {} duplicates, {} refused{would}",
-            output::number(all.accepted),
-            output::number(all.duplicates),
-            all.refused.len(),
-        ))?;
-        for refused in &all.refused {
-            let reason = style(output::plain(&refused.reason)).yellow();
-            output::line(format!("{:>6}  {reason}", refused.id))?;
-        }
+        output::json(&report)?;
+    } else if has_work {
+        print(&report)?;
     }
     if client.stop().is_cancelled() {
         if next.is_some() {
-            output::tell("not finished: the same command goes on with what is left");
+            output::tell("not finished: the same command continues with what is left");
         }
         return Ok(Outcome::Interrupted);
     }
-    let well = all.refused.is_empty() && all.unknown.is_empty();
+    let well = report.refused.is_empty() && report.unknown.is_empty();
     Ok(Outcome::well_if(well))
 }
 
-async fn ask(client: &Client, body: &Value, dry_run: bool) -> Result<Replayed, Error> {
-    let query = [("dry_run", dry_run.to_string())];
-    client.post(&["dead-letters", "replay"], &query, body).await
+fn print(report: &Report) -> io::Result<()> {
+    let dry_run = if report.dry_run {
+        " (dry run: nothing was changed)"
+    } else {
+        ""
+    };
+    output::line(format!(
+        "{} accepted, {} duplicates, {} refused{dry_run}",
+        count(report.accepted),
+        count(report.duplicates),
+        report.refused.len(),
+    ))?;
+    for refused in &report.refused {
+        let reason = style(plain(&refused.reason)).yellow();
+        output::line(format!("{:>6}  {reason}", refused.id))?;
+    }
+    Ok(())
 }
 
-/// Those of the ids that no dead letter has. The server does not name them, so each is asked for alone, if any is.
+/// The ids that no dead letter has. The server only counts those that it knows, so if any is unknown, each id is asked for
+/// alone.
 async fn unknown_ids(client: &Client, ids: &[i64]) -> Result<Vec<i64>, Error> {
     let ids: BTreeSet<i64> = ids.iter().copied().collect();
-    if ids.is_empty() || count_known(client, &ids).await? == ids.len() {
+    if ids.is_empty() || count_known(client, ids.iter().copied().collect()).await? == ids.len() {
         return Ok(Vec::new());
     }
     let mut unknown = Vec::new();
     for id in ids {
-        if count_known(client, &[id].into()).await? == 0 {
+        if count_known(client, vec![id]).await? == 0 {
             unknown.push(id);
         }
     }
     Ok(unknown)
 }
 
-async fn count_known(client: &Client, ids: &BTreeSet<i64>) -> Result<usize, Error> {
-    let told = ask(client, &json!({ "ids": ids }), true).await?;
-    let settled = usize::try_from(told.accepted + told.duplicates).unwrap_or(0);
-    Ok(settled + told.refused.len())
+async fn count_known(client: &Client, ids: Vec<i64>) -> Result<usize, Error> {
+    let told = client.replay(&Selection::Ids(ids), true).await?;
+    let replayable = usize::try_from(told.accepted + told.duplicates).unwrap_or(0);
+    Ok(replayable + told.refused.len())
 }
 
 async fn delete(client: &Client, ids: &[i64]) -> Result<Outcome, Error> {
     let mut outcome = Outcome::Well;
-    for id in ids {
-        if !client.delete(&["dead-letters", &id.to_string()]).await? {
-            outcome = unknown(*id);
+    for &id in ids {
+        if !client.delete_dead_letter(id).await? {
+            outcome = unknown(id);
         }
     }
     Ok(outcome)
@@ -229,17 +221,11 @@ fn unknown(id: i64) -> Outcome {
     Outcome::Unwell
 }
 
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => output::plain(text),
-        other => other.to_string(),
-    }
-}
-
-/// What was in the queue; bytes that are no text are shown in hexadecimal.
-fn raw(letter: &Value) -> String {
-    match &letter["raw_hex"] {
-        Value::String(hex) => format!("0x{hex}"),
-        _ => text(&letter["raw"]),
+/// What was in the queue; bytes that are not text are shown in hexadecimal.
+fn raw(letter: &DeadLetter) -> String {
+    match (&letter.raw_hex, &letter.raw) {
+        (Some(hex), _) => format!("0x{hex}"),
+        (None, Some(text)) => plain(text),
+        (None, None) => String::new(),
     }
 }

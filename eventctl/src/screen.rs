@@ -1,29 +1,28 @@
-//! A block of lines that is drawn again and again in the same place.
+//! A block of lines that is drawn again and again in the same place of a terminal.
 
 use std::io;
 
 use console::{Term, truncate_str};
 
-/// Wide enough for every view, where a terminal does not tell.
+/// The width of a terminal that does not tell its width; every view fits into it.
 const DEFAULT_COLUMNS: usize = 100;
 
-/// The lines that were drawn last.
+/// The block that was drawn last.
 #[derive(Debug)]
-pub struct Screen {
+pub(crate) struct Screen {
     term: Term,
+    /// How many lines it has.
     lines: usize,
 }
 
 impl Screen {
-    /// Draws on this terminal.
-    #[must_use]
-    pub const fn on(term: Term) -> Self {
+    /// Draws on this terminal, which should be buffered: then the block does not flicker.
+    pub(crate) const fn on(term: Term) -> Self {
         Self { term, lines: 0 }
     }
 
-    /// Replaces what was drawn before. The terminal should be a buffered one: then it does not
-    /// flicker.
-    pub fn draw(&mut self, lines: &[String]) -> io::Result<()> {
+    /// Replaces the block.
+    pub(crate) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         let (height, width) = self
             .term
             .size_checked()

@@ -1,16 +1,16 @@
-//! Ending well on a signal.
+//! Signals: the first one ends a command well, the second one ends it at once.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Exit code after a second signal: nothing was finished.
+/// The exit code after a second signal: the command was not finished.
 const EXIT_ABORTED: i32 = 130;
 
-/// A token that the first SIGTERM or SIGINT cancels. The second one ends the process at once.
+/// A token that the first SIGTERM or SIGINT cancels. The second one ends the process.
 ///
 /// # Errors
 /// If the signal handlers cannot be installed.
-pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
+pub(crate) fn stop_on_signal() -> std::io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();

@@ -1,30 +1,32 @@
-//! `eventctl stats`: the counters, once or again and again.
+//! `eventctl stats`: shows the counters, once or again and again.
 
 use std::time::{Duration, Instant};
 
 use console::{Term, style};
+use event_aggregator_client::{Client, Stats};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     cli::StatsArgs,
-    client::{Client, Stats},
     error::Error,
-    exit::Outcome,
-    meter::Meter,
-    output::{self, clock, count, number, rate, table},
+    exit_code::Outcome,
+    format::{clock, count, number, plain, rate},
+    output,
+    rates::RateHistory,
     screen::Screen,
+    table::{Left, Right, table},
 };
 
-/// How many topics are shown to people; scripts get them all.
+/// How many topics people see; `--json` has them all.
 const MAX_TOPICS_SHOWN: usize = 50;
-/// Watching faster than this would only load the server.
+/// A shorter interval would only load the server.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Shows the counters.
 ///
 /// # Errors
-/// If the server is away or refuses.
-pub async fn run(client: &Client, args: &StatsArgs, json: bool) -> Result<Outcome, Error> {
+/// If the server is away or refuses the request.
+pub(crate) async fn run(client: &Client, args: &StatsArgs, json: bool) -> Result<Outcome, Error> {
     if args.watch {
         return watch(client, args, json).await;
     }
@@ -32,18 +34,16 @@ pub async fn run(client: &Client, args: &StatsArgs, json: bool) -> Result<Outcom
     if json {
         output::json(&stats)?;
     } else {
-        for line in block(&stats, None) {
-            output::line(line)?;
-        }
+        output::lines(&block(&stats, None))?;
     }
     Ok(Outcome::Well)
 }
 
-/// Shows them until a signal comes; a server that is away is waited for.
+/// Shows the counters until a signal arrives. A server that is away may come back.
 async fn watch(client: &Client, args: &StatsArgs, json: bool) -> Result<Outcome, Error> {
     let term = Term::buffered_stdout();
     let mut screen = (term.is_term() && !json).then(|| Screen::on(term));
-    let (mut rates, start) = (Rates::default(), Instant::now());
+    let (mut rates, start) = (CounterRates::default(), Instant::now());
     let mut ticks = interval(Duration::from(args.interval).max(SHORTEST_INTERVAL));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -51,16 +51,16 @@ async fn watch(client: &Client, args: &StatsArgs, json: bool) -> Result<Outcome,
             _ = ticks.tick() => (),
             () = client.stop().cancelled() => return Ok(Outcome::Well),
         }
-        let lines = match client.stats_once().await {
+        let lines = match client.stats_once().await.map_err(Error::from) {
             Ok(stats) if json => {
                 output::json(&stats)?;
                 continue;
             }
             Ok(stats) => {
-                rates.enter(start.elapsed(), &stats);
+                rates.record(start.elapsed(), &stats);
                 block(&stats, Some(&rates))
             }
-            Err(error @ Error::Away { .. }) => vec![style(error).red().to_string()],
+            Err(error) if error.is_away() => vec![style(error).red().to_string()],
             Err(error) => return Err(error),
         };
         match &mut screen {
@@ -70,47 +70,46 @@ async fn watch(client: &Client, args: &StatsArgs, json: bool) -> Result<Outcome,
     }
 }
 
+/// How fast each counter grows.
 #[derive(Default)]
-struct Rates {
-    received: Meter,
-    unique: Meter,
-    duplicates: Meter,
-    dead: Meter,
+struct CounterRates {
+    received: RateHistory,
+    unique: RateHistory,
+    duplicates: RateHistory,
+    dead_letters: RateHistory,
 }
 
-impl Rates {
-    fn enter(&mut self, at: Duration, stats: &Stats) {
-        self.received.enter(at, stats.received);
-        self.unique.enter(at, stats.unique_processed);
-        self.duplicates.enter(at, stats.duplicate_dropped);
-        self.dead.enter(at, stats.dead_lettered);
+impl CounterRates {
+    fn record(&mut self, at: Duration, stats: &Stats) {
+        self.received.record(at, stats.received);
+        self.unique.record(at, stats.unique_processed);
+        self.duplicates.record(at, stats.duplicate_dropped);
+        self.dead_letters.record(at, stats.dead_lettered);
     }
 }
 
-fn block(stats: &Stats, rates: Option<&Rates>) -> Vec<String> {
-    let row = |name: &str, value, meter: fn(&Rates) -> &Meter| {
-        let rate = rates.map_or_else(String::new, |rates| rate(meter(rates).rate()));
-        vec![name.to_owned(), number(value), rate]
+fn block(stats: &Stats, rates: Option<&CounterRates>) -> Vec<String> {
+    let row = |name: &str, value, history: fn(&CounterRates) -> &RateHistory| {
+        let (rate, sparkline) = match rates.map(history) {
+            Some(history) => (
+                rate(history.latest()),
+                style(history.sparkline()).green().to_string(),
+            ),
+            None => Default::default(),
+        };
+        [name.to_owned(), number(value), rate, sparkline]
     };
-    let mut lines = table(&[
+    let rows = [
         row("received", stats.received, |rates| &rates.received),
         row("unique", stats.unique_processed, |rates| &rates.unique),
         row("duplicates", stats.duplicate_dropped, |rates| {
             &rates.duplicates
         }),
-        row("dead letters", stats.dead_lettered, |rates| &rates.dead),
-    ]);
-    if let Some(rates) = rates {
-        let meters = [
-            &rates.received,
-            &rates.unique,
-            &rates.duplicates,
-            &rates.dead,
-        ];
-        for (line, meter) in lines.iter_mut().zip(meters) {
-            *line = format!("{line}  {}", style(meter.sparkline()).green());
-        }
-    }
+        row("dead letters", stats.dead_lettered, |rates| {
+            &rates.dead_letters
+        }),
+    ];
+    let mut lines = table([Left, Right, Right, Left], rows);
     lines.push(format!(
         "queue: {} pending, {} processing",
         count(stats.queue.pending),
@@ -130,10 +129,10 @@ fn block(stats: &Stats, rates: Option<&Rates>) -> Vec<String> {
 }
 
 fn topics(stats: &Stats) -> Vec<String> {
-    let mut rows = vec![vec!["topic".to_owned(), "unique".to_owned()]];
     let shown = stats.topics.iter().take(MAX_TOPICS_SHOWN);
-    rows.extend(shown.map(|(topic, unique)| vec![output::plain(topic), number(*unique)]));
-    let mut lines = table(&rows);
+    let shown = shown.map(|(topic, unique)| [plain(topic), number(*unique)]);
+    let head = ["topic", "unique"].map(str::to_owned);
+    let mut lines = table([Left, Right], [head].into_iter().chain(shown));
     lines[0] = style(&lines[0]).bold().to_string();
     let hidden = stats.topics.len().saturating_sub(MAX_TOPICS_SHOWN);
     if hidden > 0 {
@@ -144,8 +143,9 @@ fn topics(stats: &Stats) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use event_aggregator_client::QueueDepth;
+
     use super::*;
-    use crate::client::Queue;
 
     fn stats(topics: usize) -> Stats {
         Stats {
@@ -154,7 +154,7 @@ mod tests {
             duplicate_dropped: 299,
             dead_lettered: 1,
             topics: (0..topics).map(|n| (format!("t{n:03}"), 1000)).collect(),
-            queue: Queue {
+            queue: QueueDepth {
                 pending: 2,
                 processing: 0,
             },
@@ -164,42 +164,25 @@ mod tests {
     }
 
     #[test]
-    fn the_counters_are_one_below_the_other() {
-        let expected = [
-            "received      1,300",
-            "unique        1,000",
-            "duplicates      299",
-            "dead letters      1",
-            "queue: 2 pending, 0 processing",
-            "up 00:01:01, counting since 2026-01-01T00:00:00Z",
-            "",
-            "topic  unique",
-            "t000    1,000",
-        ];
-        assert_eq!(block(&stats(1), None), expected);
-    }
-
-    #[test]
     fn many_topics_are_cut_short() {
         let lines = block(&stats(60), None);
         assert_eq!(lines.last().unwrap(), "and 10 more (--json has them all)");
+        assert_eq!(lines.len(), 4 + 2 + 2 + MAX_TOPICS_SHOWN + 1);
     }
 
     #[test]
     fn watching_shows_rates() {
-        let mut rates = Rates::default();
-        rates.enter(Duration::from_secs(1), &stats(0));
+        console::set_colors_enabled(false);
+        let mut rates = CounterRates::default();
+        rates.record(Duration::from_secs(1), &stats(0));
         let later = Stats {
             received: 1320,
+            unique_processed: 1008,
+            duplicate_dropped: 311,
             ..stats(0)
         };
-        rates.enter(Duration::from_secs(2), &later);
-        let lines = block(&later, Some(&rates));
-        assert!(
-            lines[0].starts_with("received      1,320  20/s  "),
-            "{}",
-            lines[0]
-        );
-        assert!(lines[0].contains('█'), "{}", lines[0]);
+        rates.record(Duration::from_secs(2), &later);
+        rates.record(Duration::from_secs(4), &later);
+        insta::assert_snapshot!(block(&later, Some(&rates)).join("\n"));
     }
 }

@@ -1,31 +1,35 @@
-//! `eventctl verify`: whether what the server says over HTTP agrees with itself.
+//! `eventctl verify`: checks whether what the server says over HTTP agrees with itself.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use console::style;
-use serde::{Deserialize, Serialize};
+use event_aggregator_client::{Client, Error as CallError, EventQuery, Stats};
+use serde::Serialize;
 
 use crate::{
     cli::VerifyArgs,
-    client::{Client, Stats},
     error::Error,
-    events::Page,
-    exit::Outcome,
-    output::{self, number},
+    exit_code::Outcome,
+    format::{number, plain},
+    output,
+    table::{Left, Right, table},
 };
 
-/// Events in one answer; as many as the server gives.
+/// How many events are read at once, which is as many as the server gives.
 const PAGE: u64 = 1000;
-/// How often listing is tried again because events arrived meanwhile.
+/// How often the events are listed again because others arrived meanwhile.
 const TRIES: u32 = 3;
-/// Pause between two tries.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How many topics that differ are named.
 const MAX_TOPICS_NAMED: usize = 20;
-/// What a look over HTTP cannot show.
-const LIMITS: &str = "This compares what the server says with itself. It proves neither that every accepted event is \
-stored nor that\nthe counters agree with the database's rows in one snapshot: for that, run `aggregator verify` \
-(standalone:\n`event-aggregator verify`) where the database is.";
+/// What cannot be seen over HTTP.
+const LIMITS: &str = "This compares what the server says with itself. It does not prove that every accepted event is stored, \
+nor that the\ncounters agree with the rows of the database in one snapshot. `aggregator verify` (standalone: \
+`event-aggregator verify`)\ncompares those; run it where the database is.";
 
 /// Two numbers that should be the same.
 #[derive(Debug, Serialize)]
@@ -55,15 +59,15 @@ struct Report {
     checks: Vec<Check>,
 }
 
-/// Compares.
+/// Checks.
 ///
 /// # Errors
-/// If the server is away or refuses.
-pub async fn run(client: &Client, args: &VerifyArgs, json: bool) -> Result<Outcome, Error> {
+/// If the server is away or refuses the request.
+pub(crate) async fn run(client: &Client, args: &VerifyArgs, json: bool) -> Result<Outcome, Error> {
     let mut checks = counters(&client.stats().await?);
     let mut listed = false;
     if !args.counters_only
-        && let Some(found) = listed_when_quiet(client).await?
+        && let Some(found) = list_while_quiet(client).await?
     {
         listed = true;
         checks.extend(found);
@@ -81,14 +85,14 @@ pub async fn run(client: &Client, args: &VerifyArgs, json: bool) -> Result<Outco
     Ok(Outcome::well_if(report.consistent))
 }
 
-/// What holds in every single answer.
+/// Checks what holds in every single answer.
 fn counters(stats: &Stats) -> Vec<Check> {
-    let settled = stats.unique_processed + stats.duplicate_dropped + stats.dead_lettered;
+    let sum = stats.unique_processed + stats.duplicate_dropped + stats.dead_lettered;
     vec![
         Check::new(
             "received = unique + duplicates + dead letters",
             stats.received,
-            settled,
+            sum,
         ),
         Check::new(
             "sum of the topics = unique",
@@ -98,63 +102,57 @@ fn counters(stats: &Stats) -> Vec<Check> {
     ]
 }
 
-/// What holds while nothing arrives; `None` if something always did.
-async fn listed_when_quiet(client: &Client) -> Result<Option<Vec<Check>>, Error> {
+/// Checks what holds while nothing arrives; `None` if events kept arriving.
+async fn list_while_quiet(client: &Client) -> Result<Option<Vec<Check>>, Error> {
     for attempt in 0..TRIES {
         if attempt > 0 {
             tokio::time::sleep(PAUSE).await;
         }
         let before = client.stats().await?;
-        let found = count(client, before.unique_processed).await?;
+        let listed = count(client, before.unique_processed).await?;
         let after = client.stats().await?;
         if before.is_drained() && after.is_drained() && before.received == after.received {
-            return Ok(Some(compare(&after, &found)));
+            return Ok(Some(compare(&after, &listed)));
         }
     }
     Ok(None)
 }
 
-#[derive(Deserialize)]
-struct Topic {
-    topic: String,
-}
-
-/// How many events of each topic are listed; ends at the first page that goes beyond `expected`.
+/// Counts the listed events of each topic; it ends at the first page that goes beyond `expected`.
 async fn count(client: &Client, expected: i64) -> Result<BTreeMap<String, i64>, Error> {
     let (mut topics, mut total) = (BTreeMap::new(), 0);
-    let mut cursor: Option<String> = None;
+    let mut query = EventQuery {
+        limit: Some(PAGE),
+        ..EventQuery::default()
+    };
     while total <= expected {
         if client.stop().is_cancelled() {
-            return Err(Error::Interrupted);
+            return Err(CallError::Interrupted.into());
         }
-        let mut query = vec![("limit", PAGE.to_string())];
-        query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        let page: Page = client.get(&["events"], &query).await?;
-        for event in &page.events {
-            let event: Topic = serde_json::from_str(event.get()).map_err(std::io::Error::from)?;
-            *topics.entry(event.topic).or_default() += 1;
+        let page = client.events(&query).await?;
+        for event in page.events {
+            *topics.entry(event.into_value().topic).or_default() += 1;
             total += 1;
         }
         match page.next_cursor {
-            Some(next) => cursor = Some(next),
+            Some(next) => query.cursor = Some(next),
             None => break,
         }
     }
     Ok(topics)
 }
 
-fn compare(stats: &Stats, found: &BTreeMap<String, i64>) -> Vec<Check> {
+fn compare(stats: &Stats, listed: &BTreeMap<String, i64>) -> Vec<Check> {
     let mut checks = vec![Check::new(
         "events listed = unique",
-        found.values().sum(),
+        listed.values().sum(),
         stats.unique_processed,
     )];
-    let names = stats.topics.keys().chain(found.keys());
-    let names: std::collections::BTreeSet<_> = names.collect();
+    let names: BTreeSet<_> = stats.topics.keys().chain(listed.keys()).collect();
     let of = |counts: &BTreeMap<String, i64>, name| counts.get(name).copied().unwrap_or(0);
     let wrong = names.into_iter().filter_map(|name| {
-        let (listed, counted) = (of(found, name), of(&stats.topics, name));
-        let what = format!("events listed = unique, in topic {}", output::plain(name));
+        let (listed, counted) = (of(listed, name), of(&stats.topics, name));
+        let what = format!("events listed = unique, in topic {}", plain(name));
         (listed != counted).then(|| Check::new(what, listed, counted))
     });
     checks.extend(wrong.take(MAX_TOPICS_NAMED));
@@ -162,25 +160,19 @@ fn compare(stats: &Stats, found: &BTreeMap<String, i64>) -> Vec<Check> {
 }
 
 fn print(report: &Report, args: &VerifyArgs) -> Result<(), Error> {
-    let rows: Vec<_> = report
-        .checks
-        .iter()
-        .map(|check| {
-            let (sign, mark) = if check.ok {
-                ("=", style("ok").green())
-            } else {
-                ("≠", style("wrong").red().bold())
-            };
-            let sides = format!("{} {sign} {}", number(check.left), number(check.right));
-            vec![check.what.clone(), sides, mark.to_string()]
-        })
-        .collect();
-    for line in output::table(&rows) {
-        output::line(line)?;
-    }
+    let rows = report.checks.iter().map(|check| {
+        let (sign, mark) = if check.ok {
+            ("=", style("ok").green())
+        } else {
+            ("≠", style("wrong").red().bold())
+        };
+        let sides = format!("{} {sign} {}", number(check.left), number(check.right));
+        [check.what.clone(), sides, mark.to_string()]
+    });
+    output::lines(&table([Left, Right, Left], rows))?;
     if !report.listed && !args.counters_only {
         output::line(format!(
-            "{} events arrived all the time, so they were not counted one by one (--counters-only leaves that out)",
+            "{} events kept arriving, so they were not counted one by one (--counters-only leaves that out)",
             style("not verified:").red().bold(),
         ))?;
     }
@@ -190,8 +182,9 @@ fn print(report: &Report, args: &VerifyArgs) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use event_aggregator_client::QueueDepth;
+
     use super::*;
-    use crate::client::Queue;
 
     fn stats(received: i64, topics: &[(&str, i64)]) -> Stats {
         Stats {
@@ -203,7 +196,7 @@ mod tests {
                 .iter()
                 .map(|(name, n)| ((*name).to_owned(), *n))
                 .collect(),
-            queue: Queue {
+            queue: QueueDepth {
                 pending: 0,
                 processing: 0,
             },
@@ -228,8 +221,8 @@ mod tests {
     #[test]
     fn a_topic_that_differs_is_named() {
         let stats = stats(8, &[("a", 3), ("b", 2)]);
-        let found = [("a".to_owned(), 3), ("c".to_owned(), 2)].into();
-        let checks = compare(&stats, &found);
+        let listed = [("a".to_owned(), 3), ("c".to_owned(), 2)].into();
+        let checks = compare(&stats, &listed);
         assert_eq!(verdicts(&checks), [true, false, false]);
         assert!(checks[1].what.ends_with("topic b") && checks[2].what.ends_with("topic c"));
     }

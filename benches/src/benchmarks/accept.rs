@@ -1,28 +1,29 @@
-//! Requests into the queue, beside a handler that only reads the same body; and latencies at half of that load.
+//! The publisher accepts requests, beside a handler that only reads the same bodies. Also, latencies at half of that load.
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
     generator::{self, Connection, Load, Pace, Template, get},
     lab::{Lab, QUEUE, QUEUE_MAX_LEN},
-    processes::{Meter, Party},
+    processes::{Meter, ProcessGroup},
     report::{Figure, Goal, Report},
     services::Service,
     stats::{Pairs, Samples},
     workload::PAYLOAD_BYTES,
 };
 
-/// Enough that one always waits to be read.
+/// The connections are so many that the server always finds a request to read.
 pub(super) const CONNECTIONS: usize = 64;
-/// Events in a request, and the goal.
+/// How many events a request has, and the goal.
 const CASES: [(u64, Option<f64>); 4] = [
     (1, Some(0.6)),
     (10, Some(0.6)),
     (100, Some(0.5)),
     (1000, None),
 ];
+/// The quantiles of the latency that are shown.
 const QUANTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")];
-/// Of the load that saturates.
+/// The load with which latencies are measured, as a share of the load that saturates the server.
 const HALF: f64 = 0.5;
 
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
@@ -62,14 +63,14 @@ async fn one_case(
         pace,
     };
     let saturate = Pace::SaturateFor(lab.budget.load);
-    let [redis, _] = lab.parties();
+    let [redis, _] = lab.groups();
     let (mut pairs, mut shares, mut reference_shares) = (Pairs::default(), Vec::new(), Vec::new());
     for _ in 0..lab.budget.pairs {
         lab.empty_queue().await?;
-        let meter = Meter::start(&[Party::generator(), publisher.party, redis])?;
+        let meter = Meter::start(&[ProcessGroup::generator(), publisher.group, redis])?;
         let published = generator::send(&load(publisher, saturate)).await?;
         shares = meter.shares()?;
-        // Each was accepted: each must be there.
+        // Every event that was accepted must be in the queue.
         let depth = lab.depth(QUEUE).await?;
         ensure!(
             depth.pending == published.requests * events,
@@ -78,7 +79,7 @@ async fn one_case(
             published.requests * events
         );
         let before = read_by(empty).await?;
-        let meter = Meter::start(&[Party::generator(), empty.party])?;
+        let meter = Meter::start(&[ProcessGroup::generator(), empty.group])?;
         let read = generator::send(&load(empty, saturate)).await?;
         reference_shares = meter.shares()?;
         let [requests, bytes] = read_by(empty).await?;
@@ -106,7 +107,7 @@ async fn one_case(
         rate,
         lasting: lab.budget.latency,
     };
-    let meter = Meter::start(&[Party::generator(), publisher.party, redis])?;
+    let meter = Meter::start(&[ProcessGroup::generator(), publisher.group, redis])?;
     let served = generator::send(&load(publisher, schedule)).await?;
     let shares = meter.shares()?;
     for (quantile, name) in QUANTILES {
@@ -122,10 +123,12 @@ async fn one_case(
     Ok(())
 }
 
-/// Requests and bytes that the handler has read: a rate that only the generator claims is none.
+/// How many requests and bytes the handler has read. The rate of the generator is not believed without them.
 async fn read_by(empty: &Service) -> Result<[u64; 2]> {
     let (_, body) = get(&mut Connection::open(empty.address).await?, "/read").await?;
     let text = String::from_utf8(body)?;
-    let (requests, bytes) = text.split_once(' ').context("two numbers")?;
+    let (requests, bytes) = text
+        .split_once(' ')
+        .context("/read must answer two numbers")?;
     Ok([requests.parse()?, bytes.parse()?])
 }

@@ -1,10 +1,11 @@
-//! A full queue into the database, beside the bare insertion of the same deliveries.
+//! The aggregator stores a full queue, beside a bare insertion of the same deliveries.
 
 use anyhow::Result;
 
 use super::floor::DUPLICATES;
 use crate::{
-    drain, floor,
+    drain,
+    floor::Floor,
     lab::Lab,
     processes::Share,
     report::{Figure, Goal, Report},
@@ -12,20 +13,21 @@ use crate::{
     workload::{Mix, Stream},
 };
 
-/// The goal without or with few duplicates.
+/// The goal with few duplicates or none.
 const GOAL: f64 = 1.0;
-/// The goal where most are duplicates, from so many of a hundred on.
+/// The percentage of duplicates from which on the other goal counts.
 const MOSTLY_DUPLICATES: u8 = 90;
+/// The goal if most deliveries are duplicates.
 const GOAL_MOSTLY_DUPLICATES: f64 = 3.0;
 
-pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
+pub(super) async fn run(lab: &Lab, floor: &Floor<'_>, report: &mut Report) -> Result<()> {
     for percent in DUPLICATES {
         let stream = Stream {
             mix: Mix::with_duplicates(percent),
             first: 0,
             count: lab.budget.drain_events,
         };
-        let (pairs, shares) = beside_floor(lab, stream, lab.budget.pairs).await?;
+        let (pairs, shares) = beside_floor(lab, floor, stream, lab.budget.pairs).await?;
         let goal = if percent >= MOSTLY_DUPLICATES {
             GOAL_MOSTLY_DUPLICATES
         } else {
@@ -38,20 +40,21 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Drains and inserts a stream in turn, each into a fresh database. Also tells the shares of the last drain.
+/// Drains a stream and inserts it, in turn, each into a new database. Also returns the shares of the last drain.
 pub(super) async fn beside_floor(
     lab: &Lab,
+    floor: &Floor<'_>,
     stream: Stream,
     count: usize,
 ) -> Result<(Pairs, Vec<Share>)> {
-    let way = floor::best(lab, stream.mix).await?;
+    let method = floor.fastest(stream.mix).await?;
     let (mut pairs, mut shares) = (Pairs::default(), Vec::new());
     for _ in 0..count {
         let database = lab.database().await?;
         let drained = drain::all(lab, &database, stream, &[]).await?;
         lab.remove(database).await?;
         let database = lab.database().await?;
-        let inserted = floor::insert(lab, &database, stream, way).await?;
+        let inserted = floor.insert(&database, stream, method).await?;
         lab.remove(database).await?;
         pairs.push(drained.rate, inserted.rate);
         shares = drained.shares;

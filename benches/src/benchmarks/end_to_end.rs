@@ -1,5 +1,5 @@
-//! Everything at once: generator, publisher, Redis, aggregator, PostgreSQL; and how long an event takes from its `202` until
-//! `/stats` counts it.
+//! All programs at once: generator, publisher, Redis, aggregator and PostgreSQL. Also, how long it takes from the `202` of an
+//! event until `/stats` counts it.
 
 use std::time::{Duration, Instant};
 
@@ -11,49 +11,51 @@ use tokio::{task::JoinSet, time::sleep};
 use super::accept::start_publisher;
 use crate::{
     drain::{Counters, received},
-    floor,
+    floor::Floor,
     generator::{self, Connection, Load, Pace, Template, get, histogram, millis, record},
     lab::{Database, Lab, QUEUE},
-    processes::{Meter, Party, Share},
+    processes::{Meter, ProcessGroup, Share},
     report::{Figure, Goal, Report},
     services::Service,
     stats::{Pairs, Samples, float},
     workload::{Mix, PAYLOAD_BYTES, Stream},
 };
 
-/// Events in a request.
+/// How many events a request has.
 const EVENTS: u64 = 100;
-/// Few, so that the generator does not keep the others from the processors.
+/// The connections are few, so that the generator leaves the processors to the others.
 const CONNECTIONS: usize = 16;
+/// The goal of the ratio.
 const GOAL: f64 = 0.7;
-/// Of the rate at which everything is committed.
+/// The load with which latencies are measured, as a share of the rate at which everything is committed.
 const HALF: f64 = 0.5;
+/// The goal of the time until an event is visible.
 const GOAL_VISIBLE_MS: f64 = 50.0;
-/// How many events at a time are followed until they are visible.
+/// How many events are followed at the same time until they are visible.
 const PROBES: usize = 2;
-/// Pause between two looks at `/stats`, which a figure may be too long by.
+/// The pause between two readings of `/stats`. A figure may be too long by this time.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// Longest pause between two probes: by chance, or they would keep step with the workers.
+/// The pause between two probes. It is random, because probes at fixed intervals would keep step with the workers.
 const PAUSE_MS: std::ops::Range<u64> = 0..20;
-/// How long an event may take to be visible.
+/// How long it may take until an event is visible.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(30);
-/// How long what was accepted may take to be committed.
+/// How long it may take until everything that was accepted is committed.
 const COMMITTED_WITHIN: Duration = Duration::from_mins(3);
 
-pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
+pub(super) async fn run(lab: &Lab, floor: &Floor<'_>, report: &mut Report) -> Result<()> {
     let stream = Stream {
         mix: Mix::UNIQUE,
         first: 0,
         count: lab.budget.end_to_end_events,
     };
-    let way = floor::best(lab, stream.mix).await?;
+    let method = floor.fastest(stream.mix).await?;
     let (mut pairs, mut shares) = (Pairs::default(), Vec::new());
     for _ in 0..lab.budget.pairs {
         let database = lab.database().await?;
         let (rate, now) = all_the_way(lab, &database, stream).await?;
         lab.remove(database).await?;
         let database = lab.database().await?;
-        let inserted = floor::insert(lab, &database, stream, way).await?;
+        let inserted = floor.insert(&database, stream, method).await?;
         lab.remove(database).await?;
         pairs.push(rate, inserted.rate);
         shares = now;
@@ -64,7 +66,7 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     visible(lab, report, pairs.measured().median * HALF).await
 }
 
-/// A publisher and an aggregator on this database and an empty queue.
+/// A publisher and an aggregator with an empty queue.
 struct System {
     publisher: Service,
     aggregator: Service,
@@ -88,9 +90,15 @@ impl System {
     }
 
     fn meter(&self, lab: &Lab) -> Result<Meter> {
-        let [redis, postgres] = lab.parties();
-        let (publisher, aggregator) = (self.publisher.party, self.aggregator.party);
-        Meter::start(&[Party::generator(), publisher, aggregator, redis, postgres])
+        let [redis, postgres] = lab.groups();
+        let (publisher, aggregator) = (self.publisher.group, self.aggregator.group);
+        Meter::start(&[
+            ProcessGroup::generator(),
+            publisher,
+            aggregator,
+            redis,
+            postgres,
+        ])
     }
 
     async fn stop(self) -> Result<()> {
@@ -99,7 +107,7 @@ impl System {
     }
 }
 
-/// Events a second from the first request to the last commit.
+/// Events per second from the first request to the last commit.
 async fn all_the_way(lab: &Lab, database: &Database, stream: Stream) -> Result<(f64, Vec<Share>)> {
     let system = System::start(lab, database).await?;
     let mut connection = database.connect().await?;
@@ -118,7 +126,7 @@ async fn all_the_way(lab: &Lab, database: &Database, stream: Stream) -> Result<(
     while received(&mut connection).await? < stream.count {
         ensure!(
             started.elapsed() < COMMITTED_WITHIN,
-            "not all is committed within {COMMITTED_WITHIN:?}; the aggregator says:\n{}",
+            "not everything was committed within {COMMITTED_WITHIN:?}; the aggregator says:\n{}",
             system.aggregator.output()
         );
         sleep(LOOK_EVERY).await;
@@ -130,7 +138,7 @@ async fn all_the_way(lab: &Lab, database: &Database, stream: Stream) -> Result<(
     Ok((rate, shares))
 }
 
-/// Follows single events while so many others a second go the same way.
+/// Follows single events while this many other events per second go the same way.
 async fn visible(lab: &Lab, report: &mut Report, events_per_second: f64) -> Result<()> {
     let database = lab.database().await?;
     let system = System::start(lab, &database).await?;
@@ -163,7 +171,8 @@ async fn visible(lab: &Lab, report: &mut Report, events_per_second: f64) -> Resu
     let shares = meter.shares()?;
     let mut seen = histogram();
     while let Some(ended) = probes.join_next().await {
-        seen.add(ended??).context("latencies of one resolution")?;
+        seen.add(ended??)
+            .context("the histograms differ in their resolution")?;
     }
     system.stop().await?;
     lab.remove(database).await?;
@@ -184,7 +193,7 @@ async fn visible(lab: &Lab, report: &mut Report, events_per_second: f64) -> Resu
     Ok(())
 }
 
-/// Publishes one event after the other in a topic of its own, and looks each time until that is counted.
+/// Publishes one event after the other in a topic of its own, and reads the counters each time until the event is counted.
 async fn probe(
     mut publisher: Connection,
     mut aggregator: Connection,
@@ -201,7 +210,7 @@ async fn probe(
         while counted(&mut aggregator, &topic).await? < published {
             ensure!(
                 accepted.elapsed() < VISIBLE_WITHIN,
-                "an event is not visible within {VISIBLE_WITHIN:?}"
+                "an event was not visible within {VISIBLE_WITHIN:?}"
             );
             sleep(LOOK_EVERY).await;
         }

@@ -1,10 +1,11 @@
-//! Drains into a database that has rows already, beside the floor's own curve; and what a row takes on the disk.
+//! Drains into a database that already has rows, beside the floor with the same rows. Also, how much of the disk a row takes.
 
 use anyhow::{Context, Result};
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    drain, floor,
+    drain,
+    floor::Floor,
     lab::{Database, Lab},
     machine,
     processes::Share,
@@ -13,41 +14,43 @@ use crate::{
     workload::{Mix, PAYLOAD_BYTES, Stream},
 };
 
-/// With the most rows, of the rate with those that the curve begins with.
+/// The goal: the rate with the most rows, as a share of the rate at the beginning of the curve.
 const GOAL: f64 = 0.8;
-/// Which of the sizes that is: the first that is not empty.
+/// The size at which the curve begins: the first that is not empty.
 const FROM: usize = 1;
-/// What a row takes of the disk, with indexes, log, and room to spare.
+/// How much of the disk a row takes at most, with its indexes and its part of the log.
 const BYTES_A_ROW: u64 = 1000;
-/// Numbers of the events that are measured with begin here, above those of rows that are there.
+/// The number of the first event that is measured; the rows that are there before have smaller numbers.
 const FIRST: u64 = 1 << 40;
 
 const INDEX: &str = "processed_events_topic_event_id_key";
-/// Without its index, rows are stored many times faster.
+/// Without this index, the rows are stored many times faster.
 const DROP_INDEX: &str =
     "ALTER TABLE processed_events DROP CONSTRAINT processed_events_topic_event_id_key";
-/// As full as pages are once keys have come in any order: sorted and packed, every page would split at the first insertion.
+/// The pages of the new index are as full as they would be if the keys had arrived in random order. If they were full, every
+/// page would split at its first insertion.
 const ADD_INDEX: &str = "ALTER TABLE processed_events
     ADD CONSTRAINT processed_events_topic_event_id_key UNIQUE (topic, event_id) WITH (fillfactor = 70)";
 
-/// A database with rows, and what was measured with it.
+/// A database with rows, and what was measured on it.
 struct Grown {
     rows: u64,
     database: Database,
     drains: Samples,
-    /// Drains beside the floor.
+    /// Drains, beside the floor.
     beside_floor: Pairs,
-    /// Beside the size that the curve begins with, in the same round.
+    /// Drains, beside the drain of the same round at the beginning of the curve.
     beside_first: Pairs,
+    /// The same for the floor.
     floor_beside_first: Pairs,
     shares: Vec<Share>,
     size: String,
 }
 
-pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
+pub(super) async fn run(lab: &Lab, floor: &Floor<'_>, report: &mut Report) -> Result<()> {
     let mut all = grow(lab, report).await?;
     let first = FROM.min(all.len() - 1);
-    let way = floor::best(lab, Mix::UNIQUE).await?;
+    let method = floor.fastest(Mix::UNIQUE).await?;
     let mut stream = Stream {
         mix: Mix::UNIQUE,
         first: FIRST,
@@ -58,7 +61,7 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
         for grown in &mut all {
             let drained = drain::all(lab, &grown.database, stream, &[]).await?;
             stream.first += stream.count;
-            let inserted = floor::insert(lab, &grown.database, stream, way).await?;
+            let inserted = floor.insert(&grown.database, stream, method).await?;
             stream.first += stream.count;
             grown.shares = drained.shares;
             rates.push((drained.rate, inserted.rate));
@@ -103,10 +106,10 @@ async fn grow(lab: &Lab, report: &mut Report) -> Result<Vec<Grown>> {
         let free = machine::free_disk(lab.data())?;
         if rows.saturating_mul(BYTES_A_ROW) > free {
             report.skip(format!(
-                "growth with {rows} rows: that takes up to {} GB, and {} GB are free in {}",
+                "growth with {rows} rows, because that takes up to {} GB and {} has only {} GB free",
                 rows * BYTES_A_ROW / 1_000_000_000,
+                lab.data().display(),
                 free / 1_000_000_000,
-                lab.data().display()
             ));
             break;
         }
@@ -116,7 +119,7 @@ async fn grow(lab: &Lab, report: &mut Report) -> Result<Vec<Grown>> {
         };
         let size = insert_rows(&database, present, rows).await?;
         lab.checkpoint().await?;
-        eprintln!("  {rows} rows are there");
+        eprintln!("  {rows} rows are in the database");
         all.push(Grown {
             rows,
             database,
@@ -131,13 +134,13 @@ async fn grow(lab: &Lab, report: &mut Report) -> Result<Vec<Grown>> {
     Ok(all)
 }
 
-/// Brings the rows from so many to so many; tells what one takes.
+/// Adds rows until there are `rows` of them; returns how much of the disk a row takes.
 async fn insert_rows(database: &Database, present: u64, rows: u64) -> Result<String> {
     if rows == present {
         return Ok(String::new());
     }
     let mut connection = database.connect().await?;
-    // Ids as long and as scattered as those of the workload, payloads as long.
+    // The ids are as long and as scattered as those of the workload, and the payloads are as long.
     let text = PAYLOAD_BYTES - 30;
     let insert = format!(
         "INSERT INTO processed_events
@@ -168,7 +171,7 @@ async fn insert_rows(database: &Database, present: u64, rows: u64) -> Result<Str
     .await?;
     let each = |bytes: i64| Ok::<_, anyhow::Error>(float(bytes.try_into()?) / float(rows));
     Ok(format!(
-        "{:.0} bytes a row, {:.0} bytes a key in its index",
+        "{:.0} bytes per row, {:.0} bytes per key in its index",
         each(table)?,
         each(key)?
     ))

@@ -1,4 +1,4 @@
-//! `/ingest` with one event a request, beside a handler that runs one `INSERT` a request.
+//! `/ingest` with one event per request, beside a handler that runs one `INSERT` per request.
 
 use anyhow::{Context, Result, ensure};
 
@@ -7,15 +7,16 @@ use crate::{
     drain::Counters,
     generator::{self, Load, Pace, Template},
     lab::{Database, Lab, QUEUE},
-    processes::{Meter, Party},
+    processes::{Meter, ProcessGroup},
     report::{Figure, Goal, Report},
     services::Service,
     stats::Pairs,
     workload::PAYLOAD_BYTES,
 };
 
+/// The goal of the ratio.
 const GOAL: f64 = 10.0;
-/// Connections to the database that the handler is tried with.
+/// The numbers of connections to the database that are tried for the handler.
 const POOLS: [u32; 3] = [4, 10, 32];
 
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
@@ -34,13 +35,13 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
         let inserting = start_inserting(&theirs, pool).await?;
         let served = generator::send(&load(&inserting)).await?;
         eprintln!(
-            "  one insert a request, {pool} connections: {:.0} requests/s",
+            "  one insert per request, {pool} connections: {:.0} requests/s",
             served.rate()
         );
         tried.push((served.rate(), pool));
     }
     tried.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    let (_, pool) = tried.pop().context("pools to try")?;
+    let (_, pool) = tried.pop().context("no number of connections was tried")?;
 
     let ours = lab.database().await?;
     let settings = [
@@ -55,11 +56,11 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     let before = Counters::read(&mut connection).await?;
     let mut their_connection = theirs.connect().await?;
     let their_before = Counters::read(&mut their_connection).await?;
-    let [_, postgres] = lab.parties();
+    let [_, postgres] = lab.groups();
     let (mut pairs, mut shares) = (Pairs::default(), Vec::new());
     let (mut requests, mut inserts) = (0, 0);
     for _ in 0..lab.budget.pairs {
-        let meter = Meter::start(&[Party::generator(), aggregator.party, postgres])?;
+        let meter = Meter::start(&[ProcessGroup::generator(), aggregator.group, postgres])?;
         let ingested = generator::send(&load(&aggregator)).await?;
         shares = meter.shares()?;
         let inserted = generator::send(&load(&inserting)).await?;
@@ -88,7 +89,7 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     report.add(
         figure
             .shares(shares)
-            .note(format!("one insert a request over {pool} connections")),
+            .note(format!("one insert per request over {pool} connections")),
     );
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Memory of each program: resident when idle, and the most under full load.
+//! The memory of each program: what is resident when it is idle, and the largest amount under full load.
 //!
-//! The system keeps count of the most (`VmHWM`), so nothing falls between two looks.
+//! The system itself records the largest amount (`VmHWM`), so no short peak is missed.
 
 use std::time::Duration;
 
@@ -23,17 +23,20 @@ use crate::{
     workload::{Mix, PAYLOAD_BYTES, Stream},
 };
 
-/// MiB under load.
+/// The goal of the publisher under load, in MiB.
 const PUBLISHER: f64 = 40.0;
+/// The goal of the aggregator under load, in MiB.
 const AGGREGATOR: f64 = 80.0;
+/// The goal of the standalone program under load, in MiB.
 const STANDALONE: f64 = 40.0;
-/// MiB of SQLite's page cache that are not counted: those of the connection that writes, which fills it
+/// The part of SQLite's page cache that is not counted, in MiB: the connection that writes fills it
 /// (`standalone::store::WRITER_PRAGMAS`).
 const PAGE_CACHE: f64 = 16.0;
 /// How long a program is left alone before it counts as idle.
 const IDLE_FOR: Duration = Duration::from_secs(1);
-/// Events in a request.
+/// How many events a request has.
 const EVENTS: u64 = 100;
+/// How many events a large request has.
 const LARGE_REQUEST: u64 = 1000;
 
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
@@ -97,7 +100,7 @@ async fn standalone(lab: &Lab, report: &mut Report) -> Result<()> {
     let mut loaded = published.memory;
     loaded.peak -= PAGE_CACHE;
     let case = format!("standalone, {EVENTS} a request, {CONNECTIONS} connections");
-    let note = format!("Less SQLite's page cache, {PAGE_CACHE} MiB");
+    let note = format!("SQLite's page cache of {PAGE_CACHE} MiB is not counted");
     add(report, case, idle, loaded, Some(STANDALONE), &note);
     Ok(())
 }
@@ -120,7 +123,10 @@ fn add(
     let figure = Figure::alone("memory", case.clone(), "MiB", &one(idle.resident));
     report.add(figure.note("idle"));
     let figure = Figure::alone("memory", case, "MiB", &one(loaded.peak));
-    let resident = format!("most under load; {:.0} at its end. {note}", loaded.resident);
+    let resident = format!(
+        "largest under load; {:.0} at its end. {note}",
+        loaded.resident
+    );
     let figure = figure.note(resident.trim_end());
     report.add(match goal {
         Some(goal) => figure.goal(Goal::AtMost(goal)),

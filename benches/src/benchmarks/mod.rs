@@ -1,4 +1,4 @@
-//! One file a benchmark: what it compares, and what its goal is.
+//! The benchmarks. Each file says what it compares and what the goal is.
 
 mod accept;
 mod drain;
@@ -15,28 +15,28 @@ mod workers;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{lab::Lab, report::Report};
+use crate::{floor::Floor, lab::Lab, report::Report};
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Benchmark {
-    /// What PostgreSQL can do alone
+    /// The rate at which PostgreSQL alone stores rows
     Floor,
-    /// A full queue into the database
+    /// The rate at which the aggregator stores a full queue
     Drain,
-    /// Requests into the queue
+    /// The rate at which the publisher accepts requests
     Accept,
-    /// Requests into the database, with everything at once
+    /// The rate from requests to the database, with all programs at once
     EndToEnd,
-    /// Requests that are answered when stored
+    /// The rate of requests that are answered when their events are stored
     Ingest,
-    /// The program that needs no servers
+    /// The rate of the standalone program
     Standalone,
-    /// Drains into a database that has rows already
+    /// Drains into a database that already has rows
     Growth,
-    /// Memory of each program
+    /// The memory of each program
     Memory,
-    /// Drains with much waiting
+    /// Drains of a queue in which many events wait
     QueueDepth,
     /// Drains with few and many workers
     Workers,
@@ -45,20 +45,20 @@ pub(crate) enum Benchmark {
 }
 
 impl Benchmark {
-    /// Measures it.
-    pub(crate) async fn run(self, lab: &Lab, report: &mut Report) -> Result<()> {
+    /// Runs the benchmark.
+    pub(crate) async fn run(self, lab: &Lab, floor: &Floor<'_>, report: &mut Report) -> Result<()> {
         match self {
-            Self::Floor => floor::run(lab, report).await,
-            Self::Drain => drain::run(lab, report).await,
+            Self::Floor => floor::run(lab, floor, report).await,
+            Self::Drain => drain::run(lab, floor, report).await,
             Self::Accept => accept::run(lab, report).await,
-            Self::EndToEnd => end_to_end::run(lab, report).await,
+            Self::EndToEnd => end_to_end::run(lab, floor, report).await,
             Self::Ingest => ingest::run(lab, report).await,
             Self::Standalone => standalone::run(lab, report).await,
-            Self::Growth => growth::run(lab, report).await,
+            Self::Growth => growth::run(lab, floor, report).await,
             Self::Memory => memory::run(lab, report).await,
             Self::QueueDepth => queue_depth::run(lab, report).await,
             Self::Workers => workers::run(lab, report).await,
-            Self::Payload => payload::run(lab, report).await,
+            Self::Payload => payload::run(lab, floor, report).await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Drains with much waiting, beside drains with little: of two queues, in turn.
+//! Drains of a queue in which many events wait, beside drains of a queue in which few wait, in turn.
 
 use anyhow::{Result, ensure};
 
@@ -11,9 +11,9 @@ use crate::{
     workload::{Mix, Stream},
 };
 
-/// The queue with little in it.
+/// The name of the queue in which few events wait.
 const SHALLOW: &str = "benches-shallow";
-/// What a waiting event takes of memory and of disk, with room to spare.
+/// How much memory and how much of the disk a waiting event takes at most.
 const BYTES_AN_EVENT: u64 = 800;
 
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
@@ -22,7 +22,7 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     let depth = wanted.min(room);
     if depth < wanted {
         report.skip(format!(
-            "queue-depth with {wanted} events: memory and disk have room for {depth}, measured with these"
+            "queue-depth with {wanted} events, because memory and disk have room for {depth}; it is measured with those"
         ));
     }
     let rounds = lab.budget.rounds as u64;
@@ -58,7 +58,7 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Events a second, and how many were taken off the queue when the aggregator had stopped.
+/// Returns the events per second, how many events were taken out of the queue before the aggregator stopped, and the shares.
 async fn drain_some(
     lab: &Lab,
     queue: &str,

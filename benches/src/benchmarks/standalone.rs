@@ -1,4 +1,4 @@
-//! The program that needs no servers: accepted and committed, beside the bare insertion into SQLite.
+//! The standalone program accepts and commits events, beside a bare insertion into SQLite.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::accept::CONNECTIONS;
 use crate::{
     generator::{self, Connection, Load, Pace, Template, get},
     lab::Lab,
-    processes::{Memory, Meter, Party, Share},
+    processes::{Memory, Meter, ProcessGroup, Share},
     report::{Figure, Goal, Report},
     services::Service,
     sqlite,
@@ -18,7 +18,7 @@ use crate::{
     workload::{Mix, PAYLOAD_BYTES, Stream},
 };
 
-/// Events in a request, and the goal.
+/// How many events a request has, and the goal.
 const CASES: [(u64, Option<f64>); 2] = [(1, None), (100, Some(0.8))];
 
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
@@ -30,17 +30,17 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     let mut tried = Vec::new();
     for batch in sqlite::BATCHES {
         let rate = sqlite::insert(folder()?.path(), stream, batch).await?;
-        eprintln!("  bare SQLite, {batch} rows a statement: {rate:.0} rows/s");
+        eprintln!("  bare SQLite, {batch} rows per statement: {rate:.0} rows/s");
         tried.push((rate, batch));
     }
     tried.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    let (_, batch) = tried.pop().context("sizes to try")?;
+    let (_, batch) = tried.pop().context("no size was tried")?;
 
     for (events, goal) in CASES {
         let (mut pairs, mut shares) = (Pairs::default(), Vec::new());
         for _ in 0..lab.budget.pairs {
             let committed = publish(lab, folder()?.path(), events).await?;
-            // As many rows: the more there are, the more pages a transaction changes.
+            // Both insert the same number of rows, because a transaction changes more pages when there are more rows.
             let as_many = Stream {
                 count: committed.events,
                 ..stream
@@ -51,7 +51,7 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
         }
         let case = format!("{events} a request, {CONNECTIONS} connections");
         let figure = Figure::beside("standalone", case, "events/s", &pairs).shares(shares);
-        let figure = figure.note(format!("bare: {batch} rows a statement"));
+        let figure = figure.note(format!("bare: {batch} rows per statement"));
         report.add(match goal {
             Some(goal) => figure.goal(Goal::AtLeast(goal)),
             None => figure,
@@ -60,16 +60,16 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What a load came to.
+/// The result of a load.
 pub(super) struct Committed {
     events: u64,
-    /// Of them, a second.
+    /// Events per second.
     rate: f64,
     shares: Vec<Share>,
     pub(super) memory: Memory,
 }
 
-/// Publishes to a new database in this folder. Each answer came after the commit, so the counters must be right by then.
+/// Publishes to a new database in this folder. Each answer follows the commit, so the counters must be right after the last.
 pub(super) async fn publish(lab: &Lab, folder: &Path, events: u64) -> Result<Committed> {
     let url = sqlite::url(&folder.join("events.db"));
     let mut standalone = Service::start("event-aggregator", &[("DATABASE_URL", &url)]);
@@ -82,7 +82,7 @@ pub(super) async fn publish(lab: &Lab, folder: &Path, events: u64) -> Result<Com
         connections: CONNECTIONS,
         pace: Pace::SaturateFor(lab.budget.load),
     };
-    let meter = Meter::start(&[Party::generator(), standalone.party])?;
+    let meter = Meter::start(&[ProcessGroup::generator(), standalone.group])?;
     let served = generator::send(&load).await?;
     let (shares, memory) = (meter.shares()?, Memory::of(standalone.id())?);
     let (_, body) = get(&mut Connection::open(standalone.address).await?, "/stats").await?;
@@ -101,7 +101,7 @@ pub(super) async fn publish(lab: &Lab, folder: &Path, events: u64) -> Result<Com
     })
 }
 
-/// For a database; removed when dropped.
+/// A folder for a database. It is removed when it is dropped.
 pub(super) fn folder() -> Result<TempDir> {
-    tempfile::tempdir().context("a temporary folder")
+    tempfile::tempdir().context("a temporary folder cannot be made")
 }

@@ -1,4 +1,4 @@
-//! Drains with few and many workers, beside the default of the same round.
+//! Drains with few and with many workers, beside the default number in the same round.
 
 use anyhow::{Context, Result};
 
@@ -10,7 +10,9 @@ use crate::{
     workload::{Mix, Stream},
 };
 
+/// The numbers of workers.
 const WORKERS: [&str; 5] = ["1", "2", "4", "8", "16"];
+/// The number that is the default of the aggregator.
 const DEFAULT: &str = "4";
 
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
@@ -30,7 +32,10 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
             round.push((workers, drained));
         }
         let default = round.iter().find(|(workers, _)| *workers == DEFAULT);
-        let default = default.context("the default is one of them")?.1.rate;
+        let default = default
+            .context("the default is not among the numbers of workers")?
+            .1
+            .rate;
         for ((_, pairs, shares), (_, drained)) in figures.iter_mut().zip(round) {
             pairs.push(drained.rate, default);
             *shares = drained.shares;

@@ -1,4 +1,4 @@
-//! A kept connection, and the little of an answer that matters: status and body.
+//! A connection that is kept, and the parts of an answer that matter: the status and the body.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Room for an answer at first; it grows up to [`MAX_ANSWER_BYTES`].
+/// The size of the buffer for an answer at first. It grows up to [`MAX_ANSWER_BYTES`].
 const BUFFER_BYTES: usize = 16 * 1024;
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -17,7 +17,7 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// Where in the buffer the last answer's body is.
+    /// Where in the buffer the body of the last answer is.
     body: std::ops::Range<usize>,
 }
 
@@ -34,7 +34,7 @@ impl Connection {
         })
     }
 
-    /// Sends a request and reads its answer; returns the status.
+    /// Sends a request and reads its answer. Returns the status.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
         self.stream.write_all(request).await?;
         let mut read = 0;
@@ -42,7 +42,7 @@ impl Connection {
             if read == self.buffer.len() {
                 ensure!(
                     read < MAX_ANSWER_BYTES,
-                    "an answer of more than {read} bytes"
+                    "an answer has more than {read} bytes"
                 );
                 self.buffer.resize(2 * read, 0);
             }
@@ -52,7 +52,7 @@ impl Connection {
             if let Some((status, body)) = answer(&self.buffer[..read])?
                 && read >= body.end
             {
-                ensure!(read == body.end, "more than one answer to a request");
+                ensure!(read == body.end, "a request had more than one answer");
                 self.body = body;
                 return Ok(status);
             }
@@ -65,19 +65,19 @@ impl Connection {
     }
 }
 
-/// `GET`: the status and the body.
+/// Sends a `GET` request. Returns the status and the body.
 pub(crate) async fn get(connection: &mut Connection, path: &str) -> Result<(u16, Vec<u8>)> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let status = connection.exchange(request.as_bytes()).await?;
     Ok((status, connection.body().to_vec()))
 }
 
-/// The status, and where the body is, once the head is complete.
+/// The status and the place of the body, once the head is complete.
 fn answer(bytes: &[u8]) -> Result<Option<(u16, std::ops::Range<usize>)>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
     };
-    let head = std::str::from_utf8(&bytes[..end]).context("a head that is no text")?;
+    let head = std::str::from_utf8(&bytes[..end]).context("the head of an answer is not text")?;
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1));
     let status = status.and_then(|status| status.parse().ok());
@@ -88,7 +88,7 @@ fn answer(bytes: &[u8]) -> Result<Option<(u16, std::ops::Range<usize>)>> {
     });
     match (status, length) {
         (Some(status), Some(length)) => Ok(Some((status, end + 4..end + 4 + length))),
-        _ => bail!("an answer without status or length:\n{head}"),
+        _ => bail!("an answer has no status or no length:\n{head}"),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Load over HTTP/1.1, made to cost little: bytes prepared beforehand, one write and one read a request.
+//! Makes load over HTTP/1.1 with little effort: the bytes are prepared, and a request takes one write and one read.
 //!
-//! - `request`: the prepared bytes, with the ids of events put in each time
-//! - `connection`: a connection that is kept, and the little of an answer that matters
+//! - `request`: the prepared bytes, into which new ids are written each time
+//! - `connection`: a connection that is kept, and the parts of an answer that matter
 
 mod connection;
 mod request;
@@ -25,16 +25,16 @@ pub(crate) use self::{
     request::Template,
 };
 
-/// How long one answer may take.
+/// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// Latencies are kept with so many digits.
+/// With how many digits latencies are kept.
 const DIGITS: u8 = 3;
-/// The longest latency that is kept: an answer, after a wait for its turn.
+/// The longest latency that is kept. It is that of an answer after a wait.
 const LONGEST_MICROS: u64 = 600_000_000;
-/// The shortest sleep between two looks at the schedule.
+/// The shortest sleep before the schedule is looked at again.
 const SHORTEST_NAP: Duration = Duration::from_micros(100);
 
-/// Requests for a server.
+/// The load on a server.
 pub(crate) struct Load<'a> {
     pub(crate) server: SocketAddr,
     pub(crate) template: &'a Template,
@@ -47,32 +47,32 @@ pub(crate) struct Load<'a> {
 /// When requests are sent, and how many.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pace {
-    /// The next as soon as the last is answered, for so long.
+    /// Each request follows the answer to the one before, for this time.
     SaturateFor(Duration),
-    /// The same, until there were so many.
+    /// The same, for this many requests.
     SaturateWith(u64),
-    /// At moments fixed beforehand, whether or not the server keeps up.
+    /// Requests are sent at fixed moments, whether or not the server keeps up.
     Schedule {
-        /// Requests in a second.
+        /// Requests per second.
         rate: f64,
-        /// For how long.
+        /// For this time.
         lasting: Duration,
     },
 }
 
-/// What came of it.
+/// The result of a load.
 pub(crate) struct Served {
-    /// All answered as expected.
+    /// How many requests there were. All had the expected answer.
     pub(crate) requests: u64,
     /// From the first request to the last answer.
     pub(crate) elapsed: Duration,
-    /// Microseconds to the answer, from when the request was sent or, with a schedule, when it should have been: so one that
-    /// waits for a slow server counts its wait, too.
+    /// The time to the answer, in microseconds. It begins when the request is sent or, with a schedule, when it should be sent. So
+    /// the latency of a request that waits for a slow server includes the wait.
     pub(crate) latency: Histogram<u64>,
 }
 
 impl Served {
-    /// Requests in a second.
+    /// Requests per second.
     pub(crate) fn rate(&self) -> f64 {
         crate::stats::float(self.requests) / self.elapsed.as_secs_f64()
     }
@@ -88,13 +88,13 @@ pub(crate) fn millis(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     crate::stats::float(histogram.value_at_quantile(quantile)) / 1000.0
 }
 
-/// An empty histogram of microseconds. Its bound is fixed: one that is made without grows only for some of its methods, and
-/// others turn what is above into something small.
+/// An empty histogram of microseconds. It has a fixed bound, because a histogram without one grows only for some of its methods,
+/// and for the others a value above the bound becomes a small one.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_MICROS, DIGITS).expect("bounds and digits are allowed")
 }
 
-/// Adds the time since then. One that is out of bounds fails the measurement.
+/// Records the time since then. A time beyond the bound fails the measurement.
 pub(crate) fn record(histogram: &mut Histogram<u64>, since: Instant) -> Result<()> {
     let micros = u64::try_from(since.elapsed().as_micros())?;
     histogram
@@ -102,21 +102,22 @@ pub(crate) fn record(histogram: &mut Histogram<u64>, since: Instant) -> Result<(
         .with_context(|| format!("a latency of {micros} µs cannot be kept"))
 }
 
-/// What the connections share.
-struct Plan {
+/// When requests begin. All connections share it.
+struct Schedule {
     started: Instant,
-    /// Requests handed out.
+    /// How many requests were given out.
     taken: AtomicU64,
+    /// How many requests there are at most.
     most: u64,
     deadline: Option<Instant>,
-    /// Time between two requests of a schedule, and what lets each begin.
-    schedule: Option<(Duration, Semaphore)>,
+    /// The time between two requests, and the permits with which they begin; `None` if there are no fixed moments.
+    moments: Option<(Duration, Semaphore)>,
 }
 
-impl Plan {
+impl Schedule {
     fn new(pace: Pace) -> Self {
         let started = Instant::now();
-        let (most, deadline, schedule) = match pace {
+        let (most, deadline, moments) = match pace {
             Pace::SaturateFor(lasting) => (u64::MAX, Some(started + lasting), None),
             Pace::SaturateWith(requests) => (requests, None, None),
             Pace::Schedule { rate, lasting } => {
@@ -131,16 +132,16 @@ impl Plan {
             taken: AtomicU64::new(0),
             most,
             deadline,
-            schedule,
+            moments,
         }
     }
 
-    /// Waits for the next request to be due: when it is, or `None` if there is none left.
+    /// Waits until the next request is due. Returns the moment when it is due, or `None` if no request is left.
     async fn next(&self) -> Option<Instant> {
         if self.deadline.is_some_and(|at| Instant::now() >= at) {
             return None;
         }
-        match &self.schedule {
+        match &self.moments {
             None => (self.take() < self.most).then(Instant::now),
             Some((gap, due)) => {
                 due.acquire().await.ok()?.forget();
@@ -153,9 +154,10 @@ impl Plan {
         self.taken.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Lets requests begin when they are due. A thread of its own, as the runtime's timer counts whole milliseconds.
+    /// Lets requests begin when they are due. This runs on a thread of its own, because the timer of the runtime counts whole
+    /// milliseconds.
     fn release(&self) {
-        let Some((gap, due)) = &self.schedule else {
+        let Some((gap, due)) = &self.moments else {
             return;
         };
         let mut released = 0;
@@ -171,16 +173,16 @@ impl Plan {
                     .max(SHORTEST_NAP),
             );
         }
-        // Whoever waits for more is told that there is none, once all permits are taken.
+        // Once all permits are taken, the connections that wait for one learn that there are no more.
         while due.available_permits() > 0 && !due.is_closed() {
             thread::sleep(SHORTEST_NAP);
         }
         self.close();
     }
 
-    /// Nothing more is due.
+    /// Says that no more requests are due.
     fn close(&self) {
-        if let Some((_, due)) = &self.schedule {
+        if let Some((_, due)) = &self.moments {
             due.close();
         }
     }
@@ -189,27 +191,30 @@ impl Plan {
 /// Sends the load.
 ///
 /// # Errors
-/// If a connection breaks or an answer is not the expected one: then the figures would mean nothing.
+/// If a connection breaks, or if an answer is not the expected one. The figures would mean nothing then.
 pub(crate) async fn send(load: &Load<'_>) -> Result<Served> {
     let mut connections = Vec::with_capacity(load.connections);
     for _ in 0..load.connections {
         connections.push(Connection::open(load.server).await?);
     }
-    let plan = Arc::new(Plan::new(load.pace));
+    let schedule = Arc::new(Schedule::new(load.pace));
     let releasing = thread::spawn({
-        let plan = plan.clone();
-        move || plan.release()
+        let schedule = schedule.clone();
+        move || schedule.release()
     });
     let mut running = JoinSet::new();
     for connection in connections {
-        let (plan, template) = (plan.clone(), load.template.clone());
-        running.spawn(serve_one(connection, plan, template, load.expected));
+        let (schedule, template) = (schedule.clone(), load.template.clone());
+        running.spawn(serve_one(connection, schedule, template, load.expected));
     }
     let latency = merged(&mut running).await;
-    let elapsed = plan.started.elapsed();
-    // Also after an error, with requests still due.
-    plan.close();
-    ensure!(releasing.join().is_ok(), "the schedule's thread panicked");
+    let elapsed = schedule.started.elapsed();
+    // This is needed after an error, when requests are still due.
+    schedule.close();
+    ensure!(
+        releasing.join().is_ok(),
+        "the thread of the schedule panicked"
+    );
     let latency = latency?;
     Ok(Served {
         requests: latency.len(),
@@ -223,26 +228,27 @@ async fn merged(running: &mut JoinSet<Result<Histogram<u64>>>) -> Result<Histogr
     while let Some(ended) = running.join_next().await {
         latency
             .add(ended??)
-            .context("latencies of one resolution")?;
+            .context("the histograms differ in their resolution")?;
     }
     Ok(latency)
 }
 
 async fn serve_one(
     mut connection: Connection,
-    plan: Arc<Plan>,
+    schedule: Arc<Schedule>,
     mut template: Template,
     expected: u16,
 ) -> Result<Histogram<u64>> {
     let mut latency = histogram();
-    while let Some(due) = plan.next().await {
+    while let Some(due) = schedule.next().await {
         let request = template.next();
         let answering = connection.exchange(request);
         let status = tokio::time::timeout(ANSWER_WITHIN, answering).await;
-        let status = status.with_context(|| format!("no answer within {ANSWER_WITHIN:?}"))??;
+        let status =
+            status.with_context(|| format!("there was no answer within {ANSWER_WITHIN:?}"))??;
         ensure!(
             status == expected,
-            "answered {status} instead of {expected}: {}",
+            "the server answered {status} instead of {expected}: {}",
             String::from_utf8_lossy(connection.body())
         );
         record(&mut latency, due)?;
@@ -262,7 +268,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that takes so long for each answer, and tells of each request's bytes.
+    /// A server that takes this time for each answer, and that reports the bytes of each request.
     async fn server(takes: Duration) -> (SocketAddr, mpsc::UnboundedReceiver<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -285,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_requests_are_sent_and_no_two_are_alike() {
+    async fn the_given_number_of_requests_is_sent_and_no_two_are_alike() {
         let (server, mut told) = server(Duration::ZERO).await;
         let template = Template::events("/publish", 2, 200);
         let load = Load {
@@ -304,9 +310,9 @@ mod tests {
         assert_eq!(seen.len(), 50);
     }
 
-    /// One connection, a request due every 5 ms, answers that take 20: all that wait count their wait.
+    /// There is one connection, a request is due every 5 ms, and an answer takes 20 ms.
     #[tokio::test]
-    async fn requests_that_wait_for_a_slow_server_count_their_wait() {
+    async fn the_latency_of_a_request_includes_its_wait_for_a_slow_server() {
         let (server, _told) = server(Duration::from_millis(20)).await;
         let template = Template::events("/publish", 1, 200);
         let load = Load {
@@ -327,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn latencies_of_every_length_are_kept_as_they_are() {
+    fn latencies_of_every_length_are_kept_unchanged() {
         let mut all = histogram();
         for millis in [0, 1, 5, 100, 30_000] {
             let now = Instant::now();
@@ -348,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_answer_than_expected_fails_the_measurement() {
+    async fn an_unexpected_answer_fails_the_measurement() {
         let (server, _told) = server(Duration::ZERO).await;
         let template = Template::events("/publish", 1, 200);
         let load = Load {

@@ -1,11 +1,11 @@
-//! The prepared bytes of a request. Only the ids of its events change, and those keep their length.
+//! A request whose bytes are prepared. Only the ids of its events change, and they keep their length.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::workload::{self, Factory, ID_BYTES};
 
-/// The next event's number: one count for the whole process, so that no two requests share an id. It begins far above
-/// the numbers that streams use.
+/// The number of the next event. The whole process shares it, so that no two requests have the same id. It begins far above the
+/// numbers of streams.
 static NEXT: AtomicU64 = AtomicU64::new(1 << 48);
 
 /// A request, and where in it the ids are.
@@ -18,12 +18,12 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// `POST` of so many events: one as an object, more as an array.
+    /// A `POST` of this many events: one is sent as an object, several as an array.
     pub(crate) fn events(path: &str, count: u64, payload_bytes: usize) -> Self {
         Self::in_topics(path, count, payload_bytes, workload::topic)
     }
 
-    /// `POST` of one event of this topic.
+    /// A `POST` of one event of this topic.
     pub(crate) fn probe(path: &str, topic: &str) -> Self {
         Self::in_topics(path, 1, workload::PAYLOAD_BYTES, |_| topic.to_owned())
     }
@@ -49,7 +49,7 @@ impl Template {
             body.extend_from_slice(rest.as_bytes());
         }
         body.push(b']');
-        // One event goes without the brackets.
+        // One event has no brackets around it.
         let body = if count == 1 {
             &body[1..body.len() - 1]
         } else {
@@ -71,12 +71,12 @@ impl Template {
         }
     }
 
-    /// Length of the body.
+    /// The length of the body.
     pub(crate) fn body_bytes(&self) -> u64 {
         (self.bytes.len() - self.body) as u64
     }
 
-    /// The bytes, with ids that were in no request before.
+    /// The bytes, with ids that no request had before.
     pub(crate) fn next(&mut self) -> &[u8] {
         let first = NEXT.fetch_add(self.ids.len() as u64, Ordering::Relaxed);
         for (number, &at) in (first..).zip(&self.ids) {

@@ -1,4 +1,4 @@
-//! From the input to batches, on a thread of its own: reading a pipe cannot be interrupted.
+//! Makes batches of the input. A thread of its own reads the input, because reading from a pipe cannot be interrupted.
 
 use std::{io::BufRead, mem, thread, time::Duration};
 
@@ -10,44 +10,44 @@ use super::{
     input::{Position, Reader, Record},
 };
 
-/// How many events are read ahead.
+/// How many events are read in advance.
 const READ_AHEAD: usize = 64;
-/// Largest body, but for a single event that is larger; the server's own limit is 16 MiB unless it is set
-/// higher.
+/// The largest body of a request, unless a single event is larger. A server takes bodies of 16 MiB unless it is set to another
+/// size.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-/// How long a batch that is not full waits for more.
+/// How long a batch that is not full waits for more events.
 const FULL_WITHIN: Duration = Duration::from_millis(500);
 
 /// An event that is ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// The line it begins in.
-    pub line: u64,
+pub(super) struct Item {
+    /// The line in which it begins.
+    pub(super) line: u64,
     /// Its text.
-    pub text: Vec<u8>,
+    pub(super) text: Vec<u8>,
 }
 
-/// An event that was not accepted, and why.
+/// An event that was not accepted, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(super) struct Refused {
     /// The event.
-    pub item: Item,
-    /// Why.
-    pub reason: String,
+    pub(super) item: Item,
+    /// Why it was not accepted.
+    pub(super) reason: String,
 }
 
 /// Consecutive events of the input.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// Those to send.
-    pub items: Vec<Item>,
-    /// Those that need not be sent: they would be refused.
-    pub refused: Vec<Refused>,
-    /// Where the input goes on.
-    pub next: Position,
+pub(super) struct InputBatch {
+    /// The events to send.
+    pub(super) items: Vec<Item>,
+    /// The events that are not sent, because the server would refuse them.
+    pub(super) refused: Vec<Refused>,
+    /// Where the input continues.
+    pub(super) next: Position,
 }
 
-impl Batch {
+impl InputBatch {
     const fn at(next: Position) -> Self {
         Self {
             items: Vec::new(),
@@ -60,7 +60,8 @@ impl Batch {
         self.items.len() + self.refused.len()
     }
 
-    fn enter(&mut self, record: Record, from_content: bool) -> usize {
+    /// Adds a record; returns how many bytes it adds to the body.
+    fn add(&mut self, record: Record, from_content: bool) -> usize {
         self.next = record.next;
         let line = record.line;
         let (text, reason) = match record.text {
@@ -80,18 +81,18 @@ impl Batch {
     }
 }
 
-/// Batches of at most `size` events, in the input's order; an error is the last item.
-pub fn batches<R: BufRead + Send + 'static>(
+/// Batches of at most `size` events, in the order of the input. An error is the last item.
+pub(super) fn batches<R: BufRead + Send + 'static>(
     reader: Reader<R>,
     start: Position,
     size: usize,
     from_content: bool,
-) -> impl Stream<Item = std::io::Result<Batch>> {
+) -> impl Stream<Item = std::io::Result<InputBatch>> {
     let (records, input) = mpsc::channel(READ_AHEAD);
     thread::spawn(move || {
         for record in reader {
             let failed = record.is_err();
-            // Nobody listens any more, or there is nothing more to read.
+            // No one listens any more, or nothing more can be read.
             if records.blocking_send(record).is_err() || failed {
                 return;
             }
@@ -108,6 +109,7 @@ pub fn batches<R: BufRead + Send + 'static>(
     })
 }
 
+/// Fills one batch after the other.
 struct Filler {
     input: mpsc::Receiver<std::io::Result<Record>>,
     at: Position,
@@ -115,13 +117,17 @@ struct Filler {
 }
 
 impl Filler {
-    async fn fill(&mut self, size: usize, from_content: bool) -> Option<std::io::Result<Batch>> {
-        let (mut batch, mut bytes) = (Batch::at(self.at), 0);
+    async fn fill(
+        &mut self,
+        size: usize,
+        from_content: bool,
+    ) -> Option<std::io::Result<InputBatch>> {
+        let (mut batch, mut bytes) = (InputBatch::at(self.at), 0);
         while batch.len() < size && bytes < MAX_BODY_BYTES && self.failed.is_none() {
             let record = if batch.len() == 0 {
                 self.input.recv().await
             } else {
-                // What is there is sent while the input pauses.
+                // If the input pauses, the events that are there are sent.
                 let Ok(record) = timeout(FULL_WITHIN, self.input.recv()).await else {
                     break;
                 };
@@ -129,7 +135,7 @@ impl Filler {
             };
             match record {
                 None => break,
-                Some(Ok(record)) => bytes += batch.enter(record, from_content),
+                Some(Ok(record)) => bytes += batch.add(record, from_content),
                 Some(Err(error)) => self.failed = Some(error),
             }
         }
@@ -149,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    async fn all(input: impl Read + Send + 'static, size: usize) -> Vec<io::Result<Batch>> {
+    async fn all(input: impl Read + Send + 'static, size: usize) -> Vec<io::Result<InputBatch>> {
         let reader = Reader::new(BufReader::new(input), Position::START);
         batches(reader, Position::START, size, false)
             .collect()
@@ -157,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn batches_are_full_but_for_the_last() {
+    async fn all_batches_but_the_last_are_full() {
         let input = "{\"id\":1}\n".repeat(7);
         let batches = all(io::Cursor::new(input), 3).await;
         let sizes: Vec<_> = batches
@@ -169,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_would_be_refused_is_put_aside_with_its_line() {
+    async fn events_that_would_be_refused_are_put_aside_with_their_lines() {
         let batches = all(io::Cursor::new("{\"id\":1}\n{}\nhello\n{\"id\":2}\n"), 10).await;
         let batch = batches[0].as_ref().unwrap();
         let lines: Vec<_> = batch
@@ -195,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_read_before_an_error_is_sent() {
+    async fn events_before_an_error_are_sent() {
         struct Broken;
         impl Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

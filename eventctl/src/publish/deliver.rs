@@ -1,41 +1,36 @@
-//! One batch until all of it is settled: accepted, or refused event by event.
+//! Sends one batch until each of its events is done: accepted, or refused.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
+use std::{collections::BTreeMap, io};
+
+use event_aggregator_client::{self as client, Batch, Client, FailedAttempt, Problem};
+
+use super::{
+    batches::{InputBatch, Item, Refused},
+    input::Position,
 };
-
-use bytes::Bytes;
-use flate2::{Compression, write::GzEncoder};
-
-use super::batches::{Batch, Item, Refused};
-use crate::{
-    client::{Body, Client, Failure, Problem},
-    error::Error,
-    publish::input::Position,
-};
+use crate::error::Error;
 
 /// What became of a batch.
 #[derive(Debug)]
-pub struct Delivered {
+pub(super) struct Delivered {
     /// How many events were accepted.
-    pub accepted: u64,
-    /// Those that were not.
-    pub refused: Vec<Refused>,
-    /// Where the input goes on.
-    pub next: Position,
+    pub(super) accepted: u64,
+    /// The events that were not accepted.
+    pub(super) refused: Vec<Refused>,
+    /// Where the input continues.
+    pub(super) next: Position,
 }
 
-/// Sends a batch. The server takes all of it or nothing: what it refuses is taken out and the rest
-/// sent again. Each round settles an event or halves the batch, so their number is bounded.
+/// Sends a batch. The server accepts all events of a request or none, so the events that it refuses are taken out, and the
+/// others are sent again. Each round finishes an event or halves the batch, so the number of rounds is bounded.
 ///
 /// # Errors
 /// If the server is away for longer than the client's patience, or refuses the client.
-pub async fn deliver(
+pub(super) async fn deliver(
     client: &Client,
-    batch: Batch,
+    batch: InputBatch,
     gzip: bool,
-    mut failed: impl FnMut(&Failure),
+    mut failed: impl FnMut(&FailedAttempt),
 ) -> Result<Delivered, Error> {
     let mut delivered = Delivered {
         accepted: 0,
@@ -47,14 +42,15 @@ pub async fn deliver(
         if items.is_empty() {
             continue;
         }
-        let problem = match client.publish(&body(&items, gzip)?, &mut failed).await {
+        let body = body(&items, gzip)?;
+        let problem = match client.publish_observed(&body, &mut failed).await {
             Ok(()) => {
                 delivered.accepted += items.len() as u64;
                 continue;
             }
-            // It is about the events, not about the client.
-            Err(Error::Refused(problem)) if matches!(problem.status, 400 | 413) => problem,
-            Err(error) => return Err(error),
+            // The events are wrong, not the client.
+            Err(client::Error::Refused(problem)) if matches!(problem.status, 400 | 413) => problem,
+            Err(error) => return Err(error.into()),
         };
         let reasons = reasons(&problem, items.len());
         if !reasons.is_empty() {
@@ -75,7 +71,7 @@ pub async fn deliver(
     Ok(delivered)
 }
 
-/// Which events the server named, and why.
+/// The events that the server named, by their place in the batch, and what is wrong with each.
 fn reasons(problem: &Problem, events: usize) -> BTreeMap<usize, String> {
     let named = problem.errors.iter().filter(|error| error.index < events);
     named
@@ -83,6 +79,7 @@ fn reasons(problem: &Problem, events: usize) -> BTreeMap<usize, String> {
         .collect()
 }
 
+/// Moves the events that the server named to the refused ones; returns the others.
 fn take_out(
     items: Vec<Item>,
     mut reasons: BTreeMap<usize, String>,
@@ -98,39 +95,31 @@ fn take_out(
     rest
 }
 
-fn body(items: &[Item], gzip: bool) -> io::Result<Body> {
+fn body(items: &[Item], gzip: bool) -> io::Result<Batch> {
     let texts: Vec<&[u8]> = items.iter().map(|item| item.text.as_slice()).collect();
     let array = [b"[", texts.join(&b","[..]).as_slice(), b"]"].concat();
-    let bytes = if gzip {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(&array)?;
-        encoder.finish()?
-    } else {
-        array
-    };
-    Ok(Body {
-        bytes: Bytes::from(bytes),
-        gzip,
-    })
+    let batch = Batch::from_json(array);
+    if gzip { batch.gzip() } else { Ok(batch) }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{io::Read, time::Duration};
 
+    use client::testing::{Answer, FakeServer, Request};
     use flate2::read::GzDecoder;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{Answer, FakeServer, Request};
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    fn batch(ids: &[&str]) -> Batch {
+    fn batch(ids: &[&str]) -> InputBatch {
         let item = |(line, id): (u64, &&str)| Item {
             line,
             text: format!("{{\"id\":\"{id}\"}}").into_bytes(),
         };
-        Batch {
+        InputBatch {
             items: (1..).zip(ids).map(item).collect(),
             refused: Vec::new(),
             next: Position::START,
@@ -138,8 +127,8 @@ mod tests {
     }
 
     fn ids(body: &[u8]) -> Vec<String> {
-        let events: Vec<serde_json::Value> = serde_json::from_slice(body).unwrap();
-        let id = |event: &serde_json::Value| event["id"].as_str().unwrap().to_owned();
+        let events: Vec<Value> = serde_json::from_slice(body).unwrap();
+        let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
         events.iter().map(id).collect()
     }
 
@@ -156,9 +145,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_server_names_is_taken_out_and_the_rest_sent_again() {
-        let errors = r#"{"status":400,"errors":[{"index":1,"pointer":"/1","detail":"is bad"}]}"#;
-        let answers = vec![Answer::Say(400, "", errors.to_owned())];
+    async fn the_events_that_the_server_names_are_taken_out_and_the_rest_is_sent_again() {
+        let errors =
+            json!({"status": 400, "errors": [{"index": 1, "pointer": "/1", "detail": "is bad"}]});
+        let answers = vec![Answer::json(400, &errors)];
         let (delivered, requests) = delivered(answers, &["a", "b", "c"]).await;
         assert_eq!((delivered.accepted, lines(&delivered)), (2, vec![2]));
         assert_eq!(delivered.refused[0].reason, "is bad");
@@ -167,11 +157,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_that_is_too_large_is_halved_until_it_fits() {
-        let too_large =
-            || Answer::Say(413, "", r#"{"status":413,"detail":"too large"}"#.to_owned());
-        let answers = vec![too_large(), too_large(), too_large()];
-        let (delivered, requests) = delivered(answers, &["a", "b", "c", "d"]).await;
-        // abcd, ab, a: refused alone; then b, and cd.
+        let too_large = Answer::json(413, &json!({"status": 413, "detail": "too large"}));
+        let (delivered, requests) = delivered(vec![too_large; 3], &["a", "b", "c", "d"]).await;
+        // The server refuses abcd, ab, and a; then it accepts b and cd.
         assert_eq!((delivered.accepted, lines(&delivered)), (3, vec![1]));
         assert_eq!(delivered.refused[0].reason, "too large");
         assert_eq!(ids(&requests[3].body), ["b"]);
@@ -179,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_compressed_body_says_so_and_holds_the_same() {
+    async fn a_compressed_request_holds_the_same_events() {
         let server = FakeServer::start(Vec::new()).await;
         let client = server.client(PATIENCE);
         deliver(&client, batch(&["a", "b"]), true, |_| ())

@@ -1,4 +1,4 @@
-//! Ids by content: the same event has the same id, whoever sends it and however often.
+//! Ids that follow from the content: the same event has the same id, no matter who sends it and how often.
 //!
 //! The id is the SHA-256, in hexadecimal, of the UTF-8 text
 //!
@@ -6,29 +6,30 @@
 //! [topic,timestamp,source,payload]
 //! ```
 //!
-//! written as JSON without white space: a member that is absent is `null`, the members of objects are
-//! sorted by name (by code point), strings are escaped only where JSON demands it, and numbers stay as they were
-//! written (`1.0` is not `1`), so that no two of them are taken for the same.
+//! written as JSON without white space. A member that is absent counts as `null`, the members of objects are sorted by
+//! name (by code point), and strings are escaped only where JSON demands it. Numbers stay as they are written (`1.0` is not
+//! `1`), so that two numbers that differ are never taken for the same.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::digest::sha256;
+use super::digest::sha256;
 
-/// Deeper payloads are refused here, as they are by the server.
+/// Payloads that are nested deeper are refused here, as the server refuses them.
 const MAX_DEPTH: usize = 128;
 
 /// The members of an event, each as it is written.
-pub type Members<'a> = BTreeMap<String, &'a RawValue>;
+pub(super) type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-/// What is sent for an event of the input: itself, with an id by content if it has none and
-/// `from_content` says so.
+/// The text to send for an event of the input: its own text. If it has no id and `from_content` is set, an id is added that
+/// follows from its content.
 ///
 /// # Errors
-/// Why it cannot be sent.
-pub fn prepare(text: Vec<u8>, from_content: bool) -> Result<Vec<u8>, String> {
-    let members: Members<'_> = serde_json::from_slice(&text).map_err(|error| no_object(&error))?;
+/// The reason why the event cannot be sent.
+pub(super) fn prepare(text: Vec<u8>, from_content: bool) -> Result<Vec<u8>, String> {
+    let members: Members<'_> =
+        serde_json::from_slice(&text).map_err(|error| not_an_object(&error))?;
     if members.contains_key("event_id") || members.contains_key("id") {
         return Ok(text);
     }
@@ -44,20 +45,20 @@ pub fn prepare(text: Vec<u8>, from_content: bool) -> Result<Vec<u8>, String> {
     Ok([format!("{{\"event_id\":\"{id}\"{comma}").as_bytes(), inside].concat())
 }
 
-fn no_object(error: &serde_json::Error) -> String {
+fn not_an_object(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // It counts lines within the event, which are not those of the input.
+    // The error counts the lines of the event, which are not those of the input.
     let what = text
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(what, _)| what);
-    format!("is no JSON object: {what}, at column {}", error.column())
+    format!("is not a JSON object: {what}, at column {}", error.column())
 }
 
-/// The id of an event's content.
+/// The id that follows from the content of an event.
 ///
 /// # Errors
-/// If it cannot be written in the canonical form.
-pub fn id(members: &Members<'_>) -> Result<String, String> {
+/// If the content cannot be written in the canonical form.
+fn id(members: &Members<'_>) -> Result<String, String> {
     let mut text = String::from("[");
     for (place, name) in ["topic", "timestamp", "source", "payload"]
         .into_iter()
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_has_another_id() {
+    fn content_that_differs_has_another_id() {
         let one = of(r#"{"topic":"t","payload":{"n":1}}"#);
         for other in [
             r#"{"topic":"u","payload":{"n":1}}"#,
@@ -178,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_refused() {
+    fn text_that_is_not_an_event_is_refused() {
         for text in ["", "7", "[]", "{", "{} {}", r#"{"payload":"#] {
             let reason = prepared(text, true).unwrap_err();
-            assert!(reason.starts_with("is no JSON object"), "{reason}");
+            assert!(reason.starts_with("is not a JSON object"), "{reason}");
         }
         let deep = format!(r#"{{"payload":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
         assert!(prepared(&deep, true).unwrap_err().contains("deeper"));

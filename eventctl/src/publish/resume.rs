@@ -1,7 +1,7 @@
-//! The resume file: how far the input is settled, so that a run that was cut off can go on there.
+//! The resume file: up to which place the input is done, so that a run that was interrupted can continue there.
 //!
-//! What was acknowledged after that place is sent again, with the same ids: a duplicate, not a second
-//! event.
+//! Events behind that place may have been accepted already. They are sent again with the same ids, so the server counts
+//! duplicates and stores nothing twice.
 
 use std::{
     fs::{self, File},
@@ -11,12 +11,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::input::Position;
-use crate::{digest::sha256, error::Error};
+use super::{digest::sha256, input::Position};
+use crate::error::Error;
 
-/// How much of the input's beginning tells it from another.
+/// How many bytes at the beginning of the input identify it.
 const HEAD_BYTES: u64 = 4096;
-/// The version of the file's form.
+/// The version of the format of the file.
 const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,24 +24,25 @@ struct Saved {
     version: u32,
     #[serde(flatten)]
     position: Position,
-    /// SHA-256 of the input's first bytes, and how many of them.
+    /// The SHA-256 of the first bytes of the input.
     head_sha256: String,
+    /// How many bytes those are.
     head_bytes: usize,
 }
 
 /// A resume file.
 #[derive(Debug)]
-pub struct Resume {
+pub(super) struct Resume {
     path: PathBuf,
     head: Vec<u8>,
 }
 
 impl Resume {
-    /// The file for this input, and where to go on; `None` if there is no such file yet.
+    /// The file for this input, and the place to continue from; `None` if there is no such file yet.
     ///
     /// # Errors
-    /// If a file cannot be read, or is about another input.
-    pub fn open(path: &Path, input: &Path) -> Result<(Self, Option<Position>), Error> {
+    /// If a file cannot be read, or if the resume file belongs to another input.
+    pub(super) fn open(path: &Path, input: &Path) -> Result<(Self, Option<Position>), Error> {
         let mut head = Vec::new();
         File::open(input)
             .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
@@ -58,29 +59,31 @@ impl Resume {
             Err(error) => return Err(Error::file(path, &error)),
         };
         let saved: Saved = serde_json::from_slice(&text)
-            .map_err(|error| Error::file(path, &format!("is no resume file: {error}")))?;
+            .map_err(|error| Error::file(path, &format!("is not a resume file: {error}")))?;
         if saved.version != VERSION {
-            let reason = format!("is of version {}, not {VERSION}", saved.version);
+            let reason = format!(
+                "is a resume file of version {}; this program reads version {VERSION}",
+                saved.version
+            );
             return Err(Error::file(path, &reason));
         }
         if resume.head.get(..saved.head_bytes).map(sha256) != Some(saved.head_sha256) {
-            let reason = "is about another input; remove it to begin anew";
+            let reason = "belongs to another input; remove it to start from the beginning";
             return Err(Error::file(path, &reason));
         }
         Ok((resume, Some(saved.position)))
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    /// The path of the file.
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Keeps how far the input is settled, all of it or nothing.
+    /// Writes up to which place the input is done. The file has the old content or the new one, never a part of it.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save(&self, position: Position) -> Result<(), Error> {
+    pub(super) fn save(&self, position: Position) -> Result<(), Error> {
         let before = usize::try_from(position.offset).unwrap_or(usize::MAX);
         let head = &self.head[..self.head.len().min(before)];
         let saved = Saved {
@@ -139,7 +142,7 @@ mod tests {
     };
 
     #[test]
-    fn a_run_goes_on_where_the_last_one_was_settled() {
+    fn a_run_continues_where_the_last_one_ended() {
         let files = Files::new("{}\n{}\n{}\n");
         let (resume, at) = files.open().unwrap();
         assert_eq!(at, None);
@@ -159,11 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn another_file_is_not_taken_for_one() {
+    fn another_file_is_not_taken_for_a_resume_file() {
         let files = Files::new("{}\n");
         fs::write(files.resume(), "a letter").unwrap();
         let error = files.open().unwrap_err().to_string();
-        assert!(error.contains("is no resume file"), "{error}");
+        assert!(error.contains("is not a resume file"), "{error}");
         assert_eq!(fs::read_to_string(files.resume()).unwrap(), "a letter");
     }
 }

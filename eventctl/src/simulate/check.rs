@@ -1,23 +1,24 @@
-//! Comparing what the servers count with what was sent.
+//! Compares what the servers count with what was sent.
 
 use std::ops::RangeInclusive;
 
+use event_aggregator_client::Stats;
 use serde::Serialize;
 
-use super::ledger::Ledger;
-use crate::{client::Stats, output::number};
+use super::expected::Expected;
+use crate::format::number;
 
-/// One number, as it should be and as it is.
+/// One counter: what it should be, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(super) struct Check {
     /// What is counted.
-    pub what: String,
-    /// The least it may be.
-    pub at_least: i64,
-    /// The most it may be.
-    pub at_most: i64,
-    /// What the server counted since the start.
-    pub found: i64,
+    pub(super) what: String,
+    /// The smallest number that is right.
+    pub(super) at_least: i64,
+    /// The largest number that is right.
+    pub(super) at_most: i64,
+    /// What the server has counted since the start.
+    pub(super) found: i64,
 }
 
 impl Check {
@@ -30,15 +31,13 @@ impl Check {
         }
     }
 
-    /// Whether it is as it should be.
-    #[must_use]
-    pub const fn is_right(&self) -> bool {
+    /// Whether the counter is as it should be.
+    pub(super) const fn is_right(&self) -> bool {
         self.at_least <= self.found && self.found <= self.at_most
     }
 
-    /// What it should be, for people.
-    #[must_use]
-    pub fn expected(&self) -> String {
+    /// What the counter should be, for people.
+    pub(super) fn expected(&self) -> String {
         if self.at_least == self.at_most {
             number(self.at_least)
         } else {
@@ -47,34 +46,38 @@ impl Check {
     }
 }
 
-/// Every counter that the run has moved, as the difference between two looks.
-#[must_use]
-pub fn compare(
+/// Checks every counter that the run has changed, by the difference between two readings.
+pub(super) fn compare(
     before: &Stats,
     after: &Stats,
-    ledger: &Ledger,
+    expected: &Expected,
     topic: impl Fn(usize) -> String,
 ) -> Vec<Check> {
-    let moved = |counter: fn(&Stats) -> i64| counter(after) - counter(before);
+    let difference = |counter: fn(&Stats) -> i64| counter(after) - counter(before);
     let mut checks = vec![
         Check::new(
             "received",
-            &ledger.received.range(),
-            moved(|stats| stats.received),
+            &expected.received.range(),
+            difference(|stats| stats.received),
         ),
         Check::new(
             "unique",
-            &ledger.unique().range(),
-            moved(|stats| stats.unique_processed),
+            &expected.unique().range(),
+            difference(|stats| stats.unique_processed),
         ),
         Check::new(
             "duplicates",
-            &ledger.duplicates().range(),
-            moved(|stats| stats.duplicate_dropped),
+            &expected.duplicates().range(),
+            difference(|stats| stats.duplicate_dropped),
         ),
-        Check::new("dead letters", &(0..=0), moved(|stats| stats.dead_lettered)),
+        Check::new(
+            "dead letters",
+            &(0..=0),
+            difference(|stats| stats.dead_lettered),
+        ),
     ];
-    checks.extend(ledger.topics.iter().enumerate().map(|(number, expected)| {
+    let topics = expected.topics.iter().enumerate();
+    checks.extend(topics.map(|(number, expected)| {
         let topic = topic(number);
         let count = |stats: &Stats| stats.topics.get(&topic).copied().unwrap_or(0);
         let found = count(after) - count(before);
@@ -85,8 +88,9 @@ pub fn compare(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::ledger::Settled, *};
-    use crate::client::Queue;
+    use event_aggregator_client::QueueDepth;
+
+    use super::{super::expected::SentBatch, *};
 
     fn stats(received: i64, unique: i64, orders: i64) -> Stats {
         Stats {
@@ -95,7 +99,7 @@ mod tests {
             duplicate_dropped: received - unique,
             dead_lettered: 0,
             topics: [("orders".to_owned(), orders), ("others".to_owned(), 9)].into(),
-            queue: Queue {
+            queue: QueueDepth {
                 pending: 0,
                 processing: 0,
             },
@@ -104,25 +108,27 @@ mod tests {
         }
     }
 
-    fn ledger() -> Ledger {
-        let mut ledger = Ledger::new(1);
-        ledger.enter(&Settled {
-            first: vec![0, 0, 0],
+    fn expected() -> Expected {
+        let mut expected = Expected::new(1);
+        expected.add(&SentBatch {
+            new_events: vec![0, 0, 0],
             deliveries: 5,
-            acknowledged: true,
-            unsure: 0,
+            is_acknowledged: true,
+            lost_answers: 0,
         });
-        ledger
+        expected
     }
 
     fn wrong(after: &Stats) -> Vec<String> {
-        let checks = compare(&stats(20, 10, 1), after, &ledger(), |_| "orders".to_owned());
+        let checks = compare(&stats(20, 10, 1), after, &expected(), |_| {
+            "orders".to_owned()
+        });
         let wrong = checks.into_iter().filter(|check| !check.is_right());
         wrong.map(|check| check.what).collect()
     }
 
     #[test]
-    fn what_was_there_before_does_not_matter() {
+    fn events_that_were_there_before_do_not_matter() {
         assert_eq!(wrong(&stats(25, 13, 4)), [""; 0]);
     }
 

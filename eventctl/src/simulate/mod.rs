@@ -1,259 +1,146 @@
-//! `eventctl simulate`: at-least-once delivery as it happens, and whether the servers count it right.
+//! `eventctl simulate`: delivers events as unreliable clients do, and checks that the servers count them exactly.
+//!
+//! - `plan` decides which event is delivered when, `generator` makes the events
+//! - `sending` sends them, `heading` and `view` show the progress
+//! - `expected` knows what must be counted, `check` compares, `report` tells
 
-pub mod check;
-pub mod content;
-pub mod ledger;
-pub mod load;
-pub mod plan;
-pub mod view;
+mod check;
+mod expected;
+mod generator;
+mod heading;
+mod plan;
+mod report;
+mod run_id;
+mod sending;
+mod view;
 
 use std::{
+    convert::Infallible,
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
-use console::style;
-use serde::Serialize;
+use chrono::TimeDelta;
+use event_aggregator_client::{self as client, Client, Stats};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::run_id::RunId;
 use self::{
     check::{Check, compare},
-    content::Content,
-    ledger::Ledger,
-    load::{Pace, Progress},
+    expected::Expected,
+    generator::EventGenerator,
+    heading::Heading,
     plan::Plan,
-    view::Heading,
+    report::Report,
+    sending::{Pace, Progress},
 };
 use crate::{
     cli::SimulateArgs,
-    client::{Client, Stats},
     error::Error,
-    exit::Outcome,
+    exit_code::Outcome,
+    format::{count, counted},
     output,
 };
 
-/// Pause between two looks at the counters.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How long the queue may take to be empty before the start.
+/// The pause between two readings of the counters.
+const READ_EVERY: Duration = Duration::from_millis(200);
+/// How long to wait for an empty queue before the start.
 const QUIET_WITHIN: Duration = Duration::from_secs(10);
-/// How long the servers may take after a signal.
+/// How long the servers may still count after a signal.
 const DRAINED_AFTER_SIGNAL: Duration = Duration::from_secs(3);
-/// Deliveries a second where neither a rate nor an end was asked for.
-const GENTLE_RATE: f64 = 100.0;
-/// Between two events where there is no rate.
+/// Deliveries per second if neither a rate nor a number of events is given.
+const DEFAULT_RATE: f64 = 100.0;
+/// The time between the timestamps of two events if there is no rate.
 const SPACING: TimeDelta = TimeDelta::milliseconds(1);
 
-/// Events whose size is looked at before the start.
-const SAMPLED_EVENTS: u64 = 64;
-
-/// What a run takes from outside: the same seed sends the same events.
-#[derive(Debug, Clone)]
-pub struct Chance {
-    /// Decides the events and their order.
-    pub seed: u64,
-    /// Prefix of the ids.
-    pub run: String,
-    /// When the first event happened.
-    pub now: DateTime<Utc>,
-}
-
-impl Chance {
-    /// A new run; the seed is random unless it is given.
-    #[must_use]
-    pub fn new(seed: Option<u64>) -> Self {
-        Self {
-            seed: seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
-            run: format!("{:08x}", rand::random::<u32>()),
-            now: Utc::now(),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    run: String,
-    seed: u64,
-    sent: u64,
-    acknowledged: u64,
-    retried: u64,
-    lost_answers: u64,
-    seconds: f64,
-    exact: bool,
-    checks: Vec<Check>,
-    notes: Vec<String>,
-}
-
-/// Sends, waits until the servers are done, and compares.
+/// Sends the events, waits until the servers have counted them, and compares.
 ///
 /// # Errors
-/// If the servers are away or refuse.
-pub async fn run(
+/// If the servers are away or refuse a request.
+pub(crate) async fn run(
     client: &Client,
     args: &SimulateArgs,
-    chance: Chance,
+    id: RunId,
     json: bool,
 ) -> Result<Outcome, Error> {
-    let before = quiet(client).await?;
-    let mut notes = Vec::new();
-    if !before.is_drained() {
-        notes.push(
-            "events of others were in the queue at the start: they show as differences".into(),
-        );
-    }
+    let before = read_when_quiet(client).await?;
     let deliveries = (args.events > 0).then_some(args.events);
     let pace = pace(args);
-    let content = content(args, &chance, pace);
-    let heading = heading(args, &chance, &content, pace);
-    let plan = Plan::new(chance.seed, deliveries, args.duplicates);
+    let generator = generator(args, &id, pace);
+    let heading = Heading::new(args, &id, &generator, pace);
+    let plan = Plan::new(id.seed, deliveries, args.duplicates);
     let (progress, start) = (Progress::default(), Instant::now());
     let (stop, done) = (client.stop().child_token(), CancellationToken::new());
     let work = async {
         let _done = done.clone().drop_guard();
-        let ledger = tokio::select! {
-            ledger = load::run(client, plan, &content, pace, &progress, &stop) => ledger,
-            never = end(args.duration.map(Duration::from), &stop) => match never {},
+        let expected = tokio::select! {
+            expected = sending::run(client, plan, &generator, pace, &progress, &stop) => expected,
+            never = stop_after(args.duration.map(Duration::from), &stop) => match never {},
         }?;
         let seconds = start.elapsed().as_secs_f64();
-        progress.draining.store(true, Relaxed);
-        let after = drained(client, &before, &ledger, args.settle.into()).await?;
-        Ok::<_, Error>((ledger, after, seconds))
+        progress.is_draining.store(true, Relaxed);
+        let after = read_when_drained(client, &before, &expected, args.settle.into()).await?;
+        Ok::<_, Error>((expected, after, seconds))
     };
     let view = view::show(client, &heading, &progress, &done);
     let (worked, shown) = tokio::join!(work, view);
-    let ((ledger, after, seconds), ()) = (worked?, shown?);
+    let ((expected, after, seconds), ()) = (worked?, shown?);
 
-    if after.uptime_start != before.uptime_start {
-        notes.push(format!("the counters began anew at {}", after.uptime_start));
-    }
-    if !after.is_drained() {
-        notes.push(
-            "the queue was not empty in time: the counters are not final (see --settle)".into(),
-        );
-    }
-    let sent = progress.sent.load(Relaxed);
-    if client.stop().is_cancelled()
-        && let Some(all) = deliveries
-    {
-        notes.push(format!(
-            "interrupted after {} of {} deliveries: the counters are compared with what was sent until then; \
-             the same command begins a new run",
-            output::count(sent),
-            output::count(all),
-        ));
-    }
-    let unanswered = sent - progress.acknowledged.load(Relaxed);
-    if unanswered > 0 {
-        notes.push(format!(
-            "{} sent without an answer: each may be counted or not",
-            output::counted(unanswered, "event"),
-        ));
-    }
-    let checks = compare(&before, &after, &ledger, |number| content.topic(number));
+    let checks = compare(&before, &after, &expected, |number| generator.topic(number));
+    let is_interrupted = client.stop().is_cancelled();
+    let interrupted_of = deliveries.filter(|_| is_interrupted);
     let report = Report {
-        run: chance.run,
-        seed: chance.seed,
-        sent,
+        run: id.run,
+        seed: id.seed,
+        sent: progress.sent.load(Relaxed),
         acknowledged: progress.acknowledged.load(Relaxed),
         retried: progress.retried.load(Relaxed),
         lost_answers: progress.lost.load(Relaxed),
         seconds: (seconds * 1000.0).round() / 1000.0,
         exact: after.is_drained() && checks.iter().all(Check::is_right),
         checks,
-        notes,
+        notes: notes(&before, &after, &progress, interrupted_of),
     };
-    print(&report, json)?;
-    Ok(match (client.stop().is_cancelled(), deliveries) {
+    if json {
+        output::json(&report)?;
+    } else {
+        output::lines(&report.lines())?;
+    }
+    Ok(match (is_interrupted, deliveries) {
         (true, Some(_)) => Outcome::Interrupted,
-        // A signal is how a run without end ends.
+        // A signal is the normal end of a run without an end of its own.
         (true, None) => Outcome::Well,
         (false, _) => Outcome::well_if(report.exact),
     })
 }
 
 fn pace(args: &SimulateArgs) -> Pace {
-    let gentle = (args.events == 0).then_some(GENTLE_RATE);
+    let default = (args.events == 0).then_some(DEFAULT_RATE);
     Pace {
         batch: args.batch.into(),
         connections: args.connections.into(),
-        rate: args.rate.or(gentle).filter(|rate| *rate > 0.0),
+        rate: args.rate.or(default).filter(|rate| *rate > 0.0),
     }
 }
 
-fn content(args: &SimulateArgs, chance: &Chance, pace: Pace) -> Content {
+fn generator(args: &SimulateArgs, id: &RunId, pace: Pace) -> EventGenerator {
     let spacing = pace.rate.map(|rate| {
         let seconds = 1.0 / (rate * (1.0 - args.duplicates));
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
     });
     let spacing = spacing.and_then(|spacing| TimeDelta::from_std(spacing).ok());
-    Content {
-        run: chance.run.clone(),
-        seed: chance.seed,
+    EventGenerator {
+        run: id.run.clone(),
+        seed: id.seed,
         topics: args.topics,
-        start: chance.now,
+        start: id.start,
         spacing: spacing.unwrap_or(SPACING),
         payload_bytes: args.payload_bytes,
     }
 }
 
-fn heading(args: &SimulateArgs, chance: &Chance, content: &Content, pace: Pace) -> Heading {
-    let rate = pace.rate.map_or_else(
-        || "as fast as it goes".to_owned(),
-        |rate| format!("at most {}", output::rate(rate)),
-    );
-    Heading {
-        title: format!(
-            "run {}, seed {}: {:.0}% duplicates, {}, {rate}",
-            chance.run,
-            chance.seed,
-            args.duplicates * 100.0,
-            output::counted(args.topics.into(), "topic"),
-        ),
-        cost: cost(args, content, pace),
-        deliveries: (args.events > 0).then_some(args.events),
-        duration: args.duration.map(Duration::from),
-    }
-}
-
-/// What stays on the server, as far as that is known before: events are stored for good.
-fn cost(args: &SimulateArgs, content: &Content, pace: Pace) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let all = args.events as f64;
-    let rate = pace.rate.unwrap_or(f64::INFINITY);
-    let deliveries = match args.duration.map(Duration::from) {
-        Some(duration) if args.events == 0 => rate * duration.as_secs_f64(),
-        Some(duration) => all.min(rate * duration.as_secs_f64()),
-        None if args.events == 0 => f64::INFINITY,
-        None => all,
-    };
-    let unique = 1.0 - args.duplicates;
-    let sample = (0..SAMPLED_EVENTS).map(|event| content.event(event).to_string().len());
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let bytes = sample.sum::<usize>() as f64 / SAMPLED_EVENTS as f64;
-    let amount = |deliveries: f64| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an estimate of what is stored"
-        )]
-        let events = (deliveries * unique).round() as u64;
-        let size = output::bytes(deliveries * unique * bytes);
-        format!("{} ({size} of JSON)", output::counted(events, "event"))
-    };
-    if deliveries.is_finite() {
-        format!("stores about {} for good", amount(deliveries))
-    } else if rate.is_finite() {
-        format!(
-            "stores about {} for good each hour, until Ctrl-C; --duration ends it by itself",
-            amount(rate * 3600.0)
-        )
-    } else {
-        "stores as many events for good as the server takes, until it ends".to_owned()
-    }
-}
-
-/// Ends the sending after this time.
-async fn end(duration: Option<Duration>, stop: &CancellationToken) -> std::convert::Infallible {
+/// Stops the sending after this time.
+async fn stop_after(duration: Option<Duration>, stop: &CancellationToken) -> Infallible {
     if let Some(duration) = duration {
         tokio::time::sleep(duration).await;
         stop.cancel();
@@ -261,8 +148,8 @@ async fn end(duration: Option<Duration>, stop: &CancellationToken) -> std::conve
     std::future::pending().await
 }
 
-/// The counters before the start, with an empty queue if it gets empty in time.
-async fn quiet(client: &Client) -> Result<Stats, Error> {
+/// Reads the counters before the start. It waits for an empty queue, but not for long.
+async fn read_when_quiet(client: &Client) -> Result<Stats, Error> {
     let deadline = Instant::now() + QUIET_WITHIN;
     loop {
         let stats = client.stats().await?;
@@ -270,97 +157,117 @@ async fn quiet(client: &Client) -> Result<Stats, Error> {
             return Ok(stats);
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => (),
-            () = client.stop().cancelled() => return Err(Error::Interrupted),
+            () = tokio::time::sleep(READ_EVERY) => (),
+            () = client.stop().cancelled() => return Err(client::Error::Interrupted.into()),
         }
     }
 }
 
-/// The counters once nothing waits and all that was acknowledged is counted, or when the time is
-/// over.
-async fn drained(
+/// Reads the counters once the queue is empty and everything that was acknowledged is counted, or when the time is over.
+async fn read_when_drained(
     client: &Client,
     before: &Stats,
-    ledger: &Ledger,
+    expected: &Expected,
     within: Duration,
 ) -> Result<Stats, Error> {
-    let wanted = before.received + ledger.received.range().start();
+    let wanted = before.received + expected.received.range().start();
     let start = Instant::now();
     loop {
         let stats = client.stats_once().await;
-        let done = stats
+        let is_done = stats
             .as_ref()
             .is_ok_and(|stats| stats.is_drained() && stats.received >= wanted);
-        let signalled = client.stop().is_cancelled();
-        let within = if signalled {
+        let within = if client.stop().is_cancelled() {
             within.min(DRAINED_AFTER_SIGNAL)
         } else {
             within
         };
-        if done || start.elapsed() >= within {
-            return stats;
+        if is_done || start.elapsed() >= within {
+            return Ok(stats?);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(READ_EVERY).await;
     }
 }
 
-fn print(report: &Report, json: bool) -> Result<(), Error> {
-    if json {
-        return Ok(output::json(report)?);
+/// What a person should know about the comparison. `interrupted_of`: how many deliveries an interrupted run should have had.
+fn notes(
+    before: &Stats,
+    after: &Stats,
+    progress: &Progress,
+    interrupted_of: Option<u64>,
+) -> Vec<String> {
+    let sent = progress.sent.load(Relaxed);
+    let unanswered = sent - progress.acknowledged.load(Relaxed);
+    let mut notes = Vec::new();
+    if !before.is_drained() {
+        notes.push(
+            "events of other clients were in the queue at the start; they show as differences"
+                .to_owned(),
+        );
     }
-    let mut rows = vec![["", "expected", "found"].map(str::to_owned).to_vec()];
-    rows.extend(report.checks.iter().map(|check| {
-        let mark = if check.is_right() {
-            style("ok").green()
-        } else {
-            style("wrong").red().bold()
-        };
-        vec![
-            check.what.clone(),
-            check.expected(),
-            output::number(check.found),
-            mark.to_string(),
-        ]
-    }));
-    output::line("")?;
-    for line in output::table(&rows) {
-        output::line(line)?;
+    if after.uptime_start != before.uptime_start {
+        notes.push(format!(
+            "the counters began again at {}",
+            after.uptime_start
+        ));
     }
-    output::line("")?;
-    for note in &report.notes {
-        output::line(format!("note: {note}"))?;
+    if !after.is_drained() {
+        notes.push(
+            "the queue was not empty in time, so the counters are not final (see --settle)"
+                .to_owned(),
+        );
     }
-    output::line(verdict(report))?;
-    Ok(())
+    if let Some(all) = interrupted_of {
+        notes.push(format!(
+            "interrupted after {} of {} deliveries; the counters are compared with what was sent until then, \
+             and the same command begins a new run",
+            count(sent),
+            count(all),
+        ));
+    }
+    if unanswered > 0 {
+        notes.push(format!(
+            "{} had no answer; each may be counted or not",
+            counted(unanswered, "event"),
+        ));
+    }
+    notes
 }
 
-fn verdict(report: &Report) -> String {
-    let wrong = report
-        .checks
-        .iter()
-        .filter(|check| !check.is_right())
-        .count();
-    let run = format!(
-        "{} acknowledged in {:.1} s, {} retried",
-        output::counted(report.acknowledged, "event"),
-        report.seconds,
-        output::count(report.retried),
-    );
-    if report.exact {
-        let lost = match report.lost_answers {
-            0 => String::new(),
-            lost => format!(
-                "; {} lost, so some numbers are ranges",
-                output::counted(lost, "answer")
-            ),
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn heading(options: &[&str]) -> String {
+        let cli = Cli::parse_from([&["eventctl", "simulate"], options].concat());
+        let Command::Simulate(args) = cli.command else {
+            panic!("another command");
         };
-        return format!("{} {run}{lost}", style("exact:").green().bold());
+        let id = RunId {
+            seed: 7,
+            run: "0123abcd".to_owned(),
+            start: chrono::DateTime::UNIX_EPOCH,
+        };
+        let pace = pace(&args);
+        let Heading { title, cost, .. } =
+            Heading::new(&args, &id, &generator(&args, &id, pace), pace);
+        format!("{}\n  {title}\n  {cost}", options.join(" "))
     }
-    format!(
-        "{} {} of {} counters are not as expected ({run}).\nWhat another client publishes meanwhile counts too: \
-         if `received` is too high, run it again alone.",
-        style("not exact:").red().bold(),
-        wrong,
-        report.checks.len(),
-    )
+
+    #[test]
+    fn the_heading_says_what_the_run_will_store() {
+        let all = [
+            &[][..],
+            &["--rate=0"],
+            &["--events=1000"],
+            &["--events=1", "--duplicates=0", "--topics=1"],
+            &["--events=1000", "--rate=50"],
+            &["--duration=2s", "--rate=50", "--duplicates=0.5"],
+            &["--duration=1h", "--payload-bytes=10000"],
+        ];
+        insta::assert_snapshot!(all.map(heading).join("\n"));
+    }
 }

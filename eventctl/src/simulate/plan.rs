@@ -1,37 +1,36 @@
-//! Which event is delivered when: decided by the seed alone.
+//! Decides which event is delivered when. The seed alone decides it.
 
 use std::collections::VecDeque;
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-/// A repetition comes at most this many different events after its first delivery.
+/// A duplicate follows at most this many new events after the first delivery.
 const WINDOW: usize = 1024;
 
 /// One delivery of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery {
-    /// Which event: they are numbered from 0.
-    pub event: u64,
-    /// Whether it is the event's first.
-    pub first: bool,
+pub(super) struct Delivery {
+    /// The number of the event, from 0.
+    pub(super) event: u64,
+    /// Whether this is the first delivery of the event.
+    pub(super) is_first: bool,
 }
 
-/// The deliveries of a run, one after the other. Repetitions are mixed in and late, as when clients
-/// try again after a lost answer. With an end, their share is exact.
+/// The deliveries of a run, one after the other. Duplicates come between new events and late, as when clients send again
+/// after a lost answer. If the plan has an end, their share is exact.
 #[derive(Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     rng: SmallRng,
     duplicates: f64,
-    /// First deliveries and repetitions that are left; `None`: without end.
+    /// How many first deliveries and how many duplicates are left; `None` if the plan has no end.
     left: Option<(u64, u64)>,
     next_event: u64,
     recent: VecDeque<u64>,
 }
 
 impl Plan {
-    /// A plan of `deliveries` in all (`None`: without end), of which this share are repetitions.
-    #[must_use]
-    pub fn new(seed: u64, deliveries: Option<u64>, duplicates: f64) -> Self {
+    /// A plan of this many deliveries (`None`: without end), of which this share are duplicates.
+    pub(super) fn new(seed: u64, deliveries: Option<u64>, duplicates: f64) -> Self {
         let left = deliveries.map(|all| {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -39,10 +38,10 @@ impl Plan {
                 clippy::cast_precision_loss,
                 reason = "a share of a number of events"
             )]
-            let repetitions = (all as f64 * duplicates).round() as u64;
-            // Something has to come first.
-            let repetitions = repetitions.min(all.saturating_sub(1));
-            (all - repetitions, repetitions)
+            let duplicates = (all as f64 * duplicates).round() as u64;
+            // A duplicate needs an event before it.
+            let duplicates = duplicates.min(all.saturating_sub(1));
+            (all - duplicates, duplicates)
         });
         Self {
             rng: SmallRng::seed_from_u64(seed),
@@ -53,23 +52,21 @@ impl Plan {
         }
     }
 
-    /// Whether the next delivery is a repetition; `None` at the end.
-    fn repeats(&mut self) -> Option<bool> {
-        let repeats = match &self.left {
+    /// Whether the next delivery is a duplicate; `None` at the end.
+    fn next_is_duplicate(&mut self) -> Option<bool> {
+        let drawn = match &self.left {
             Some((0, 0)) => return None,
-            // Drawn from what is left, so that all of it comes.
-            Some((first, repetitions)) => {
-                self.rng.random_range(0..first + repetitions) < *repetitions
-            }
+            // It is drawn from what is left, so that all of it is delivered.
+            Some((first, duplicates)) => self.rng.random_range(0..first + duplicates) < *duplicates,
             None => self.rng.random_bool(self.duplicates),
         };
-        let repeats = repeats && !self.recent.is_empty();
+        let is_duplicate = drawn && !self.recent.is_empty();
         match &mut self.left {
-            Some((_, repetitions)) if repeats => *repetitions -= 1,
+            Some((_, duplicates)) if is_duplicate => *duplicates -= 1,
             Some((first, _)) => *first -= 1,
             None => (),
         }
-        Some(repeats)
+        Some(is_duplicate)
     }
 }
 
@@ -77,11 +74,11 @@ impl Iterator for Plan {
     type Item = Delivery;
 
     fn next(&mut self) -> Option<Delivery> {
-        if self.repeats()? {
+        if self.next_is_duplicate()? {
             let event = self.recent[self.rng.random_range(0..self.recent.len())];
             return Some(Delivery {
                 event,
-                first: false,
+                is_first: false,
             });
         }
         let event = self.next_event;
@@ -90,7 +87,10 @@ impl Iterator for Plan {
             self.recent.pop_front();
         }
         self.recent.push_back(event);
-        Some(Delivery { event, first: true })
+        Some(Delivery {
+            event,
+            is_first: true,
+        })
     }
 }
 
@@ -109,13 +109,16 @@ mod tests {
     }
 
     #[test]
-    fn the_share_of_repetitions_is_exact() {
+    fn the_share_of_duplicates_is_exact() {
         for (all, duplicates, first) in
             [(10_000, 0.3, 7000), (7, 0.0, 7), (10, 0.99, 1), (1, 0.9, 1)]
         {
             let plan = deliveries(3, all, duplicates);
             assert_eq!(plan.len() as u64, all);
-            assert_eq!(plan.iter().filter(|delivery| delivery.first).count(), first);
+            assert_eq!(
+                plan.iter().filter(|delivery| delivery.is_first).count(),
+                first
+            );
         }
         assert_eq!(deliveries(3, 0, 0.3), []);
     }
@@ -123,21 +126,24 @@ mod tests {
     #[test]
     fn without_an_end_the_share_is_about_right() {
         let plan = Plan::new(3, None, 0.3).take(20_000);
-        let repeated = plan.filter(|delivery| !delivery.first).count();
-        assert!((5500..6500).contains(&repeated), "{repeated}");
+        let duplicates = plan.filter(|delivery| !delivery.is_first).count();
+        assert!((5500..6500).contains(&duplicates), "{duplicates}");
     }
 
     #[test]
-    fn repetitions_are_mixed_in_and_late() {
+    fn duplicates_come_between_new_events_and_late() {
         let plan = deliveries(5, 10_000, 0.3);
         let mut seen = 0;
         let mut late = 0;
         for delivery in &plan {
-            if delivery.first {
+            if delivery.is_first {
                 assert_eq!(delivery.event, seen, "first deliveries are in order");
                 seen += 1;
             } else {
-                assert!(delivery.event < seen, "a repetition repeats something");
+                assert!(
+                    delivery.event < seen,
+                    "a duplicate repeats an earlier event"
+                );
                 assert!(seen - delivery.event <= WINDOW as u64);
                 late += u64::from(seen - delivery.event > 100);
             }
@@ -147,7 +153,10 @@ mod tests {
             "{late} of 3000 come more than 100 events later"
         );
         let (early, _) = plan.split_at(5000);
-        let early = early.iter().filter(|delivery| !delivery.first).count();
-        assert!((1300..1700).contains(&early), "all along the way: {early}");
+        let early = early.iter().filter(|delivery| !delivery.is_first).count();
+        assert!(
+            (1300..1700).contains(&early),
+            "they are spread over the plan: {early}"
+        );
     }
 }

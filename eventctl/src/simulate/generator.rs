@@ -1,15 +1,16 @@
-//! What is in the events: what shops, machines and programs say all day.
+//! Makes the events: orders of a shop, lines of a log, readings of sensors, and so on.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use event_aggregator_client::Event;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 
-/// Sets the events' random numbers apart from the plan's.
+/// Keeps the random numbers of the events apart from those of the plan.
 const STREAM: u64 = 0x9e37_79b9_7f4a_7c15;
-/// Fills payloads that must be of some size.
+/// The text that fills a payload up to its size.
 const FILLER: &str = "the quick brown fox jumps over the lazy dog ";
 
-/// One kind of event: topic, source, and what its payloads are like.
+/// One kind of event: its topic, its source, and the function that makes its payloads.
 type Kind = (&'static str, &'static str, fn(&mut SmallRng) -> Value);
 
 const KINDS: [Kind; 8] = [
@@ -68,27 +69,26 @@ fn pick(rng: &mut SmallRng, words: &[&'static str]) -> &'static str {
     words[rng.random_range(0..words.len())]
 }
 
-/// Every event of a run, each a function of its number.
+/// Makes every event of a run from its number.
 #[derive(Debug, Clone)]
-pub struct Content {
-    /// Sets the ids of this run apart from those of any other.
-    pub run: String,
-    /// Decides the payloads.
-    pub seed: u64,
+pub(super) struct EventGenerator {
+    /// The prefix of all ids; no other run has it.
+    pub(super) run: String,
+    /// What the payloads are made from.
+    pub(super) seed: u64,
     /// How many topics there are.
-    pub topics: u16,
-    /// When the first event happened.
-    pub start: DateTime<Utc>,
-    /// How much later each next one did.
-    pub spacing: TimeDelta,
+    pub(super) topics: u16,
+    /// The timestamp of the first event.
+    pub(super) start: DateTime<Utc>,
+    /// The time between two events.
+    pub(super) spacing: TimeDelta,
     /// Payloads are filled up to about this size.
-    pub payload_bytes: usize,
+    pub(super) payload_bytes: usize,
 }
 
-impl Content {
-    /// A topic's name; there are eight kinds, and then numbered ones.
-    #[must_use]
-    pub fn topic(&self, number: usize) -> String {
+impl EventGenerator {
+    /// The name of a topic. After the eight kinds, names have numbers.
+    pub(super) fn topic(&self, number: usize) -> String {
         let (topic, ..) = KINDS[number % KINDS.len()];
         match number / KINDS.len() {
             0 => topic.to_owned(),
@@ -96,15 +96,13 @@ impl Content {
         }
     }
 
-    /// Which topic an event is of.
-    #[must_use]
-    pub fn topic_of(&self, event: u64) -> usize {
+    /// The number of the topic of an event.
+    pub(super) fn topic_of(&self, event: u64) -> usize {
         self.rng(event).random_range(0..usize::from(self.topics))
     }
 
-    /// An event, the same whenever it is asked for.
-    #[must_use]
-    pub fn event(&self, event: u64) -> Value {
+    /// An event; it is the same each time.
+    pub(super) fn event(&self, event: u64) -> Event {
         let mut rng = self.rng(event);
         let topic = rng.random_range(0..usize::from(self.topics));
         let (_, source, payload) = KINDS[topic % KINDS.len()];
@@ -114,13 +112,14 @@ impl Content {
             self.start
                 .checked_add_signed(self.spacing.checked_mul(event)?)
         });
-        json!({
-            "topic": self.topic(topic),
-            "event_id": format!("{}-{event}", self.run),
-            "timestamp": happened.unwrap_or(self.start).to_rfc3339_opts(SecondsFormat::Micros, true),
-            "source": source,
-            "payload": payload,
-        })
+        let happened = happened.unwrap_or(self.start);
+        Event {
+            topic: self.topic(topic),
+            event_id: format!("{}-{event}", self.run),
+            timestamp: Some(happened.to_rfc3339_opts(SecondsFormat::Micros, true)),
+            source: Some(source.to_owned()),
+            payload,
+        }
     }
 
     fn fill(&self, payload: &mut Value) {
@@ -146,8 +145,8 @@ mod tests {
 
     use super::*;
 
-    fn content(topics: u16, payload_bytes: usize) -> Content {
-        Content {
+    fn generator(topics: u16, payload_bytes: usize) -> EventGenerator {
+        EventGenerator {
             run: "r".to_owned(),
             seed: 7,
             topics,
@@ -158,33 +157,34 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_the_same_whenever_it_is_delivered() {
-        let content = content(8, 0);
+    fn an_event_is_the_same_each_time() {
+        let generator = generator(8, 0);
         for event in 0..100 {
-            assert_eq!(content.event(event), content.event(event));
-            let topic = content.topic(content.topic_of(event));
-            assert_eq!(content.event(event)["topic"], topic);
+            assert_eq!(generator.event(event), generator.event(event));
+            let topic = generator.topic(generator.topic_of(event));
+            assert_eq!(generator.event(event).topic, topic);
         }
     }
 
     #[test]
-    fn ids_are_of_the_run_and_times_go_on() {
-        let event = content(1, 0).event(50);
-        assert_eq!(event["event_id"], "r-50");
-        assert_eq!(event["timestamp"], "1970-01-01T00:00:01.000000Z");
+    fn ids_begin_with_the_run_and_times_advance() {
+        let event = generator(1, 0).event(50);
+        assert_eq!(event.event_id, "r-50");
+        let timestamp = event.timestamp.as_deref();
+        assert_eq!(timestamp, Some("1970-01-01T00:00:01.000000Z"));
     }
 
     #[test]
     fn every_topic_has_a_name_of_its_own() {
-        let content = content(20, 0);
-        let names: BTreeSet<_> = (0..20).map(|number| content.topic(number)).collect();
+        let generator = generator(20, 0);
+        let names: BTreeSet<_> = (0..20).map(|number| generator.topic(number)).collect();
         assert_eq!(names.len(), 20);
         assert!(names.contains("shop/orders") && names.contains("shop/orders/2"));
     }
 
     #[test]
-    fn payloads_can_be_of_some_size() {
-        let size = content(8, 2000).event(3)["payload"].to_string().len();
+    fn payloads_are_filled_up_to_their_size() {
+        let size = generator(8, 2000).event(3).payload.to_string().len();
         assert!((2000..2020).contains(&size), "{size}");
     }
 }

@@ -1,97 +1,53 @@
-//! The input as a stream of events: NDJSON, a JSON array, an object `{"events":[…]}`, or events over several lines.
-//! Never more than one event is held.
+//! The input as a stream of events: NDJSON, a JSON array, an object `{"events":[…]}`, or events that span several lines.
+//! At most one event is in memory.
+
+mod nesting;
+mod position;
 
 use std::{
     io::{self, BufRead},
     mem,
 };
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::de::IgnoredAny;
 
-/// A longer event is refused here. The server's own limit is 256 KiB unless it is set higher.
-pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
-/// How much of the input's beginning is read at most to find out whether it is an object with `events`.
+use self::nesting::Nesting;
+pub(super) use self::position::{Format, Position};
+
+/// A longer event is refused here. A server takes events of 256 KiB unless it is set to another size.
+const MAX_EVENT_BYTES: usize = 1024 * 1024;
+/// How many bytes at the beginning of the input may be read to find out whether it is an object with `events`.
 const MAX_OPENING_BYTES: usize = 4096;
-/// What opens such an object; white space may come before each part.
+/// The beginning of such an object; white space may precede each part.
 const OPENING: [&[u8]; 4] = [b"{", b"\"events\"", b":", b"["];
-/// What a zstd file begins with ([RFC 8878](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1)).
+/// The first bytes of a zstd file ([RFC 8878](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1)).
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-/// Some programs begin a file with it.
+/// Some programs write it at the beginning of a file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// How the events are written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// Nothing was read yet.
-    Unknown,
-    /// One event a line.
-    Lines,
-    /// Events over several lines each.
-    Objects,
-    /// The elements of an array, whose bracket is open.
-    Array,
-    /// After the array.
-    Ended,
-    /// The same of an array that is the member `events` of an object.
-    EventsArray,
-    /// After that array; the object is still open.
-    EventsEnded,
-}
-
-impl Format {
-    /// What comes after the array.
-    const fn after_array(self) -> Self {
-        match self {
-            Self::EventsArray => Self::EventsEnded,
-            _ => Self::Ended,
-        }
-    }
-}
-
-/// A place between two events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// Bytes before it.
-    pub offset: u64,
-    /// Ends of lines before it.
-    pub lines: u64,
-    /// What is being read.
-    pub format: Format,
-}
-
-impl Position {
-    /// The beginning of the input.
-    pub const START: Self = Self {
-        offset: 0,
-        lines: 0,
-        format: Format::Unknown,
-    };
-}
 
 /// One event of the input, as it is written there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The line it begins in, from 1.
-    pub line: u64,
+pub(super) struct Record {
+    /// The line in which it begins, from 1.
+    pub(super) line: u64,
     /// Its text, or why there is none.
-    pub text: Result<Vec<u8>, String>,
-    /// Where the next one begins.
-    pub next: Position,
+    pub(super) text: Result<Vec<u8>, String>,
+    /// Where the next event begins.
+    pub(super) next: Position,
 }
 
-/// Reads one event after the other; after an error, nothing more can be read.
+/// Reads one event after the other. After an error, nothing more can be read.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub(super) struct Reader<R> {
     source: R,
     at: Position,
-    /// The beginning of the first event, which was read to find out what the input is.
+    /// The beginning of the first event, which was read to find out how the events are written.
     opening: Vec<u8>,
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Reads on at this place, which the source has been brought to.
-    pub const fn new(source: R, at: Position) -> Self {
+    /// Reads from this place on; the source must be at it.
+    pub(super) const fn new(source: R, at: Position) -> Self {
         Self {
             source,
             at,
@@ -113,14 +69,14 @@ impl<R: BufRead> Reader<R> {
         let text = record.as_ref().and_then(|record| record.text.as_ref().ok());
         if is_first && text.is_some_and(|text| is_table(text)) {
             return Err(unreadable(
-                "looks like CSV; convert it to NDJSON first, an event a line: \
+                "looks like CSV; convert it to NDJSON first, one event per line: \
                  {\"topic\":\"…\",\"event_id\":\"…\",\"payload\":{…}}",
             ));
         }
         Ok(record)
     }
 
-    /// Finds out what the input is.
+    /// Finds out how the events are written.
     fn begin(&mut self) -> io::Result<()> {
         let first = self.source.fill_buf()?;
         if first.starts_with(ZSTD) {
@@ -146,7 +102,7 @@ impl<R: BufRead> Reader<R> {
         Ok(())
     }
 
-    /// Reads on as long as it may be the beginning of an object with `events`, and says whether it is one.
+    /// Reads as long as the input may be an object with `events`, and says whether it is one.
     fn opens_events(&mut self) -> io::Result<bool> {
         let mut rest = OPENING.concat().into_iter().peekable();
         let mut within_name = false;
@@ -174,7 +130,7 @@ impl<R: BufRead> Reader<R> {
         Ok((text != Ok(Vec::new())).then(|| self.record(line, text)))
     }
 
-    /// An event over several lines. What is none is read as a line.
+    /// Reads an event that spans several lines. What does not begin like one is read as a line.
     fn object(&mut self) -> io::Result<Option<Record>> {
         let line = self.next_line()?;
         let mut begun = !self.opening.is_empty();
@@ -185,7 +141,7 @@ impl<R: BufRead> Reader<R> {
         Ok(Some(self.record(line, text)))
     }
 
-    /// Goes to the beginning of the next event, and says in which line that is.
+    /// Goes to the beginning of the next event, and returns the line in which it is.
     fn next_line(&mut self) -> io::Result<u64> {
         if self.opening.is_empty() {
             self.skip_space()?;
@@ -199,7 +155,7 @@ impl<R: BufRead> Reader<R> {
         let line = self.at.lines + 1;
         if self.source.fill_buf()?.is_empty() {
             self.at.format = self.at.format.after_array();
-            let reason = "the input ends here, and the array does not: is it cut off?";
+            let reason = "the input ends before the end of the array; it may be cut off";
             return Ok(Some(self.record(line, Err(reason.to_owned()))));
         }
         let mut last = 0;
@@ -225,7 +181,7 @@ impl<R: BufRead> Reader<R> {
         }
         let line = self.at.lines + 1;
         let text = self.until(|byte, _| byte == b'\n')?;
-        let reason = "comes after the end of the array";
+        let reason = "is after the end of the array";
         Ok((text != Ok(Vec::new())).then(|| self.record(line, Err(reason.to_owned()))))
     }
 
@@ -237,15 +193,15 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// The text up to a byte that ends it, which is read and left out. `ends` is told each byte and
-    /// whether it is outside of brackets and strings.
+    /// Reads the text up to the byte that ends it; that byte is read, too, and left out. `ends` is asked for each byte; it is
+    /// told whether the byte is outside of brackets and strings.
     fn until(
         &mut self,
         mut ends: impl FnMut(u8, bool) -> bool,
     ) -> io::Result<Result<Vec<u8>, String>> {
         let (mut text, mut nesting) = (mem::take(&mut self.opening), Nesting::default());
         for &byte in &text {
-            nesting.enter(byte);
+            nesting.pass(byte);
         }
         let mut length = text.len();
         loop {
@@ -255,7 +211,7 @@ impl<R: BufRead> Reader<R> {
             }
             let end = buffer.iter().position(|&byte| {
                 let outside = nesting.is_outside();
-                nesting.enter(byte);
+                nesting.pass(byte);
                 ends(byte, outside)
             });
             let part = &buffer[..end.unwrap_or(buffer.len())];
@@ -287,9 +243,9 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// Goes on by this many bytes of the buffer.
+    /// Leaves this many bytes of the buffer behind.
     fn consume(&mut self, bytes: usize) {
-        // The buffer was filled just now: this reads nothing.
+        // The buffer is filled already, so this reads nothing.
         if let Ok(buffer) = self.source.fill_buf() {
             let lines = buffer[..bytes].iter().filter(|&&byte| byte == b'\n');
             self.at.lines += lines.count() as u64;
@@ -311,47 +267,19 @@ fn unreadable(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
-/// Whether an object begins so that its members are in lines of their own.
+/// Whether an object has a line break before its first member.
 fn is_spread_out(opening: &[u8]) -> bool {
     let members = opening.get(1..).unwrap_or_default();
     let space = members.iter().take_while(|byte| byte.is_ascii_whitespace());
     space.into_iter().any(|&byte| byte == b'\n')
 }
 
-/// Whether a first line is none of JSON and has columns.
+/// Whether a first line is not JSON and has columns.
 fn is_table(line: &[u8]) -> bool {
     let has_columns = line.iter().any(|byte| matches!(byte, b',' | b';' | b'\t'));
     has_columns
         && line.first() != Some(&b'{')
         && serde_json::from_slice::<IgnoredAny>(line).is_err()
-}
-
-/// Where a byte of JSON is.
-#[derive(Debug, Default)]
-struct Nesting {
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
-}
-
-impl Nesting {
-    const fn is_outside(&self) -> bool {
-        self.depth == 0 && !self.in_string
-    }
-
-    const fn enter(&mut self, byte: u8) {
-        if self.in_string {
-            self.in_string = byte != b'"' || self.escaped;
-            self.escaped = byte == b'\\' && !self.escaped;
-            return;
-        }
-        match byte {
-            b'"' => self.in_string = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-            _ => (),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -360,7 +288,7 @@ mod tests {
 
     use super::*;
 
-    /// A buffer so small that every text spans several.
+    /// A reader whose buffer is so small that every text spans several.
     fn reader(text: &str, at: Position) -> Reader<BufReader<Cursor<Vec<u8>>>> {
         let mut source = Cursor::new(text.as_bytes().to_vec());
         source.seek(SeekFrom::Start(at.offset)).unwrap();
@@ -371,7 +299,7 @@ mod tests {
         reader(text, Position::START).map(Result::unwrap).collect()
     }
 
-    /// Line and text of each event; `!` and the reason where there is none.
+    /// The line and the text of each event; `!` and the reason if there is no text.
     fn read(text: &str) -> Vec<(u64, String)> {
         let shown = |record: Record| match record.text {
             Ok(text) => (record.line, String::from_utf8(text).unwrap()),
@@ -403,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_that_is_cut_off_is_told() {
+    fn an_array_that_is_cut_off_is_an_error() {
         let read = read("[{\"a\":1},\n{\"b\":");
         assert_eq!(read[..2], lines(&[(1, "{\"a\":1}"), (2, "{\"b\":")]));
         assert!(read[2].1.contains("cut off"), "{read:?}");
@@ -416,11 +344,11 @@ mod tests {
         assert_eq!(read("{\"events\":[{}]}"), lines(&[(1, "{}")]));
         assert_eq!(read("{\"events\":[]}"), []);
         let more = read("{\"events\":[{}]}\n{}");
-        assert_eq!(more[1], (2, "!comes after the end of the array".to_owned()));
+        assert_eq!(more[1], (2, "!is after the end of the array".to_owned()));
     }
 
     #[test]
-    fn what_only_begins_like_an_object_with_events_is_read_whole() {
+    fn an_object_that_only_begins_like_one_with_events_is_read_whole() {
         for text in ["{\"event_id\":1}", "{\"events\":7}", "{ \"even"] {
             assert_eq!(
                 read(&format!("{text}\n{{}}\n")),
@@ -430,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn events_may_be_over_several_lines_each() {
+    fn events_may_span_several_lines_each() {
         let one = "{\n  \"event_id\": \"}\\\"\",\n  \"payload\": {}\n}";
         assert_eq!(read(one), lines(&[(1, one)]));
         let several = format!("\n{one}\n{one}\nhello\n{one}");
@@ -440,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_at_once_with_what_to_do() {
+    fn an_input_that_cannot_be_read_is_refused_at_once_with_advice() {
         let refused = |text: &[u8]| {
             let source = BufReader::new(Cursor::new(text.to_vec()));
             let mut reader = Reader::new(source, Position::START);
@@ -453,12 +381,12 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_the_array_is_refused() {
-        assert_eq!(read("[1] [2]")[1].1, "!comes after the end of the array");
+    fn text_after_the_array_is_refused() {
+        assert_eq!(read("[1] [2]")[1].1, "!is after the end of the array");
     }
 
     #[test]
-    fn what_is_too_long_is_skipped_and_the_next_is_read() {
+    fn an_event_that_is_too_long_is_skipped_and_the_next_is_read() {
         let text = format!("{}\n{{}}\n", "x".repeat(MAX_EVENT_BYTES + 1));
         let read = read(&text);
         assert!(read[0].1.starts_with("!is longer than"), "{:?}", read[0]);

@@ -1,86 +1,86 @@
-//! Sending the plan: batches, at a pace, over several connections.
+//! Sends the plan: in batches, at a pace, over several connections.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-use bytes::Bytes;
+use event_aggregator_client::{self as client, Batch, Client};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    content::Content,
-    ledger::{Ledger, Settled},
+    expected::{Expected, SentBatch},
+    generator::EventGenerator,
     plan::{Delivery, Plan},
 };
-use crate::{
-    client::{Body, Client},
-    error::Error,
-};
+use crate::error::Error;
 
-/// How often what is due is sent.
+/// How often the deliveries that are due are sent.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How fast, and in which pieces.
+/// How fast to send, and in which portions.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Most events in one request.
-    pub batch: usize,
-    /// Requests at the same time.
-    pub connections: usize,
-    /// Deliveries a second; `None`: as many as the server takes.
-    pub rate: Option<f64>,
+pub(super) struct Pace {
+    /// How many events a request has at most.
+    pub(super) batch: usize,
+    /// How many requests are under way at the same time.
+    pub(super) connections: usize,
+    /// Deliveries per second; `None`: as many as the server takes.
+    pub(super) rate: Option<f64>,
 }
 
-/// What has happened so far, for whoever watches.
+/// What has happened so far; the view reads it while the plan is sent.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(super) struct Progress {
     /// Deliveries that were sent at least once.
-    pub sent: AtomicU64,
+    pub(super) sent: AtomicU64,
     /// Deliveries that were acknowledged.
-    pub acknowledged: AtomicU64,
+    pub(super) acknowledged: AtomicU64,
     /// Requests that were repeated.
-    pub retried: AtomicU64,
+    pub(super) retried: AtomicU64,
     /// Requests whose answer was lost.
-    pub lost: AtomicU64,
-    /// All is sent; the server still works on it.
-    pub draining: AtomicBool,
+    pub(super) lost: AtomicU64,
+    /// Whether everything is sent, and only the server still works.
+    pub(super) is_draining: AtomicBool,
 }
 
-/// Sends the plan to its end, or until `stop`; returns what was acknowledged.
+/// Sends the plan to its end or until `stop`; returns what the servers must count.
 ///
 /// # Errors
 /// If the server refuses a batch, or is away for longer than the client's patience.
-pub async fn run(
+pub(super) async fn run(
     client: &Client,
     plan: Plan,
-    content: &Content,
+    generator: &EventGenerator,
     pace: Pace,
     progress: &Progress,
     stop: &CancellationToken,
-) -> Result<Ledger, Error> {
-    let mut ledger = Ledger::new(content.topics);
+) -> Result<Expected, Error> {
+    let mut expected = Expected::new(generator.topics);
     let sending = batches(plan, pace)
         .take_until(stop.cancelled())
-        .map(|batch| send(client, content, progress, batch))
+        .map(|batch| send(client, generator, progress, batch))
         .buffer_unordered(pace.connections);
     let mut sending = std::pin::pin!(sending);
-    while let Some(settled) = sending.next().await {
-        ledger.enter(&settled?);
+    while let Some(sent) = sending.next().await {
+        expected.add(&sent?);
     }
-    Ok(ledger)
+    Ok(expected)
 }
 
+/// Gives out the plan as fast as the pace allows.
 struct Pacer {
     plan: Plan,
+    /// The clock, and how many deliveries are due at each tick; `None` if there is no rate.
     ticks: Option<(Interval, f64)>,
+    /// How many deliveries are due and not given out yet.
     due: f64,
 }
 
-/// The plan in batches, each when it is due. What a slow server keeps waiting is not made up for:
-/// a rate is never exceeded.
+/// The plan in batches, each when it is due. The rate is never exceeded: the time for which a slow server keeps batches
+/// waiting is not made up for.
 fn batches(plan: Plan, pace: Pace) -> impl Stream<Item = Vec<Delivery>> {
     let ticks = pace.rate.map(|rate| {
         let mut ticks = interval(TICK);
@@ -100,7 +100,7 @@ fn batches(plan: Plan, pace: Pace) -> impl Stream<Item = Vec<Delivery>> {
 }
 
 impl Pacer {
-    /// Waits until something is due, and says how much, up to `most`.
+    /// Waits until something is due, and returns how much, up to `most`.
     async fn due(&mut self, most: usize) -> usize {
         let Some((ticks, per_tick)) = &mut self.ticks else {
             return most;
@@ -112,7 +112,7 @@ impl Pacer {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "whole events of a small positive number"
+            reason = "the number is small and positive, and its whole part is meant"
         )]
         let size = (self.due as usize).min(most);
         #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
@@ -124,44 +124,40 @@ impl Pacer {
 
 async fn send(
     client: &Client,
-    content: &Content,
+    generator: &EventGenerator,
     progress: &Progress,
-    batch: Vec<Delivery>,
-) -> Result<Settled, Error> {
-    let events: Vec<_> = batch
-        .iter()
-        .map(|delivery| content.event(delivery.event))
+    deliveries: Vec<Delivery>,
+) -> Result<SentBatch, Error> {
+    let events = deliveries.iter();
+    let events: Vec<_> = events
+        .map(|delivery| generator.event(delivery.event))
         .collect();
-    let body = Body {
-        bytes: Bytes::from(serde_json::to_vec(&events).map_err(std::io::Error::from)?),
-        gzip: false,
-    };
-    let deliveries = batch.len() as u64;
-    progress.sent.fetch_add(deliveries, Relaxed);
-    let mut unsure = 0;
-    let mut attempts = 0;
-    let sent = client.publish(&body, |failure| {
-        unsure += u64::from(failure.unsure);
-        progress.lost.fetch_add(u64::from(failure.unsure), Relaxed);
-        attempts += 1;
+    let batch = Batch::of(&events).map_err(std::io::Error::from)?;
+    let count = deliveries.len() as u64;
+    progress.sent.fetch_add(count, Relaxed);
+    let mut lost_answers = 0;
+    let sent = client.publish_observed(&batch, |failure| {
+        let lost = u64::from(failure.is_uncertain);
+        lost_answers += lost;
+        progress.lost.fetch_add(lost, Relaxed);
         progress.retried.fetch_add(1, Relaxed);
     });
-    let acknowledged = match sent.await {
+    let is_acknowledged = match sent.await {
         Ok(()) => {
-            progress.acknowledged.fetch_add(deliveries, Relaxed);
+            progress.acknowledged.fetch_add(count, Relaxed);
             true
         }
-        Err(Error::Interrupted) => false,
-        Err(error) => return Err(error),
+        Err(client::Error::Interrupted) => false,
+        Err(error) => return Err(error.into()),
     };
-    let first = batch.iter().filter(|delivery| delivery.first);
-    Ok(Settled {
-        first: first
-            .map(|delivery| content.topic_of(delivery.event))
+    let new_events = deliveries.iter().filter(|delivery| delivery.is_first);
+    Ok(SentBatch {
+        new_events: new_events
+            .map(|delivery| generator.topic_of(delivery.event))
             .collect(),
-        deliveries,
-        acknowledged,
-        unsure,
+        deliveries: count,
+        is_acknowledged,
+        lost_answers,
     })
 }
 
@@ -194,12 +190,12 @@ mod tests {
         let start = Instant::now();
         let sizes = sizes(500, pace(100, Some(50.0))).await;
         assert_eq!(sizes.iter().sum::<usize>(), 500);
-        assert!(sizes.iter().all(|size| *size <= 5), "a tick's worth each");
+        assert!(sizes.iter().all(|size| *size <= 5), "a tick has no more");
         assert!((9800..=10_100).contains(&start.elapsed().as_millis()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_slow_server_kept_waiting_is_not_made_up_for() {
+    async fn the_time_that_a_slow_server_took_is_not_made_up_for() {
         let mut batches = std::pin::pin!(batches(Plan::new(1, None, 0.0), pace(100, Some(50.0))));
         batches.next().await;
         tokio::time::advance(Duration::from_mins(1)).await;

@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules
+//! - `client`: one method for each call
+//! - `transport`: repeats requests; `retry` decides how often, `tls` whom to trust
+//! - `batch`, `counters`, `stored`, `dead_letters`, `problem`: what is sent and what is answered
+
+mod batch;
+mod client;
+mod counters;
+mod dead_letters;
+mod error;
+mod options;
+mod problem;
+mod retry;
+mod server;
+mod stored;
+mod tls;
+mod transport;
+mod verbatim;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use reqwest::Url;
+pub use secrecy::SecretString;
+pub use tokio_util::sync::CancellationToken;
+
+pub use crate::{
+    batch::{Batch, Event},
+    client::Client,
+    counters::{QueueDepth, Stats},
+    dead_letters::{DeadLetter, DeadLetterPage, Refused, Replayed, Selection},
+    error::Error,
+    options::Options,
+    problem::{BatchItem, Problem},
+    retry::RetryPolicy,
+    stored::{EventPage, EventQuery, IngestStatus, Ingested, IngestedEvent, StoredEvent},
+    tls::{CertificateError, Distrust, DistrustKind, TlsOptions},
+    transport::FailedAttempt,
+    verbatim::Verbatim,
+};

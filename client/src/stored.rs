@@ -1,0 +1,89 @@
+//! What is stored: the answers of `POST /ingest` and `GET /events`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::verbatim::Verbatim;
+
+/// An event as it is stored. Times are in UTC, as in `2026-01-01T12:00:00Z`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoredEvent {
+    /// Its number in the store. Numbers grow, and they may have gaps.
+    pub id: i64,
+    /// Its topic.
+    pub topic: String,
+    /// Its id, unique within the topic.
+    pub event_id: String,
+    /// When it happened, as the client said.
+    pub timestamp: String,
+    /// Who sent it.
+    pub source: String,
+    /// Its data, as the client wrote it.
+    pub payload: Box<RawValue>,
+    /// When its first delivery was accepted.
+    pub received_at: String,
+    /// When it was stored.
+    pub processed_at: String,
+}
+
+/// Which events to list. The default lists all, from the beginning.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct EventQuery {
+    /// Only events of this topic.
+    pub topic: Option<String>,
+    /// Only events of this source.
+    pub source: Option<String>,
+    /// Only events with this timestamp or a later one.
+    pub since: Option<String>,
+    /// Only events with an earlier timestamp.
+    pub until: Option<String>,
+    /// How many events a page may have: 1 to 1000; the server's default is 100.
+    pub limit: Option<u64>,
+    /// Where the page begins: [`EventPage::next_cursor`] of the page before.
+    pub cursor: Option<String>,
+}
+
+/// A page of stored events.
+#[derive(Debug, Clone, Deserialize)]
+pub struct EventPage {
+    /// The events, oldest first.
+    pub events: Vec<Verbatim<StoredEvent>>,
+    /// Where the next page begins; `None` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// What became of a batch that was stored at once.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Ingested {
+    /// How many events were stored.
+    pub accepted: u64,
+    /// How many were stored before.
+    pub duplicates: u64,
+    /// How many could not be stored.
+    pub dead_lettered: u64,
+    /// What became of each event, in the order of the batch.
+    pub results: Vec<IngestedEvent>,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct IngestedEvent {
+    /// What became of it.
+    pub status: IngestStatus,
+    /// Its topic.
+    pub topic: String,
+    /// Its id.
+    pub event_id: String,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IngestStatus {
+    /// It is stored now.
+    Accepted,
+    /// It was stored before.
+    Duplicate,
+    /// The database refused it; it is a dead letter now.
+    DeadLettered,
+}
