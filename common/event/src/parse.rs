@@ -574,6 +574,7 @@ pub(super) fn shortened(text: &str) -> Cow<'_, str> {
 }
 
 /// A client's text in quotes, shortened and with control characters escaped.
+#[must_use]
 pub fn quoted(text: &str) -> String {
     format!("{:?}", shortened(text))
 }

@@ -18,6 +18,7 @@ pub use identity::{Files, Identity};
 pub use pem::authorities;
 
 /// Given to whoever needs one, so that none has to be installed for the process.
+#[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

@@ -33,6 +33,7 @@ pub fn client_config(path: &Path) -> Result<ClientConfig, TlsError> {
 }
 
 /// Whether a handshake failed because the server showed another certificate.
+#[must_use]
 pub fn is_stranger(error: &Error) -> bool {
     const STRANGER: CertificateError = CertificateError::ApplicationVerificationFailure;
     matches!(error, Error::InvalidCertificate(problem) if *problem == STRANGER)

@@ -34,7 +34,7 @@ impl ApiKey {
         SysRng
             .try_fill_bytes(&mut bytes)
             .map_err(std::io::Error::other)?;
-        Ok(Self(format!("{KEY_PREFIX}{}", hex::encode(&bytes))))
+        Ok(Self(format!("{KEY_PREFIX}{}", hex::encode(bytes))))
     }
 
     /// The text that its holder sends.
@@ -110,7 +110,7 @@ impl FromStr for KeyHash {
 
 impl fmt::Display for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{HASH_PREFIX}{}", hex::encode(&self.0))
+        write!(f, "{HASH_PREFIX}{}", hex::encode(self.0))
     }
 }
 

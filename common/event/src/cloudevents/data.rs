@@ -92,6 +92,7 @@ impl Content {
 }
 
 /// A media type without its parameters.
+#[must_use]
 pub fn essence(media_type: &str) -> &str {
     media_type.split(';').next().unwrap_or_default().trim()
 }
