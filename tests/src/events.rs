@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use chrono::Utc;
-use common::{
-    clock::Ids,
-    event::{Event, EventTime, Payload, ReceiptId, Source},
-};
+use event::{Event, EventTime, Payload, ReceiptId, Source, clock::Ids};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 

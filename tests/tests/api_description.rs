@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fs, process::Command};
 
-use common::auth::ApiKey;
+use edge::auth::ApiKey;
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::Value;
 use tempfile::TempDir;

@@ -10,8 +10,8 @@ use sqlx::{Connection, PgConnection};
 use tests::{
     app::App,
     deployment::{documents, settings},
-    eventually, programs,
-    programs::Running,
+    eventually,
+    programs::{self, Running},
     servers::{OwnPostgres, OwnRedis, POSTGRES_IMAGE, REDIS_IMAGE},
 };
 

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use common::auth::ApiKey;
+use edge::auth::ApiKey;
 use reqwest::{Method, Response, StatusCode};
 use tempfile::TempDir;
 use tests::{app::App, programs::Running};

@@ -4,21 +4,20 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use common::{
+use event::{
+    Claim, ClaimId, Event, Verdict, WorkerId,
     clock::{Clock, Ids, SystemClock},
-    event::Event,
-    hold::Hold,
-    queue::{
-        Claim, ClaimId, Consumer, Depth, Holder, LONGEST_LEASE, Producer, PushError, Verdict,
-        WorkerId,
-        memory::MemoryQueue,
-        redis::{
-            Address, MAX_ELEMENT_BYTES, RedisConsumer, RedisProducer,
-            acl::{Program, UserName},
-        },
+};
+use queue::{
+    Consumer, Depth, Holder, LONGEST_LEASE, Producer, PushError,
+    memory::MemoryQueue,
+    redis::{
+        Address, MAX_ELEMENT_BYTES, RedisConsumer, RedisProducer,
+        acl::{Program, UserName},
     },
 };
 use redis::AsyncCommands;
+use runtime::hold::Hold;
 use tests::{
     events::{event, events},
     eventually,
@@ -446,7 +445,7 @@ async fn all_that_is_needed(redis: &OwnRedis, name: &str) -> Result<(), String> 
         let (_, probe) = address.watched();
         probe.probe().await.map_err(|trouble| trouble.detail)
     };
-    let text = |error: common::queue::QueueError| error.to_string();
+    let text = |error: queue::QueueError| error.to_string();
     probe(&publishing).await?;
     probe(&working).await?;
     let pushed = producer.push(events("a", 2), Hold::nothing()).await;

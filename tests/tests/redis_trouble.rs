@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use common::queue::redis::PUSH_CONNECTIONS;
+use queue::redis::PUSH_CONNECTIONS;
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use reqwest::StatusCode;
 use serde_json::{Value, json};

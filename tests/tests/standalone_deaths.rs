@@ -3,11 +3,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use common::store::Store;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::json;
-use standalone::store::Sqlite;
+use store::{Store, sqlite::Sqlite};
 use tests::{
     eventually,
     programs::{Running, free_port},

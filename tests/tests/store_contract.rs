@@ -13,27 +13,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aggregator::store::Postgres;
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{
+use event::{
+    Claim, ClaimId, Event, EventTime, Malformed, Payload, ReceiptId,
+    Verdict::{self, Accepted, DeadLettered, Duplicate},
+    WorkerId,
     clock::{Clock, Ids, SystemClock},
     envelope,
-    event::{Event, EventTime, Payload, ReceiptId},
-    queue::{
-        Claim, ClaimId, Malformed,
-        Verdict::{self, Accepted, DeadLettered, Duplicate},
-        WorkerId,
-    },
-    store::{
-        Cursor, DeadLetter, EventQuery, Limit, Page, Recorded, Selection, Stats, Store, StoreError,
-        StoredEvent,
-    },
 };
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, raw_sql};
-use standalone::store::Sqlite;
+use store::{
+    Cursor, DeadLetter, EventQuery, Limit, Page, Recorded, Selection, Stats, Store, StoreError,
+    StoredEvent, postgres::Postgres, sqlite::Sqlite,
+};
 use tempfile::TempDir;
 use tests::{
     events::{event, events},

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use common::auth::ApiKey;
+use edge::auth::ApiKey;
 use reqwest::{Client, Method, StatusCode};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, version};
 use serde_json::json;

@@ -30,7 +30,7 @@ const AGGREGATOR: f64 = 80.0;
 /// The goal of the standalone program under load, in MiB.
 const STANDALONE: f64 = 40.0;
 /// The part of SQLite's page cache that is not counted, in MiB: the connection that writes fills it
-/// (`standalone::store::WRITER_PRAGMAS`).
+/// (`store::sqlite::WRITER_PRAGMAS`).
 const PAGE_CACHE: f64 = 16.0;
 /// How long a program is left alone before it counts as idle.
 const IDLE_FOR: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use common::auth::ApiKey;
+use edge::auth::ApiKey;
 use redis::AsyncCommands;
 use reqwest::StatusCode;
 use tests::{
