@@ -1,28 +1,19 @@
 //! Whatever clients send that is wrong is answered with a problem that says what would be right;
 //! nothing of it is stored, and the server goes on.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::app::{Answer, App, answer};
 
 const PATHS: [&str; 2] = ["/publish", "/ingest"];
 
-async fn app() -> (App, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let database = format!(
-        "--database-url=sqlite://{}/events.db",
-        folder.path().display()
-    );
-    let limits = [
+async fn app() -> App {
+    App::over_sqlite(&[
         "--max-body-bytes=4096",
         "--max-batch-events=5",
         "--max-event-bytes=1024",
-    ];
-    let app = App::standalone(&[&[database.as_str(), "--redis-url="], limits.as_slice()].concat());
-    app.ready().await;
-    (app, folder)
+    ])
+    .await
 }
 
 /// It is a problem of this status, which names what it should.
@@ -52,8 +43,8 @@ async fn assert_nothing_stored(app: &App) {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_batch() {
-    let (app, _folder) = app().await;
+async fn a_body_that_is_not_a_batch_is_answered_with_what_is_wrong() {
+    let app = app().await;
     let deep = "[".repeat(4000);
     let cases: [(&str, &str); 13] = [
         ("", "empty"),
@@ -202,8 +193,8 @@ fn wrong_events() -> Vec<(String, &'static str, &'static str)> {
 }
 
 #[tokio::test]
-async fn a_batch_with_one_event_that_is_not_valid() {
-    let (app, _folder) = app().await;
+async fn an_event_that_is_not_valid_is_named_with_its_place_in_the_batch() {
+    let app = app().await;
     let cases = wrong_events();
     for path in PATHS {
         for (event, pointer, named) in &cases {
@@ -229,7 +220,7 @@ async fn a_batch_with_one_event_that_is_not_valid() {
 
 #[tokio::test]
 async fn every_wrong_event_of_a_batch_is_named() {
-    let (app, _folder) = app().await;
+    let app = app().await;
     let batch = r#"{"events":[{"id":1},{"id":"fine"},{"id":""}]}"#;
     let answer = app.post("/publish", batch).await;
     assert_problem(&answer, StatusCode::BAD_REQUEST, "2 events", batch);
@@ -247,8 +238,8 @@ async fn every_wrong_event_of_a_batch_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_over_a_limit() {
-    let (app, _folder) = app().await;
+async fn what_is_over_a_limit_is_refused_with_the_limit() {
+    let app = app().await;
     let event = |size: usize| {
         let frame = r#"{"id":"1","payload":{"x":""}}"#.len();
         format!(
@@ -289,8 +280,8 @@ async fn what_is_over_a_limit() {
 }
 
 #[tokio::test]
-async fn media_types_and_encodings_that_are_not_read_here() {
-    let (app, _folder) = app().await;
+async fn media_types_and_encodings_that_are_not_read_are_answered_with_those_that_are() {
+    let app = app().await;
     let unsupported = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     for path in PATHS {
         let send = |name: &'static str, value: &'static str| {
@@ -335,8 +326,8 @@ async fn media_types_and_encodings_that_are_not_read_here() {
 }
 
 #[tokio::test]
-async fn paths_and_methods_that_do_not_exist() {
-    let (app, _folder) = app().await;
+async fn paths_and_methods_that_do_not_exist_are_answered_with_problems() {
+    let app = app().await;
     for path in [
         "/nope",
         "/publish/",
@@ -373,8 +364,8 @@ async fn paths_and_methods_that_do_not_exist() {
 }
 
 #[tokio::test]
-async fn query_parameters_that_are_not_valid() {
-    let (app, _folder) = app().await;
+async fn query_parameters_that_are_not_valid_are_named() {
+    let app = app().await;
     for (query, named) in [
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
@@ -421,7 +412,7 @@ async fn query_parameters_that_are_not_valid() {
 
 #[tokio::test]
 async fn events_are_found_by_each_filter() {
-    let (app, _folder) = app().await;
+    let app = app().await;
     for event in [
         json!({"topic": "logs/a", "event_id": "1", "timestamp": "2026-01-01T00:00:00Z", "source": "x"}),
         json!({"topic": "logs/b", "event_id": "2", "timestamp": "2026-01-01T01:00:00Z", "source": "x"}),
@@ -466,8 +457,8 @@ async fn events_are_found_by_each_filter() {
 }
 
 #[tokio::test]
-async fn every_answer_names_its_request_and_is_nothing_for_browsers_to_guess_about() {
-    let (app, _folder) = app().await;
+async fn every_answer_names_its_request_and_tells_browsers_to_guess_nothing() {
+    let app = app().await;
     for path in ["/stats", "/nothing/here", "/publish", "/events?limit=0"] {
         let request = || app.request(Method::GET, path);
         let answer = request().send().await.unwrap();

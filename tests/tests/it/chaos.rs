@@ -1,5 +1,5 @@
-//! Whatever dies when: what was acknowledged is stored once and counted once. A few seeds each; any number of others:
-//! `cargo run -p tests --bin chaos -- --seeds N`.
+//! Processes, servers and connections die at any moment, and what was acknowledged is stored once and counted once. These
+//! are a few seeds; for any number of others: `cargo run -p tests --bin chaos -- --seeds N`.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn nothing_is_lost_doubled_or_miscounted_with_seeds_13_to_16() {
     nothing_is_lost_doubled_or_miscounted(13..=16).await;
 }
 
-/// Whoever breaks the protocol is found out: so the seeds above mean something.
+/// Programs that break the protocol are noticed, so the tests above can fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_broken_protocol_is_noticed() {
     let mut stage = Stage::start().await;

@@ -1,21 +1,17 @@
 //! `docker-compose.yml` and what it must agree with. That the stack works is `scripts/test-stack`'s to show.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::{collections::BTreeSet, fs, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use reqwest::StatusCode;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tests::{
-    app::App,
-    deployment::{documents, settings},
-    eventually, programs,
-    programs::Running,
+    app::Place,
+    deployment::documents,
+    programs::{self, settings},
     servers::{OwnPostgres, OwnRedis, POSTGRES_IMAGE, REDIS_IMAGE},
 };
 
-const SOON: Duration = Duration::from_secs(30);
 const SERVICES: [&str; 2] = ["publisher", "aggregator"];
 
 fn compose() -> Value {
@@ -67,10 +63,7 @@ fn redis_user(name: &str) -> Vec<String> {
 async fn the_users_of_redis_have_the_rights_that_the_programs_print() {
     let users = SERVICES.map(redis_user);
     for (service, user) in SERVICES.iter().zip(&users) {
-        let printed = Command::new(programs::path(service))
-            .args(["acl", service])
-            .output();
-        let printed = String::from_utf8(printed.unwrap().stdout).unwrap();
+        let printed = programs::run(service, &["acl", service], &[]).await.out;
         let words = user.join(" ");
         let expected = words.replace(">events", ">PASSWORD");
         let expected = expected.replacen(" on ", " reset on ", 1);
@@ -177,18 +170,18 @@ async fn the_aggregators_role_is_made_and_may_do_what_the_aggregator_does() {
     let port = server.port().to_string();
     // The second time there is a role already.
     for password in ["first", "it's"] {
-        let made = Command::new("sh")
-            .args(["-c", role["command"][0].as_str().unwrap()])
-            .env("PGHOST", "127.0.0.1")
-            .env("PGPORT", &port)
-            .env("PGUSER", owner)
-            .env(
-                "PGDATABASE",
-                role["environment"]["PGDATABASE"].as_str().unwrap(),
-            )
-            .env("AGGREGATOR_DB_PASSWORD", password)
-            .status();
-        assert!(made.expect("sh runs psql").success());
+        let mut making = Command::new("sh");
+        making.args(["-c", role["command"][0].as_str().unwrap()]);
+        let database = role["environment"]["PGDATABASE"].as_str().unwrap();
+        let settings = [
+            ("PGHOST", "127.0.0.1"),
+            ("PGPORT", &port),
+            ("PGUSER", owner),
+            ("PGDATABASE", database),
+            ("AGGREGATOR_DB_PASSWORD", password),
+        ];
+        let made = programs::run_command(making, &settings).await;
+        assert_eq!(made.code, Some(0), "sh runs psql: {}", made.err);
     }
     let url = |role: &str| format!("postgres://{role}@127.0.0.1:{port}/events");
     let arguments: Vec<&str> = migrate["command"]
@@ -197,20 +190,12 @@ async fn the_aggregators_role_is_made_and_may_do_what_the_aggregator_does() {
         .iter()
         .map(|a| a.as_str().unwrap())
         .collect();
-    let mut migrating = Running::start("aggregator", &arguments, &[("DATABASE_URL", &url(owner))]);
-    assert_eq!(
-        migrating.wait_exit(SOON).await,
-        Some(0),
-        "{}",
-        migrating.output()
-    );
+    let settings = [("DATABASE_URL", &*url(owner))];
+    let migrated = programs::run("aggregator", &arguments, &settings).await;
+    assert_eq!(migrated.code, Some(0), "{}", migrated.err);
 
-    let database = format!("--database-url={}", url(&app));
-    let app = App::standalone(&["--redis-url=", &database]);
-    eventually("it is ready", SOON, async || {
-        app.get("/ready").await.0 == StatusCode::OK
-    })
-    .await;
+    let app = Place::at("", &url(&app)).standalone(&[]);
+    app.ready().await;
     let (status, answer) = app
         .post("/publish", r#"{"topic":"t","event_id":"1"}"#)
         .await;

@@ -14,12 +14,13 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tests::{
+    SOON,
+    app::{App, Deployment, Place},
     eventually,
-    programs::{Running, free_port},
-    servers::{self, Database, OwnPostgres},
+    programs::free_port,
+    servers::OwnPostgres,
 };
 
-const SOON: Duration = Duration::from_secs(30);
 /// How long the survivors may take to finish.
 const DRAINED_WITHIN: Duration = Duration::from_secs(20);
 /// Attempts of a client to get one batch accepted.
@@ -29,23 +30,25 @@ const EVENTS: usize = 40;
 const WORKERS: i64 = 3;
 /// Of each batch a quarter are events that the batch before had too.
 const BATCH: usize = 10;
+/// Settings of an aggregator that others soon take over from, and that claims several times.
+const QUICK: [(&str, &str); 3] = [
+    ("LEASE_SECONDS", "1"),
+    ("WORKERS", "2"),
+    ("BATCH_SIZE", "7"),
+];
 
 /// A system of processes over a queue and a database of its own.
 struct Stage {
-    database: Database,
-    redis: String,
-    queue: String,
-    publisher_port: u16,
+    place: Place,
+    publisher: String,
     mutant: Option<Mutant>,
 }
 
 impl Stage {
     async fn new(mutant: Option<Mutant>) -> Self {
         let stage = Self {
-            database: servers::database().await,
-            redis: servers::redis_url().await,
-            queue: servers::queue_name(),
-            publisher_port: free_port(),
+            place: Place::of(Deployment::Services).await,
+            publisher: format!("127.0.0.1:{}", free_port()),
             mutant,
         };
         stage.store().migrate().await.expect("the tables");
@@ -53,50 +56,35 @@ impl Stage {
     }
 
     fn store(&self) -> Postgres {
-        Postgres::from_url(self.database.url(), 1).expect("its own address")
+        Postgres::from_url(self.place.database_url(), 1).expect("its own address")
     }
 
-    fn start(&self, program: &str, port: u16, point: Option<Point>) -> Running {
-        self.start_over(program, port, point, self.database.url())
+    fn start(&self, program: &str, settings: &[(&str, &str)], point: Option<Point>) -> App {
+        let point = point.map(|point| ("CRASH_AT", point.name()));
+        let mutant = self.mutant.map(|mutant| ("MUTANT", mutant.name()));
+        let faults: Vec<(&str, &str)> = point.into_iter().chain(mutant).collect();
+        self.place.process(program, &[settings, &faults].concat())
     }
 
-    fn start_over(
-        &self,
-        program: &str,
-        port: u16,
-        point: Option<Point>,
-        database: &str,
-    ) -> Running {
-        let address = format!("127.0.0.1:{port}");
-        let mut settings = vec![
-            ("BIND_ADDR", address.as_str()),
-            ("REDIS_URL", self.redis.as_str()),
-            ("QUEUE_NAME", self.queue.as_str()),
-        ];
-        if program == "aggregator" {
-            settings.extend([
-                ("DATABASE_URL", database),
-                ("LEASE_SECONDS", "1"),
-                ("WORKERS", "2"),
-                ("BATCH_SIZE", "7"),
-            ]);
-        }
-        settings.extend(point.map(|point| ("CRASH_AT", point.name())));
-        settings.extend(self.mutant.map(|mutant| ("MUTANT", mutant.name())));
-        Running::start(program, &[], &settings)
+    /// A publisher that has the same address as any before it.
+    fn publisher(&self, point: Option<Point>) -> App {
+        let settings = [("BIND_ADDR", self.publisher.as_str())];
+        self.start("publisher", &settings, point)
     }
 
-    fn publisher(&self, point: Option<Point>) -> Running {
-        self.start("publisher", self.publisher_port, point)
+    fn aggregator(&self, point: Option<Point>) -> App {
+        self.start("aggregator", &QUICK, point)
     }
 
-    fn aggregator(&self, point: Option<Point>) -> Running {
-        self.start("aggregator", free_port(), point)
+    /// An aggregator over another database.
+    fn aggregator_over(&self, database_url: &str, point: Point) -> App {
+        let database = [("DATABASE_URL", database_url)];
+        self.start("aggregator", &[&QUICK[..], &database].concat(), Some(point))
     }
 
     /// Sends every batch until it is acknowledged. Answers how many deliveries were tried.
     async fn publish(&self) -> usize {
-        let url = format!("http://127.0.0.1:{}/publish", self.publisher_port);
+        let url = format!("http://{}/publish", self.publisher);
         let batches = (0..EVENTS).step_by(BATCH).map(|first| {
             let ids = first.saturating_sub(BATCH / 4)..first + BATCH;
             let batch: Vec<Value> = ids
@@ -127,10 +115,7 @@ impl Stage {
     /// Waits until Redis holds nothing of this queue any more, for a bounded time, and reads what is
     /// left there and the counters.
     async fn drained(&self) -> (Vec<String>, Stats, Audit) {
-        let client = redis::Client::open(self.redis.as_str()).expect("its own address");
-        let redis = client.get_multiplexed_async_connection().await;
-        let mut redis = redis.expect("a connection");
-        let pattern = format!("{{{}}}:*", self.queue);
+        let (mut redis, pattern) = (self.place.redis().await, self.place.key("*"));
         let deadline = Instant::now() + DRAINED_WITHIN;
         let left = loop {
             let keys: Vec<String> = redis.keys(&pattern).await.expect("the keys");
@@ -200,12 +185,8 @@ const fn way_to(point: Point) -> Way {
     }
 }
 
-async fn died(process: &mut Running) {
-    assert_eq!(
-        process.wait_exit(SOON).await,
-        None,
-        "it dies without a word"
-    );
+async fn died(app: &mut App) {
+    assert_eq!(app.wait_exit().await, None, "it dies without a word");
 }
 
 /// The process dies at `point`; then another one does the rest.
@@ -242,7 +223,7 @@ async fn dies_at(point: Point, mutant: Option<Mutant>) -> Result<(), String> {
         }
         Way::Waiting => {
             let _publisher = stage.publisher(None);
-            let mut held = PgConnection::connect(stage.database.url())
+            let mut held = PgConnection::connect(stage.place.database_url())
                 .await
                 .expect("a connection");
             let mut lock = held.begin().await.expect("a transaction");
@@ -260,7 +241,7 @@ async fn dies_at(point: Point, mutant: Option<Mutant>) -> Result<(), String> {
         Way::Stopping => {
             let _publisher = stage.publisher(None);
             let mut away = OwnPostgres::start().await;
-            let mut first = stage.start_over("aggregator", free_port(), Some(point), &away.url());
+            let mut first = stage.aggregator_over(&away.url(), point);
             let mut tables = None;
             eventually("its workers are registered", SOON, async || {
                 if tables.is_none() {

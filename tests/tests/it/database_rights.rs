@@ -1,20 +1,14 @@
 //! A role that may use the tables, and owns nothing; and one that may only connect.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::time::Duration;
-
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tests::{
-    app::{App, answer},
-    eventually,
-    programs::Running,
-    servers::{self, OwnPostgres},
+    SOON,
+    app::{App, Place, answer},
+    eventually, programs,
+    servers::OwnPostgres,
 };
-
-const SOON: Duration = Duration::from_secs(30);
 
 async fn execute(pool: &PgPool, statement: &str) {
     let run = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(pool);
@@ -55,32 +49,19 @@ impl Fixture {
     /// Runs `aggregator` with these arguments as the owner, until it ends.
     async fn as_owner(&self, arguments: &[&str]) -> String {
         let url = self.url("owner");
-        let mut command = Running::start("aggregator", arguments, &[("DATABASE_URL", &url)]);
-        let code = command.wait_exit(SOON).await;
-        assert_eq!(code, Some(0), "{}", command.output());
-        command.output()
+        let ended = programs::run("aggregator", arguments, &[("DATABASE_URL", &url)]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        ended.out
     }
 
     async fn app(&self) -> App {
-        let redis = format!("--redis-url={}", servers::redis_url().await);
-        let queue = format!("--queue-name={}", servers::queue_name());
-        let database = format!("--database-url={}", self.url("app"));
-        App::standalone(&[&redis, &queue, &database, "--lease-seconds=1"])
+        let place = Place::with_database(&self.url("app")).await;
+        place.standalone(&["--lease-seconds=1"])
     }
 }
 
 fn url(server: &OwnPostgres, role: &str) -> String {
     format!("postgres://{role}@127.0.0.1:{}/events", server.port())
-}
-
-/// Waits until `/ready` gives this reason.
-async fn not_ready(app: &App, reason: &str) {
-    eventually(reason, SOON, async || {
-        let (status, problem) = app.get("/ready").await;
-        let detail = problem["detail"].as_str().unwrap_or_default();
-        status == StatusCode::SERVICE_UNAVAILABLE && detail.contains(reason)
-    })
-    .await;
 }
 
 async fn publish(app: &App, id: &str) {
@@ -94,9 +75,11 @@ async fn a_role_with_the_rights_that_grants_prints_runs_everything() {
     let fixture = Fixture::start().await;
     let app = fixture.app().await;
     // It does not give up: the owner may be about to do it.
-    not_ready(&app, "run `aggregator migrate` as their owner").await;
+    app.not_ready("run `aggregator migrate` as their owner")
+        .await;
     fixture.as_owner(&["migrate"]).await;
-    not_ready(&app, "its role lacks rights: SELECT on _sqlx_migrations").await;
+    app.not_ready("its role lacks rights: SELECT on _sqlx_migrations")
+        .await;
     let grants = fixture.as_owner(&["grants", "app"]).await;
     execute(&fixture.owner, &grants).await;
     app.ready().await;
@@ -129,8 +112,8 @@ async fn a_role_with_the_rights_that_grants_prints_runs_everything() {
     }
     app.ready().await;
     let url = fixture.url("app");
-    let mut verify = Running::start("aggregator", &["verify"], &[("DATABASE_URL", &url)]);
-    assert_eq!(verify.wait_exit(SOON).await, Some(0), "{}", verify.output());
+    let verified = programs::run("aggregator", &["verify"], &[("DATABASE_URL", &url)]).await;
+    assert_eq!(verified.code, Some(0), "{}{}", verified.out, verified.err);
     app.stop().await;
 }
 
@@ -158,14 +141,16 @@ async fn ready_names_the_right_that_is_missing() {
     fixture.as_owner(&["migrate", "--grant-to", "app"]).await;
     execute(&fixture.owner, "REVOKE UPDATE ON agg_stats FROM app").await;
     let app = fixture.app().await;
-    not_ready(&app, "its role lacks rights: UPDATE on agg_stats").await;
+    app.not_ready("its role lacks rights: UPDATE on agg_stats")
+        .await;
     execute(&fixture.owner, "GRANT UPDATE ON agg_stats TO app").await;
     app.ready().await;
 
     // While it runs, the worker meets it.
     execute(&fixture.owner, "REVOKE INSERT ON processed_events FROM app").await;
     publish(&app, "1").await;
-    not_ready(&app, "its role lacks rights: INSERT on processed_events").await;
+    app.not_ready("its role lacks rights: INSERT on processed_events")
+        .await;
     execute(&fixture.owner, "GRANT INSERT ON processed_events TO app").await;
     let counters = app.drained(1).await;
     assert_eq!(counters["unique_processed"], 1, "{counters}");

@@ -1,46 +1,33 @@
 //! Dead letters over HTTP: read, replayed, thrown away; the counters stay exact all along.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::time::Duration;
-
 use redis::AsyncCommands;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tests::{
-    app::{App, answer},
-    eventually, servers,
+    SOON,
+    app::{App, Deployment, Place, answer},
+    eventually, programs,
 };
 
-const SOON: Duration = Duration::from_secs(20);
 const ENVELOPE: &str = r#"{"v":2,"receipt_id":"01970000-0000-7000-8000-000000000001","topic":"t","event_id":"1","timestamp":"2026-01-01T00:00:00Z","source":"s","payload":{}}"#;
 
-/// An aggregator whose queue held three elements that are no envelopes it can read.
-async fn aggregator_with_letters(database: &servers::Database) -> App {
-    let (redis_url, queue) = (servers::redis_url().await, servers::queue_name());
-    let client = redis::Client::open(redis_url.as_str()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+/// An aggregator whose queue held three elements that are not envelopes it can read.
+async fn aggregator_with_letters() -> (App, Place) {
+    let place = Place::of(Deployment::Services).await;
     let elements: [&[u8]; 3] = [b"hello", b"\xff\xfe", ENVELOPE.as_bytes()];
-    let _: () = redis
-        .lpush(format!("{{{queue}}}:queue"), &elements)
-        .await
-        .unwrap();
-    let app = App::aggregator(&[
-        &format!("--redis-url={redis_url}"),
-        &format!("--queue-name={queue}"),
-        &format!("--database-url={}", database.url()),
-    ]);
+    let mut redis = place.redis().await;
+    let _: () = redis.lpush(place.key("queue"), &elements).await.unwrap();
+    let app = place.aggregator(&[]);
     eventually("the letters are put aside", SOON, async || {
         app.get("/stats").await.1["dead_lettered"] == 3
     })
     .await;
-    app
+    (app, place)
 }
 
 #[tokio::test]
-async fn what_is_no_envelope_is_kept_and_can_be_replayed_or_thrown_away() {
-    let database = servers::database().await;
-    let app = aggregator_with_letters(&database).await;
+async fn what_is_not_an_envelope_is_kept_and_can_be_replayed_or_thrown_away() {
+    let (app, place) = aggregator_with_letters().await;
     let (status, page) = app.get("/dead-letters?limit=2").await;
     assert_eq!(status, StatusCode::OK);
     let letters = page["dead_letters"].as_array().unwrap();
@@ -63,7 +50,7 @@ async fn what_is_no_envelope_is_kept_and_can_be_replayed_or_thrown_away() {
     assert_eq!(rest["dead_letters"][0]["raw"], ENVELOPE);
 
     // Somebody mends the last one, as an upgraded aggregator would be able to read it.
-    let pool = sqlx::PgPool::connect(database.url()).await.unwrap();
+    let pool = sqlx::PgPool::connect(place.database_url()).await.unwrap();
     let mend = "UPDATE dead_letters SET raw = convert_to(replace(convert_from(raw, 'UTF8'), '\"v\":2', '\"v\":1'), 'UTF8') WHERE id = 3";
     sqlx::query(mend).execute(&pool).await.unwrap();
 
@@ -103,8 +90,7 @@ async fn what_is_no_envelope_is_kept_and_can_be_replayed_or_thrown_away() {
 
 #[tokio::test]
 async fn bad_requests_about_dead_letters_say_what_would_be_right() {
-    let database = servers::database().await;
-    let app = aggregator_with_letters(&database).await;
+    let (app, _place) = aggregator_with_letters().await;
     let long = format!("{{\"{}\":1}}", "x".repeat(10_000));
     for (path, body) in [
         ("/dead-letters/replay", long.as_str()),
@@ -149,18 +135,17 @@ async fn bad_requests_about_dead_letters_say_what_would_be_right() {
 
 #[tokio::test]
 async fn the_counters_can_be_verified_beside_a_running_system() {
-    let database = servers::database().await;
-    let app = aggregator_with_letters(&database).await;
-    let settings = [("DATABASE_URL", database.url())];
+    let (app, place) = aggregator_with_letters().await;
+    let settings = [("DATABASE_URL", place.database_url())];
     let verify = async || {
-        let mut process = tests::programs::Running::start("aggregator", &["verify"], &settings);
-        (process.wait_exit(SOON).await, process.output())
+        let ended = programs::run("aggregator", &["verify"], &settings).await;
+        (ended.code, ended.out)
     };
     let (code, said) = verify().await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("The counters are exact."), "{said}");
 
-    let pool = sqlx::PgPool::connect(database.url()).await.unwrap();
+    let pool = sqlx::PgPool::connect(place.database_url()).await.unwrap();
     sqlx::query("DELETE FROM dead_letters WHERE id = 1")
         .execute(&pool)
         .await

@@ -1,7 +1,5 @@
 //! The `eventctl` program against running servers: what it tells is what the servers count.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     fs,
     io::Write,

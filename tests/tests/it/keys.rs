@@ -1,101 +1,41 @@
-//! API keys: who is let in, to what, and that the file decides at any time.
+//! API keys: what each key allows, and that the file of keys decides at any time.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, time::Duration};
 
 use common::auth::ApiKey;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tests::{
+    SOON,
     app::{Answer, App, answer},
+    description::{self, operations},
     eventually,
-    programs::{Running, free_port},
+    keys::KeysFile,
+    programs,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+/// Longer than it takes until a change of the file is noticed.
+const A_WHILE: Duration = Duration::from_millis(1500);
+const SCOPES: [&str; 3] = ["publish", "read", "admin"];
 
-/// All routes, and the scope that each asks for.
-const ROUTES: [(&str, &str, Option<&str>); 11] = [
-    ("GET", "/health", None),
-    ("GET", "/ready", None),
-    ("POST", "/publish", Some("publish")),
-    ("POST", "/ingest", Some("publish")),
-    ("GET", "/stats", Some("read")),
-    ("HEAD", "/stats", Some("read")),
-    ("GET", "/events", Some("read")),
-    ("GET", "/events/t/1", Some("read")),
-    ("GET", "/dead-letters", Some("read")),
-    ("POST", "/dead-letters/replay", Some("admin")),
-    ("DELETE", "/dead-letters/1", Some("admin")),
-];
-
-/// A file of keys.
-struct KeysFile {
-    folder: TempDir,
-    entries: Vec<(&'static str, String)>,
+/// The standalone program with the keys that were added.
+async fn start(file: &KeysFile) -> App {
+    file.write();
+    App::over_sqlite(&[&file.argument()]).await
 }
 
-impl KeysFile {
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            entries: Vec::new(),
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("keys.toml")
-    }
-
-    /// Adds a key, which is valid once the file was written.
-    fn add(&mut self, name: &'static str, rest: &str) -> String {
-        let key = ApiKey::generate().unwrap();
-        let entry = format!(
-            "[[key]]\nname = {name:?}\nhash = \"{}\"\n{rest}\n",
-            key.hash()
-        );
-        self.entries.push((name, entry));
-        key.expose().to_owned()
-    }
-
-    fn remove(&mut self, name: &str) {
-        self.entries.retain(|(other, _)| *other != name);
-    }
-
-    fn write(&self) {
-        let text: String = self
-            .entries
-            .iter()
-            .map(|(_, entry)| entry.as_str())
-            .collect();
-        fs::write(self.path(), text).unwrap();
-    }
-
-    fn database_url(&self) -> String {
-        format!("sqlite://{}/events.db", self.folder.path().display())
-    }
-
-    /// The standalone program with these keys.
-    async fn start(&self) -> App {
-        self.write();
-        let app = App::standalone(&[
-            &format!("--database-url={}", self.database_url()),
-            &format!("--api-keys-file={}", self.path().display()),
-            "--redis-url=",
-        ]);
-        app.ready().await;
-        app
-    }
-}
-
-async fn ask(app: &App, method: &str, path: &str, key: Option<&str>, body: Value) -> Answer {
+async fn ask(
+    app: &App,
+    method: &str,
+    path: &str,
+    key: Option<&str>,
+    body: Option<Value>,
+) -> Answer {
     let mut request = app.request(method.parse().unwrap(), path);
     if let Some(key) = key {
         request = request.bearer_auth(key);
     }
-    if method == "POST" {
+    if let Some(body) = body {
         request = request.json(&body);
     }
     answer(request).await
@@ -105,49 +45,63 @@ fn event(topic: &str) -> Value {
     json!({"topic": topic, "event_id": "1"})
 }
 
+/// No route can be forgotten here, because the list is the program's own description.
 #[tokio::test]
-async fn every_route_asks_for_its_scope() {
-    let mut file = KeysFile::new();
-    let keys = ["publish", "read", "admin"]
-        .map(|scope| (scope, file.add(scope, &format!("scopes = [{scope:?}]"))));
-    let app = file.start().await;
-    for (method, path, needed) in ROUTES {
-        let status = async |key: Option<&str>| ask(&app, method, path, key, event("t")).await.0;
-        let let_in = |status| !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        for stranger in [None, Some("ea_wrong"), Some("")] {
-            let status = status(stranger).await;
-            let expected = needed.is_none();
-            assert_eq!(
-                let_in(status),
-                expected,
-                "{method} {path}, {stranger:?}: {status}"
-            );
-            assert!(expected || status == StatusCode::UNAUTHORIZED);
-        }
-        for (scope, key) in &keys {
-            let status = status(Some(key)).await;
-            let expected = needed.is_none_or(|needed| needed == *scope);
-            assert_eq!(
-                let_in(status),
-                expected,
-                "{method} {path} with {scope}: {status}"
-            );
-            assert!(expected || status == StatusCode::FORBIDDEN);
+async fn every_route_asks_for_the_scope_that_its_description_names_and_for_no_other() {
+    let mut file = KeysFile::default();
+    let keys = SCOPES.map(|scope| (scope, file.add(scope, &format!("scopes = [{scope:?}]"))));
+    let app = start(&file).await;
+    let operations = operations(&description::of("event-aggregator").await);
+    for operation in &operations {
+        let (path, needed) = (operation.path.as_str(), operation.scope.as_deref());
+        // Where a GET is served, a HEAD is served, too.
+        let head = (operation.method == Method::GET).then_some(Method::HEAD);
+        for method in [operation.method.clone()].into_iter().chain(head) {
+            let status = async |key: Option<&str>| {
+                let body = operation.takes_body.then(|| event("t"));
+                ask(&app, method.as_str(), path, key, body).await.0
+            };
+            for stranger in [None, Some("ea_wrong"), Some("")] {
+                let status = status(stranger).await;
+                let case = format!("{method} {path} with {stranger:?}: {status}");
+                if needed.is_some() {
+                    assert_eq!(status, StatusCode::UNAUTHORIZED, "{case}");
+                } else {
+                    assert!(!status.is_client_error(), "{case}");
+                }
+            }
+            for (scope, key) in &keys {
+                let status = status(Some(key)).await;
+                let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+                let expected = needed.is_some_and(|needed| needed != *scope);
+                assert_eq!(refused, expected, "{method} {path} with {scope}: {status}");
+                assert!(!refused || status == StatusCode::FORBIDDEN);
+            }
         }
     }
-    let (_, counters) = ask(&app, "GET", "/stats", Some(&keys[1].1), Value::Null).await;
+    let needing = |scope: &str| {
+        let operations = operations.iter();
+        operations
+            .filter(|operation| operation.scope.as_deref() == Some(scope))
+            .count()
+    };
+    for scope in SCOPES {
+        assert!(needing(scope) > 0, "nothing needs the scope {scope}");
+    }
+    let (_, counters) = ask(&app, "GET", "/stats", Some(&keys[1].1), None).await;
     assert_eq!(
-        counters["received"], 2,
-        "only who may publish has: {counters}"
+        counters["received"],
+        needing("publish"),
+        "only the key that may publish has published: {counters}"
     );
     app.stop().await;
 }
 
 #[tokio::test]
 async fn a_key_comes_in_either_of_two_headers_and_without_one_the_answer_says_so() {
-    let mut file = KeysFile::new();
+    let mut file = KeysFile::default();
     let key = file.add("reader", "scopes = [\"read\"]");
-    let app = file.start().await;
+    let app = start(&file).await;
     let stats = || app.request(Method::GET, "/stats");
     for (header, value) in [
         ("Authorization", format!("Bearer {key}")),
@@ -181,15 +135,15 @@ async fn a_key_comes_in_either_of_two_headers_and_without_one_the_answer_says_so
 }
 
 #[tokio::test]
-async fn a_key_for_some_topics_is_for_no_others() {
-    let mut file = KeysFile::new();
+async fn a_key_for_some_topics_is_not_for_others() {
+    let mut file = KeysFile::default();
     let scopes = "scopes = [\"publish\", \"read\", \"admin\"]";
     let all = file.add("all", scopes);
     let some = file.add("some", &format!("{scopes}\ntopics = [\"orders/\", \"x\"]"));
-    let app = file.start().await;
+    let app = start(&file).await;
     let both = json!([event("orders/eu"), event("payments")]);
     for path in ["/publish", "/ingest", "/publish?partial=true"] {
-        let (status, problem) = ask(&app, "POST", path, Some(&some), both.clone()).await;
+        let (status, problem) = ask(&app, "POST", path, Some(&some), Some(both.clone())).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
         let detail = problem["detail"].as_str().unwrap();
         assert!(
@@ -197,9 +151,16 @@ async fn a_key_for_some_topics_is_for_no_others() {
             "{detail}"
         );
     }
-    let (status, _) = ask(&app, "POST", "/ingest", Some(&all), both).await;
+    let (status, _) = ask(&app, "POST", "/ingest", Some(&all), Some(both)).await;
     assert_eq!(status, StatusCode::OK);
-    let (status, _) = ask(&app, "POST", "/publish", Some(&some), event("orders/eu")).await;
+    let (status, _) = ask(
+        &app,
+        "POST",
+        "/publish",
+        Some(&some),
+        Some(event("orders/eu")),
+    )
+    .await;
     assert_eq!(status, StatusCode::ACCEPTED);
 
     for (path, expected) in [
@@ -211,29 +172,29 @@ async fn a_key_for_some_topics_is_for_no_others() {
         ("/events/payments/1", StatusCode::FORBIDDEN),
         ("/dead-letters", StatusCode::FORBIDDEN),
     ] {
-        let (status, _) = ask(&app, "GET", path, Some(&some), Value::Null).await;
+        let (status, _) = ask(&app, "GET", path, Some(&some), None).await;
         assert_eq!(status, expected, "{path}");
     }
     for (method, path) in [
         ("POST", "/dead-letters/replay"),
         ("DELETE", "/dead-letters/1"),
     ] {
-        let (status, _) = ask(&app, method, path, Some(&some), json!({"all": true})).await;
+        let (status, _) = ask(&app, method, path, Some(&some), Some(json!({"all": true}))).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
     }
-    let (_, counters) = ask(&app, "GET", "/stats", Some(&some), Value::Null).await;
+    let (_, counters) = ask(&app, "GET", "/stats", Some(&some), None).await;
     assert_eq!(counters["topics"], json!({"orders/eu": 1}));
-    let (_, counters) = ask(&app, "GET", "/stats", Some(&all), Value::Null).await;
+    let (_, counters) = ask(&app, "GET", "/stats", Some(&all), None).await;
     assert_eq!(counters["topics"], json!({"orders/eu": 1, "payments": 1}));
     app.stop().await;
 }
 
 #[tokio::test]
 async fn the_file_decides_at_any_time_and_a_broken_one_changes_nothing() {
-    let mut file = KeysFile::new();
+    let mut file = KeysFile::default();
     let old = file.add("old", "scopes = [\"read\"]");
-    let app = file.start().await;
-    let status = async |key: &str| ask(&app, "GET", "/stats", Some(key), Value::Null).await.0;
+    let app = start(&file).await;
+    let status = async |key: &str| ask(&app, "GET", "/stats", Some(key), None).await.0;
     assert_eq!(status(&old).await, StatusCode::OK);
 
     file.remove("old");
@@ -246,27 +207,27 @@ async fn the_file_decides_at_any_time_and_a_broken_one_changes_nothing() {
     assert_eq!(status(&old).await, StatusCode::UNAUTHORIZED, "revoked");
 
     fs::write(file.path(), "nonsense").unwrap();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(A_WHILE).await;
     assert_eq!(status(&new).await, StatusCode::OK);
     fs::remove_file(file.path()).unwrap();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(A_WHILE).await;
     assert_eq!(status(&new).await, StatusCode::OK);
 
     file.remove("new");
     file.add("other", "scopes = [\"read\"]");
     file.write();
     let gone = async || status(&new).await == StatusCode::UNAUTHORIZED;
-    eventually("the file is followed again", SOON, gone).await;
+    eventually("the new file counts", SOON, gone).await;
     app.stop().await;
 }
 
 #[tokio::test]
-async fn an_emptied_file_lets_nobody_in_and_a_start_with_it_neither() {
-    let mut file = KeysFile::new();
+async fn an_emptied_file_lets_nobody_in_while_it_runs_or_when_it_starts() {
+    let mut file = KeysFile::default();
     let last = file.add("last", "scopes = [\"read\"]");
-    let app = file.start().await;
+    let app = start(&file).await;
     let status = async |app: &App, key: Option<&str>| {
-        let (status, _) = ask(app, "GET", "/stats", key, Value::Null).await;
+        let (status, _) = ask(app, "GET", "/stats", key, None).await;
         status
     };
     assert_eq!(status(&app, Some(&last)).await, StatusCode::OK);
@@ -279,7 +240,7 @@ async fn an_emptied_file_lets_nobody_in_and_a_start_with_it_neither() {
     app.stop().await;
 
     file.remove("last");
-    let app = file.start().await;
+    let app = start(&file).await;
     for key in [None, Some(""), Some(last.as_str())] {
         assert_eq!(status(&app, key).await, StatusCode::UNAUTHORIZED, "{key:?}");
     }
@@ -308,9 +269,9 @@ async fn a_misplaced_key_is_never_printed() {
         fs::write(&file, &text).unwrap();
         for keys_file in [file.as_str(), key] {
             let settings = [("API_KEYS_FILE", keys_file), ("BIND_ADDR", "127.0.0.1:0")];
-            let mut process = Running::start("publisher", &[], &settings);
-            assert_eq!(process.wait_exit(SOON).await, Some(1), "{text}");
-            let said = process.output();
+            let ended = programs::run("publisher", &[], &settings).await;
+            assert_eq!(ended.code, Some(1), "{text}");
+            let said = ended.out + &ended.err;
             assert!(said.contains("API_KEYS_FILE"), "{said}");
             assert!(!said.contains(&key[..20]), "{text}: {said}");
         }
@@ -319,43 +280,34 @@ async fn a_misplaced_key_is_never_printed() {
 
 #[tokio::test]
 async fn a_hang_up_rereads_the_keys_and_ends_nothing_and_no_log_holds_a_key_or_a_payload() {
-    let mut file = KeysFile::new();
+    let mut file = KeysFile::default();
     let first = file.add("first", "scopes = [\"publish\", \"read\"]");
     file.write();
-    let address = format!("127.0.0.1:{}", free_port());
-    let (keys, database) = (file.path().display().to_string(), file.database_url());
+    let path = file.path().display().to_string();
     let settings = [
-        ("BIND_ADDR", address.as_str()),
-        ("DATABASE_URL", &database),
-        ("API_KEYS_FILE", &keys),
+        ("DATABASE_URL", "sqlite://events.db"),
+        ("API_KEYS_FILE", &*path),
         ("RUST_LOG", "trace,actix_http=trace"),
     ];
-    let mut process = Running::start("event-aggregator", &[], &settings);
-    let (client, url) = (tests::http::client(), format!("http://{address}"));
-    let ready = async || {
-        let answer = client.get(format!("{url}/ready")).send().await;
-        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
-    };
-    eventually("it is ready", SOON, ready).await;
+    let mut app = App::process("event-aggregator", &settings);
+    app.ready().await;
     let publish = async |key: &str| {
         let event = json!({"topic": "t", "event_id": "1", "payload": {"iban": "secret-payload"}});
-        let request = client
-            .post(format!("{url}/publish"))
-            .bearer_auth(key)
-            .json(&event);
-        request.send().await.unwrap().status()
+        ask(&app, "POST", "/publish", Some(key), Some(event))
+            .await
+            .0
     };
     assert_eq!(publish(&first).await, StatusCode::ACCEPTED);
     assert_eq!(publish("ea_not-a-key").await, StatusCode::UNAUTHORIZED);
 
     let second = file.add("second", "scopes = [\"publish\"]");
     file.write();
-    process.signal("HUP");
+    app.signal("HUP");
     let works = async || publish(&second).await == StatusCode::ACCEPTED;
     eventually("the second key works", SOON, works).await;
-    process.signal("TERM");
-    assert_eq!(process.wait_exit(SOON).await, Some(0));
-    let log = process.output();
+    app.signal("TERM");
+    assert_eq!(app.wait_exit().await, Some(0));
+    let log = app.output();
     assert!(log.contains("TRACE"), "all was logged");
     for secret in [first.as_str(), &second, "ea_not-a-key", "secret-payload"] {
         assert!(!log.contains(secret), "{secret} is in the log");
@@ -364,13 +316,12 @@ async fn a_hang_up_rereads_the_keys_and_ends_nothing_and_no_log_holds_a_key_or_a
 
 #[tokio::test]
 async fn settings_about_keys_that_cannot_be_used_stop_the_start() {
-    let mut file = KeysFile::new();
-    file.add("a", "scopes = [\"read\"]");
-    file.write();
+    let (file, _) = KeysFile::of_one();
     let good = file.path().display().to_string();
-    let bad = file.folder.path().join("bad.toml").display().to_string();
+    let bad = file.path().with_file_name("bad.toml");
+    let bad = bad.display().to_string();
     fs::write(&bad, "[[key]]\nname = \"a\"\nscopes = [\"everything\"]").unwrap();
-    for program in ["publisher", "aggregator", "event-aggregator"] {
+    for program in programs::ALL {
         for (keys, disabled, says) in [
             (
                 "/nowhere/keys.toml",
@@ -386,10 +337,9 @@ async fn settings_about_keys_that_cannot_be_used_stop_the_start() {
                 ("BIND_ADDR", "127.0.0.1:0"),
                 ("DATABASE_URL", "postgres://127.0.0.1:1/none"),
             ];
-            let mut process = Running::start(program, &[], &settings);
-            let code = process.wait_exit(SOON).await;
-            let said = process.output();
-            assert!(code.is_some_and(|code| code != 0), "{said}");
+            let ended = programs::run(program, &[], &settings).await;
+            let said = ended.out + &ended.err;
+            assert!(ended.code.is_some_and(|code| code != 0), "{said}");
             assert!(said.contains(says), "{program}: {said}");
         }
     }
@@ -397,11 +347,8 @@ async fn settings_about_keys_that_cannot_be_used_stop_the_start() {
 
 /// Browsers send such requests for any page, without asking the server first.
 #[tokio::test]
-async fn without_keys_web_pages_of_others_can_neither_publish_nor_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = format!("--database-url=sqlite://{}/e.db", folder.path().display());
-    let app = App::standalone(&[&database, "--redis-url="]);
-    app.ready().await;
+async fn without_keys_web_pages_of_other_origins_can_neither_publish_nor_read() {
+    let app = App::over_sqlite(&[]).await;
     let publish = |header: &str, value: &str| {
         let request = app.request(Method::POST, "/publish");
         request.header(header, value).body(event("t").to_string())
@@ -438,8 +385,7 @@ async fn without_keys_web_pages_of_others_can_neither_publish_nor_read() {
     assert_eq!(app.stats().await["received"], 1);
     app.stop().await;
 
-    let app = App::standalone(&[&database, "--redis-url=", "--allowed-hosts=events.internal"]);
-    app.ready().await;
+    let app = App::over_sqlite(&["--allowed-hosts=events.internal"]).await;
     for (host, status) in [
         ("events.internal:8080", StatusCode::OK),
         ("localhost", StatusCode::OK),
@@ -454,7 +400,7 @@ async fn without_keys_web_pages_of_others_can_neither_publish_nor_read() {
 #[tokio::test]
 async fn with_keys_a_program_may_listen_on_any_address_and_makes_its_own_keys() {
     let folder = tempfile::tempdir().unwrap();
-    for program in ["publisher", "aggregator", "event-aggregator"] {
+    for program in programs::ALL {
         let arguments = [
             "keys",
             "new",
@@ -464,27 +410,23 @@ async fn with_keys_a_program_may_listen_on_any_address_and_makes_its_own_keys() 
             "--topic",
             "a/",
         ];
-        let mut process = Running::start(program, &arguments, &[]);
-        assert_eq!(process.wait_exit(SOON).await, Some(0));
-        let said = process.output();
+        let ended = programs::run(program, &arguments, &[]).await;
+        assert_eq!(ended.code, Some(0));
+        let said = ended.out + &ended.err;
         let (_, lines) = said.split_once("[[key]]").unwrap();
         fs::write(folder.path().join("keys.toml"), format!("[[key]]{lines}")).unwrap();
     }
     let file = folder.path().join("keys.toml").display().to_string();
-    let database = format!("sqlite://{}/events.db", folder.path().display());
-    let port = free_port();
-    let settings = [
-        ("BIND_ADDR", &*format!("0.0.0.0:{port}")),
-        ("API_KEYS_FILE", &file),
-        ("DATABASE_URL", &database),
-    ];
-    let _process = Running::start("event-aggregator", &[], &settings);
+    let app = App::process(
+        "event-aggregator",
+        &[
+            ("BIND_ADDR", &format!("0.0.0.0:{}", programs::free_port())),
+            ("API_KEYS_FILE", &file),
+            ("DATABASE_URL", "sqlite://events.db"),
+        ],
+    );
     eventually("it asks for a key", SOON, async || {
-        let answer = tests::http::client()
-            .get(format!("http://127.0.0.1:{port}/stats"))
-            .send()
-            .await;
-        answer.is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED)
+        app.status("/stats").await == Some(StatusCode::UNAUTHORIZED)
     })
     .await;
 }

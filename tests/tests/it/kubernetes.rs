@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tests::deployment::{documents, files, settings};
+use tests::{
+    deployment::{documents, files},
+    programs::settings,
+};
 
 const FOLDER: &str = "deploy/kubernetes";
 /// Those that run the workspace's programs.

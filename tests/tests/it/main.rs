@@ -1,5 +1,7 @@
 //! The whole-system tests, as one program: linking one for each file took longer than running them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod api_description;
 mod bad_input;
 mod bounds;
@@ -11,6 +13,7 @@ mod database_rights;
 mod dead_letters;
 mod eventctl;
 mod formats;
+mod help;
 mod hostile_clients;
 mod keys;
 mod kubernetes;
@@ -18,6 +21,7 @@ mod limits;
 mod mutations;
 mod pgbouncer;
 mod postgres_trouble;
+mod problems;
 mod protocol_model;
 mod queue_contract;
 mod redis_trouble;

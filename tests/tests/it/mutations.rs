@@ -1,17 +1,15 @@
-//! Every reader of bytes from outside, on what comes of small valid inputs by many small changes.
+//! Every reader of bytes from outside is given many small changes of small valid inputs.
 //!
-//! `MUTATIONS=1000000` makes more of them, `MUTATIONS_SEED=7` others.
-
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! `MUTATIONS=1000000` makes more changes, and `MUTATIONS_SEED=7` makes others.
 
 use std::{env, fs, panic, path::Path};
 
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use tests::properties;
 
-/// How many inputs are made of a corpus, unless `MUTATIONS` says otherwise: a few seconds.
+/// How many inputs are made from a corpus, unless `MUTATIONS` says otherwise. They take a few seconds.
 const MUTATIONS: usize = 20_000;
-/// What they follow from, unless `MUTATIONS_SEED` says otherwise.
+/// The seed of the changes, unless `MUTATIONS_SEED` says otherwise. A failure prints it.
 const SEED: u64 = 2026;
 /// Most changes to one input.
 const MAX_CHANGES: usize = 5;
@@ -101,7 +99,7 @@ fn a_seed_makes_the_same_inputs_again() {
     assert_ne!(inputs(1), inputs(2));
 }
 
-/// Holds a property against a corpus and what comes of it; shows the input where it does not hold.
+/// Checks a property with a corpus and its changes, and prints the input with which it does not hold.
 fn hold(name: &str, property: fn(&[u8])) {
     let corpus = corpus(name);
     let seed = setting("MUTATIONS_SEED", SEED);

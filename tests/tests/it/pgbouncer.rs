@@ -1,17 +1,14 @@
 //! `PgBouncer` between the programs and PostgreSQL, in session mode, as docs/OPERATIONS.md describes it.
 
-use std::time::Duration;
-
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
 use tests::{
-    app::App,
+    SOON,
+    app::{App, Place},
     eventually,
     servers::{OwnPostgres, PgBouncer},
 };
-
-const SOON: Duration = Duration::from_secs(30);
 
 async fn publish(app: &App, id: &str) {
     let event = json!({"topic": "t", "event_id": id});
@@ -24,15 +21,11 @@ async fn publish(app: &App, id: &str) {
 }
 
 #[tokio::test]
-async fn in_session_mode_it_works_without_any_setting_for_it_and_after_the_server_has_ended_its_sessions()
- {
+async fn session_mode_needs_no_setting_and_survives_that_the_server_ends_its_sessions() {
     let server = OwnPostgres::start().await;
     let bouncer = PgBouncer::start("postgres", server.port()).await;
-    let url = format!(
-        "--database-url=postgres://postgres@127.0.0.1:{}/postgres",
-        bouncer.port()
-    );
-    let app = App::standalone(&["--redis-url=", &url]);
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", bouncer.port());
+    let app = Place::at("", &url).standalone(&[]);
     app.ready().await;
     publish(&app, "1").await;
     publish(&app, "1").await;

@@ -1,6 +1,4 @@
-//! Whatever the parser accepts comes through the queue and both stores unchanged.
-
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Whatever the parser accepts goes through the queue and both stores unchanged.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,6 +26,8 @@ use standalone::store::Sqlite;
 use tests::servers;
 
 const EVENTS: usize = 300;
+/// A name may be made twice.
+const MOST_TRIES: usize = 2 * EVENTS;
 const LIMITS: Limits = Limits {
     max_events: EVENTS,
     max_event_bytes: 256 * 1024,
@@ -70,20 +70,24 @@ fn event() -> impl Strategy<Value = Value> {
     })
 }
 
-/// One big batch; the seed is printed with a failure by proptest's own variable.
+/// One big batch, which follows from a seed that is printed.
 fn accepted_events() -> Vec<Event> {
     let mut runner = TestRunner::new(Config {
-        rng_seed: RngSeed::Fixed(20_260_101),
+        rng_seed: RngSeed::Fixed(tests::seed("ROUND_TRIP_SEED")),
         ..Config::default()
     });
     let mut unique = BTreeMap::new();
-    while unique.len() < EVENTS {
+    for _ in 0..MOST_TRIES {
+        if unique.len() == EVENTS {
+            break;
+        }
         let event = event().new_tree(&mut runner).unwrap().current();
         unique.insert(
             (event["topic"].to_string(), event["event_id"].to_string()),
             event,
         );
     }
+    assert_eq!(unique.len(), EVENTS, "names hardly ever repeat");
     let body = serde_json::to_vec(&unique.into_values().collect::<Vec<_>>()).unwrap();
     let receipts = Receipts::new(&SystemClock, &Arc::default());
     let parsed = parse(&body, &LIMITS, &receipts).unwrap();

@@ -1,71 +1,44 @@
 //! What may be wrong with a SQLite file: nothing is acknowledged that is not stored, and all goes on by
 //! itself once it is mended.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command};
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 use tests::{
-    app::{Answer, answer},
-    eventually,
-    programs::{Running, free_port},
+    SOON,
+    app::{Answer, App},
+    eventually, programs,
 };
 
-const SOON: Duration = Duration::from_secs(30);
 /// Blocks of 512 bytes: files cannot grow beyond, as on a disk that is full.
 const FULL_DISK: &str = "trap '' XFSZ && ulimit -S -f 900";
 
 /// The standalone program over a file, and what was acknowledged.
 struct Scene {
-    process: Running,
-    url: String,
+    app: App,
     batches: i64,
 }
 
 const BATCH: i64 = 20;
 
 impl Scene {
-    fn start(limits: &str, file: &str) -> Self {
-        let address = format!("127.0.0.1:{}", free_port());
-        let url = format!("http://{address}");
+    /// Starts the program with this limit of the size of its files.
+    fn start_limited(limits: &str, file: &str) -> Self {
         let database = format!("sqlite://{file}");
-        let settings = [("BIND_ADDR", address.as_str()), ("DATABASE_URL", &database)];
+        let settings = [("DATABASE_URL", database.as_str())];
         Self {
-            process: Running::start_limited(limits, "event-aggregator", &settings),
-            url,
+            app: App::prepared(limits, "event-aggregator", &settings),
             batches: 0,
         }
     }
 
-    async fn get(&self, path: &str) -> Option<Answer> {
-        let request = tests::http::client().get(format!("{}{path}", self.url));
-        let response = request.send().await.ok()?;
-        Some((response.status(), response.json().await.ok()?))
-    }
-
-    async fn ready(&self) {
-        eventually("it is ready", SOON, async || {
-            matches!(self.get("/ready").await, Some((StatusCode::OK, _)))
-        })
-        .await;
-    }
-
-    async fn not_ready(&self, says: &str) {
-        eventually("it is not ready and says why", SOON, async || {
-            let (status, problem) = self.get("/ready").await?;
-            let detail = problem["detail"].as_str().unwrap_or_default();
-            (status == StatusCode::SERVICE_UNAVAILABLE && detail.contains(says)).then_some(())
-        })
-        .await;
-    }
-
-    async fn stop(mut self) {
-        self.process.signal("TERM");
-        assert_eq!(self.process.wait_exit(SOON).await, Some(0));
+    async fn start(file: &str) -> Self {
+        let scene = Self::start_limited("true", file);
+        scene.app.ready().await;
+        scene
     }
 
     /// Publishes the next batch; the same one again until it is accepted.
@@ -78,14 +51,13 @@ impl Scene {
             })
         };
         let batch: Value = (0..BATCH).map(event).collect();
-        let request = tests::http::client().post(format!("{}/publish", self.url));
-        let answer = answer(request.json(&batch)).await;
+        let answer = self.app.post("/publish", batch.to_string()).await;
         self.batches += i64::from(answer.0 == StatusCode::ACCEPTED);
         answer
     }
 
     async fn assert_exact(&self) {
-        let (_, counters) = self.get("/stats").await.unwrap();
+        let counters = self.app.stats().await;
         let count = |name: &str| counters[name].as_i64().unwrap();
         assert_eq!(
             count("unique_processed"),
@@ -108,8 +80,8 @@ fn assert_refused((status, problem): &Answer) {
 #[tokio::test]
 async fn on_a_full_disk_nothing_is_acknowledged_until_there_is_room_again() {
     let folder = tempfile::tempdir().unwrap();
-    let mut scene = Scene::start(FULL_DISK, &file_in(folder.path()));
-    scene.ready().await;
+    let mut scene = Scene::start_limited(FULL_DISK, &file_in(folder.path()));
+    scene.app.ready().await;
     let refused = eventually("the disk is full", SOON, async || {
         let answer = scene.publish().await;
         (answer.0 != StatusCode::ACCEPTED).then_some(answer)
@@ -122,23 +94,16 @@ async fn on_a_full_disk_nothing_is_acknowledged_until_there_is_room_again() {
         scene.batches
     );
     assert!(
-        scene.process.output().contains("disk"),
+        scene.app.output().contains("disk"),
         "the log says what is wrong"
     );
     scene.assert_exact().await;
 
-    let room = [
-        "--fsize=unlimited:",
-        "--pid",
-        &scene.process.id().to_string(),
-    ];
-    assert!(
-        Command::new("prlimit")
-            .args(room)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let process = scene.app.running().id().to_string();
+    let mut room = Command::new("prlimit");
+    room.args(["--fsize=unlimited:", "--pid", &process]);
+    let made = programs::run_command(room, &[]).await;
+    assert_eq!(made.code, Some(0), "{}", made.err);
     for _ in 0..10 {
         eventually("it is accepted", SOON, async || {
             scene.publish().await.0 == StatusCode::ACCEPTED
@@ -147,14 +112,11 @@ async fn on_a_full_disk_nothing_is_acknowledged_until_there_is_room_again() {
     }
     scene.assert_exact().await;
 
-    let Scene {
-        process, batches, ..
-    } = scene;
-    process.signal("KILL");
-    drop(process);
-    let mut scene = Scene::start("true", &file_in(folder.path()));
+    let Scene { mut app, batches } = scene;
+    app.signal("KILL");
+    app.wait_exit().await;
+    let mut scene = Scene::start(&file_in(folder.path())).await;
     scene.batches = batches;
-    scene.ready().await;
     scene.assert_exact().await;
 }
 
@@ -162,17 +124,16 @@ async fn on_a_full_disk_nothing_is_acknowledged_until_there_is_room_again() {
 async fn while_another_process_writes_the_file_clients_wait_and_are_then_told_to_try_again() {
     let folder = tempfile::tempdir().unwrap();
     let file = file_in(folder.path());
-    let mut scene = Scene::start("true", &file);
-    scene.ready().await;
+    let mut scene = Scene::start(&file).await;
     assert_eq!(scene.publish().await.0, StatusCode::ACCEPTED);
 
     let url = format!("sqlite://{file}");
     let mut other = SqliteConnection::connect(&url).await.unwrap();
     let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     assert_refused(&scene.publish().await);
-    let (status, _) = scene.get("/stats").await.unwrap();
+    let (status, _) = scene.app.get("/stats").await;
     assert_eq!(status, StatusCode::OK, "reads go on");
-    assert!(scene.process.output().contains("database is locked"));
+    assert!(scene.app.output().contains("database is locked"));
     lock.rollback().await.unwrap();
 
     eventually("it is accepted", SOON, async || {
@@ -187,22 +148,18 @@ async fn while_another_process_writes_the_file_clients_wait_and_are_then_told_to
 async fn a_file_that_cannot_be_written_is_not_ready_and_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let file = file_in(folder.path());
-    let scene = Scene::start("true", &file);
-    scene.ready().await;
-    drop(scene);
+    drop(Scene::start(&file).await);
 
-    let scene = Scene::start("true", &format!("{file}?mode=ro"));
+    let scene = Scene::start_limited("true", &format!("{file}?mode=ro"));
     let problem = eventually("it is not ready", SOON, async || {
-        scene
-            .get("/ready")
-            .await
-            .filter(|answer| answer.0 != StatusCode::OK)
+        let answer = scene.app.try_get("/ready").await;
+        answer.filter(|answer| answer.0 != StatusCode::OK)
     })
     .await;
     assert_refused(&problem);
     let detail = problem.1["detail"].as_str().unwrap();
     assert!(detail.contains("takes no writes"), "{detail}");
-    assert!(scene.process.output().contains("takes no writes"));
+    assert!(scene.app.output().contains("takes no writes"));
 }
 
 /// What can happen to a file while it is in use, and how it is undone.
@@ -246,26 +203,24 @@ impl Accident {
     async fn happen(self) {
         let folder = tempfile::tempdir().unwrap();
         let file = file_in(folder.path());
-        let mut scene = Scene::start("true", &file);
-        scene.ready().await;
+        let mut scene = Scene::start(&file).await;
         assert_eq!(scene.publish().await.0, StatusCode::ACCEPTED);
 
         (self.happens)(&file);
         assert_refused(&scene.publish().await);
-        scene.not_ready(self.says).await;
-        assert!(scene.process.output().contains(self.says));
+        scene.app.not_ready(self.says).await;
+        assert!(scene.app.output().contains(self.says));
 
         let Some(undone) = self.undone else {
             // What is lost is lost. After a restart all is well with a new file.
-            scene.stop().await;
-            let mut scene = Scene::start("true", &file);
-            scene.ready().await;
+            scene.app.stop().await;
+            let mut scene = Scene::start(&file).await;
             assert_eq!(scene.publish().await.0, StatusCode::ACCEPTED);
             scene.assert_exact().await;
             return;
         };
         undone(&file);
-        scene.ready().await;
+        scene.app.ready().await;
         eventually("it is accepted", SOON, async || {
             scene.publish().await.0 == StatusCode::ACCEPTED
         })
@@ -284,20 +239,18 @@ async fn nothing_is_acknowledged_into_a_log_that_was_deleted_and_stopping_saves_
     for suffix in ["-wal", "-shm"] {
         let folder = tempfile::tempdir().unwrap();
         let file = file_in(folder.path());
-        let mut scene = Scene::start("true", &file);
-        scene.ready().await;
+        let mut scene = Scene::start(&file).await;
         for _ in 0..5 {
             assert_eq!(scene.publish().await.0, StatusCode::ACCEPTED);
         }
         fs::remove_file(format!("{file}{suffix}")).unwrap();
         assert_refused(&scene.publish().await);
-        scene.not_ready("stop the program with SIGTERM").await;
+        scene.app.not_ready("stop the program with SIGTERM").await;
         let batches = scene.batches;
-        scene.stop().await;
+        scene.app.stop().await;
 
-        let mut scene = Scene::start("true", &file);
+        let mut scene = Scene::start(&file).await;
         scene.batches = batches;
-        scene.ready().await;
         scene.assert_exact().await;
         assert_eq!(scene.publish().await.0, StatusCode::ACCEPTED);
         scene.assert_exact().await;

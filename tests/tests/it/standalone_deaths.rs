@@ -5,15 +5,10 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use common::store::Store;
 use futures_util::future::join_all;
-use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use standalone::store::Sqlite;
-use tests::{
-    eventually,
-    programs::{Running, free_port},
-};
+use tests::{app::App, programs};
 
-const SOON: Duration = Duration::from_secs(20);
 const ROUNDS: usize = 4;
 const CLIENTS: usize = 6;
 /// Batches that a client sends in one round, unless the program dies before.
@@ -23,45 +18,31 @@ fn database_url(folder: &Path) -> String {
     format!("sqlite://{}/events.db", folder.display())
 }
 
-async fn start(folder: &Path) -> (Running, String) {
-    let address = format!("127.0.0.1:{}", free_port());
-    let settings = [
-        ("DATABASE_URL", database_url(folder)),
-        ("BIND_ADDR", address.clone()),
-    ];
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (*k, v.as_str())).collect();
-    let process = Running::start("event-aggregator", &[], &settings);
-    let url = format!("http://{address}");
-    eventually("it is ready", SOON, async || {
-        let ready = tests::http::client()
-            .get(format!("{url}/ready"))
-            .send()
-            .await;
-        ready.is_ok_and(|answer| answer.status() == StatusCode::OK)
-    })
-    .await;
-    (process, url)
+async fn start(folder: &Path) -> App {
+    let settings = [("DATABASE_URL", &*database_url(folder))];
+    let app = App::process("event-aggregator", &settings);
+    app.ready().await;
+    app
 }
 
 /// Sends until the program is gone; answers the ids that were acknowledged.
-async fn send(url: &str, round: usize, client: usize) -> Vec<String> {
-    let (http, mut acknowledged) = (tests::http::client(), Vec::new());
+async fn send(app: &App, round: usize, client: usize) -> Vec<String> {
+    let mut acknowledged = Vec::new();
     for batch in 0..BATCHES {
         let ids: Vec<String> = (0..5)
             .map(|n| format!("{round}-{client}-{batch}-{n}"))
             .collect();
-        let events: Vec<_> = ids
+        let events: Value = ids
             .iter()
             .map(|id| json!({"topic": "t", "event_id": id}))
             .collect();
-        let path = if batch % 2 == 0 { "publish" } else { "ingest" };
-        let sent = http
-            .post(format!("{url}/{path}"))
-            .json(&events)
-            .timeout(SOON)
-            .send();
-        match sent.await {
-            Ok(answer) if answer.status().is_success() => acknowledged.extend(ids),
+        let path = if batch % 2 == 0 {
+            "/publish"
+        } else {
+            "/ingest"
+        };
+        match app.try_post(path, events.to_string()).await {
+            Some((status, _)) if status.is_success() => acknowledged.extend(ids),
             _ => break,
         }
     }
@@ -73,15 +54,15 @@ async fn what_was_acknowledged_survives_kills_under_load() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeSet::new();
     for round in 0..ROUNDS {
-        let (mut process, url) = start(folder.path()).await;
-        let clients = (0..CLIENTS).map(|client| send(&url, round, client));
+        let mut app = start(folder.path()).await;
+        let clients = (0..CLIENTS).map(|client| send(&app, round, client));
         let kill = async {
             // In the middle of the load, a little later each round.
             tokio::time::sleep(Duration::from_millis(150 + 90 * round as u64)).await;
-            process.signal("KILL");
+            app.signal("KILL");
         };
         let (sent, ()) = tokio::join!(join_all(clients), kill);
-        assert_eq!(process.wait_exit(SOON).await, None, "it was killed");
+        assert_eq!(app.wait_exit().await, None, "it was killed");
         acknowledged.extend(sent.into_iter().flatten());
     }
     assert!(acknowledged.len() > ROUNDS * CLIENTS, "there was a load");
@@ -100,20 +81,16 @@ async fn what_was_acknowledged_survives_kills_under_load() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_ends_the_start_with_a_message_and_is_left_alone() {
+async fn a_file_that_is_not_a_database_ends_the_start_with_a_message_and_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("events.db");
     let content = "this is somebody's letter, not a database. ".repeat(200);
     fs::write(&file, &content).unwrap();
     let url = database_url(folder.path());
     let settings = [("DATABASE_URL", url.as_str()), ("BIND_ADDR", "127.0.0.1:0")];
-    let mut process = Running::start("event-aggregator", &[], &settings);
-    let code = process.wait_exit(SOON).await;
-    assert!(code.is_some_and(|code| code != 0), "{}", process.output());
-    assert!(
-        process.output().contains("not a database"),
-        "{}",
-        process.output()
-    );
+    let ended = programs::run("event-aggregator", &[], &settings).await;
+    let said = ended.out + &ended.err;
+    assert!(ended.code.is_some_and(|code| code != 0), "{said}");
+    assert!(said.contains("not a database"), "{said}");
     assert_eq!(fs::read_to_string(&file).unwrap(), content);
 }

@@ -1,20 +1,22 @@
-//! Real input through HTTP into the tables, in every deployment: the counters are exact.
+//! Events go through HTTP into the tables, in every deployment, and the counters are exact.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::Row;
 use tests::{
+    SOON,
     app::{App, Deployment, System},
     events::Logs,
+    eventually,
 };
 
 const BATCH: usize = 100;
 const CLIENTS: usize = 8;
+/// More than any walk here takes.
+const MOST_PAGES: usize = 100;
 
 macro_rules! in_every_deployment {
     ($($case:ident),* $(,)?) => {
@@ -51,9 +53,10 @@ in_every_deployment![
 ];
 
 async fn log_lines_sent_twice_and_shuffled_are_counted_exactly(deployment: Deployment) {
-    let logs = Logs::load();
+    let seed = tests::seed("WHOLE_SYSTEM_SEED");
+    let logs = Logs::of_a_day(seed);
     let mut deliveries = [logs.events.clone(), logs.events.clone()].concat();
-    deliveries.shuffle(&mut SmallRng::seed_from_u64(42));
+    deliveries.shuffle(&mut SmallRng::seed_from_u64(seed));
     let (sent, unique) = (deliveries.len(), logs.unique_total());
     let system = deployment.start().await;
 
@@ -97,7 +100,7 @@ async fn after_a_restart_an_event_is_still_a_duplicate(deployment: Deployment) {
     system.publishers[0].post("/publish", event).await;
     system.reader().drained(1).await;
 
-    system.restart(deployment).await;
+    system.restart().await;
 
     let again = event.replace(r#""n":1"#, r#""n":2"#);
     system.publishers[0].post("/publish", again).await;
@@ -155,7 +158,7 @@ async fn what_was_sent_comes_back(deployment: Deployment) {
         let (status, answer) = system.publishers[0].post("/publish", event).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
         let path = format!("/events/{}/{}", encoded(&topic), encoded(id));
-        tests::eventually("the event is stored", Duration::from_secs(10), async || {
+        eventually("the event is stored", SOON, async || {
             system.reader().get(&path).await.0 == StatusCode::OK
         })
         .await;
@@ -231,7 +234,7 @@ async fn publish(system: &System, deliveries: Vec<Value>) {
 /// Pages through all events with the cursor, and checks that none comes twice.
 async fn ids_by_paging(app: &App) -> i64 {
     let (mut seen, mut last, mut cursor) = (0, 0, String::new());
-    loop {
+    for _ in 0..MOST_PAGES {
         let (status, page) = app.get(&format!("/events?limit=1000{cursor}")).await;
         assert_eq!(status, StatusCode::OK, "{page}");
         for event in page["events"].as_array().unwrap() {
@@ -245,6 +248,7 @@ async fn ids_by_paging(app: &App) -> i64 {
             None => return seen,
         }
     }
+    panic!("there are more than {MOST_PAGES} pages");
 }
 
 /// What really is in the table, read beside the program.
@@ -256,13 +260,11 @@ async fn rows_by_topic(system: &System) -> BTreeMap<String, i64> {
             rows.iter().map(|row| (row.get(0), row.get(1))).collect()
         }};
     }
-    match (system.postgres_url(), system.sqlite_file()) {
-        (Some(url), _) => rows!(sqlx::PgPool::connect(url).await.unwrap()),
-        (None, Some(file)) => {
-            let url = format!("sqlite://{}", file.display());
-            rows!(sqlx::SqlitePool::connect(&url).await.unwrap())
-        }
-        (None, None) => panic!("there is no store"),
+    let url = system.place.database_url();
+    if url.starts_with("sqlite:") {
+        rows!(sqlx::SqlitePool::connect(url).await.unwrap())
+    } else {
+        rows!(sqlx::PgPool::connect(url).await.unwrap())
     }
 }
 
