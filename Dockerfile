@@ -1,11 +1,11 @@
-# One image a program: docker build --target publisher .   (or aggregator, standalone, eventctl)
-# An engine older than 23 wants DOCKER_BUILDKIT=1.
+# This builds one image for each program: docker build --target publisher .   (or aggregator, standalone, eventctl)
+# An engine older than version 23 needs DOCKER_BUILDKIT=1.
 ARG RUST_IMAGE=rust:1.95-slim-trixie
-# The same release as above: the programs are linked with its C library.
+# This must be the same Debian release as above, because the programs are linked with its C library.
 ARG DEBIAN_IMAGE=debian:trixie-slim
 
-# The manifests, and a stand-in for each crate's sources. This stage runs at every change, but as long as no
-# manifest changes it leaves the same files, and the next stage takes its dependencies from the cache.
+# This stage leaves the manifests, and a stand-in for the sources of each crate. It runs at every change. As long as no
+# manifest changes, it leaves the same files, and the next stage takes the dependencies from the cache.
 FROM ${DEBIAN_IMAGE} AS skeleton
 WORKDIR /skeleton
 COPY . .
@@ -24,7 +24,7 @@ ENV PROGRAMS="-p publisher -p aggregator -p standalone -p eventctl"
 COPY --from=skeleton /skeleton .
 RUN cargo build --release --locked $PROGRAMS
 COPY . .
-# The stand-ins were built later than the sources were written, so cargo would take them for the newer.
+# The stand-ins were built after the sources were written, so cargo would think that they are newer.
 RUN find . -name '*.rs' ! -path './target/*' -exec touch {} + \
  && cargo build --release --locked $PROGRAMS
 
@@ -34,19 +34,19 @@ ARG REVISION=unknown
 LABEL org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# A number, so that Kubernetes sees that it is not root.
+# The user is a number, so that Kubernetes sees that it is not root.
 USER 65532:65532
-# SIGTERM: no new work, what runs is finished.
+# After SIGTERM, a program takes no new work and finishes what it has begun.
 STOPSIGNAL SIGTERM
 
 FROM base AS publisher
 LABEL org.opencontainers.image.title="publisher" \
       org.opencontainers.image.description="Accepts events over HTTP and queues them in Redis"
 COPY --from=build /src/target/release/publisher /usr/local/bin/
-# On every address the program starts only with API_KEYS_FILE, or AUTH_DISABLED=true.
+# The program listens on every address only if API_KEYS_FILE is set or AUTH_DISABLED is true.
 ENV BIND_ADDR=0.0.0.0:8080
 EXPOSE 8080
-# Alive, not ready: whoever restarts what is unhealthy would not bring a missing Redis back.
+# This asks whether the program is alive, not ready, because restarting it would not bring a missing Redis back.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=10s CMD ["publisher", "healthcheck"]
 ENTRYPOINT ["publisher"]
 
@@ -64,7 +64,7 @@ LABEL org.opencontainers.image.title="event-aggregator" \
       org.opencontainers.image.description="Publisher and aggregator in one process, on SQLite"
 COPY --from=build /src/target/release/event-aggregator /usr/local/bin/
 USER root
-# A new volume takes this folder's owner over.
+# A new volume gets the owner of this folder.
 RUN install -d -o 65532 -g 65532 /data
 USER 65532:65532
 ENV BIND_ADDR=0.0.0.0:8080 DATABASE_URL=sqlite:///data/events.db

@@ -2,23 +2,21 @@
 
 use std::sync::Arc;
 
-use common::{
-    config::ConfigError,
-    http::{
-        openapi::Description,
-        routes::Routes,
-        server::{self, Front},
-    },
-    queue::{QueueError, redis::RedisConsumer},
-    readiness::{Probe, Readiness},
-    store::{Audit, Store, StoreError},
+use edge::{
+    openapi::Description,
+    routes::Routes,
+    server::{self, Front},
+    settings::ConfigError,
+};
+use queue::{QueueError, redis::RedisConsumer};
+use runtime::readiness::{Probe, Readiness};
+use store::{
+    Audit, Store, StoreError,
+    postgres::{Postgres, UrlError},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Aggregator, RunError, Settings, routes,
-    store::{Postgres, UrlError},
-};
+use crate::{Aggregator, RunError, Settings, routes};
 
 const TITLE: &str = "Event aggregator";
 

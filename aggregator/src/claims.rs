@@ -3,12 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{
+use event::{Claim, ClaimId, Verdict};
+use queue::{Consumer, Holder, QueueError};
+use runtime::{
     faults::{Mutant, Point, crash_at, is_mutant},
     lifecycle::Backoff,
-    queue::{Claim, ClaimId, Consumer, Holder, QueueError, Verdict},
-    store::{Recorded, Store, StoreError},
 };
+use store::{Recorded, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 

@@ -9,12 +9,9 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::SecondsFormat;
-use common::{
-    event::EventTime,
-    queue::{Claim, ClaimId},
-    readiness::{Probe, Trouble},
-    store::StoreError,
-};
+use event::{Claim, ClaimId, EventTime};
+use runtime::readiness::{Probe, Trouble};
+use store::StoreError;
 use tokio::time::Instant;
 
 /// A claim that nobody has tried again in this process for so many leases is another's by now.
@@ -111,10 +108,10 @@ const fn why(error: &StoreError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use common::{
+    use event::{
+        WorkerId,
         clock::SystemClock,
-        event::parse::{Limits, Receipts, parse},
-        queue::WorkerId,
+        parse::{Limits, Receipts, parse},
     };
     use uuid::Uuid;
 

@@ -2,7 +2,6 @@
 //! that agree, and answers questions about them.
 //!
 //! - [`Aggregator`]: workers and HTTP routes over any queue and any store
-//! - [`store`]: the PostgreSQL store
 //! - [`Application`]: the aggregator as a process of its own, over Redis and PostgreSQL
 
 mod application;
@@ -12,7 +11,6 @@ mod recovery;
 mod routes;
 mod service;
 mod settings;
-pub mod store;
 mod worker;
 
 pub use application::{Application, BuildError, CommandError, description, migrate, verify};

@@ -2,20 +2,21 @@
 
 use std::process::ExitCode;
 
-use aggregator::{Application, Command, Settings, store};
-use common::{config, lifecycle, output::print, telemetry};
+use aggregator::{Application, Command, Settings};
+use runtime::{lifecycle, output::print, settings, telemetry};
+use store::postgres;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     lifecycle::outlive_hang_ups()?;
-    let settings: Settings = config::parse();
+    let settings: Settings = settings::parse();
     telemetry::init(&settings.log);
     match &settings.command {
         Some(Command::Migrate { grant_to }) => {
             aggregator::migrate(&settings, grant_to.as_deref()).await?;
             print("The tables are up to date.")?;
         }
-        Some(Command::Grants { role }) => print(store::grants(role).trim_end())?,
+        Some(Command::Grants { role }) => print(postgres::grants(role).trim_end())?,
         Some(Command::Verify) => {
             let audit = aggregator::verify(&settings).await?;
             print(&audit)?;

@@ -6,12 +6,12 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use common::{
+use event::{
+    Claim, ClaimId, WorkerId,
     clock::{Clock, Ids},
-    faults::{Mutant, Point, crash_at, is_mutant},
-    queue::{Claim, ClaimId, WorkerId},
-    store::IdleWorker,
 };
+use runtime::faults::{Mutant, Point, crash_at, is_mutant};
+use store::IdleWorker;
 use tokio::time::{Instant, timeout};
 
 use crate::claims::Claims;
@@ -65,7 +65,7 @@ impl Recovery {
     }
 
     /// First who is idle, then who has a claim, then forget the others: see
-    /// [`common::store::Store::forget_workers`].
+    /// [`store::Store::forget_workers`].
     async fn forget_long_gone(&self) {
         let Claims {
             consumer, store, ..

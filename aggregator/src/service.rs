@@ -5,18 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
-    clock::{Clock, Ids, SystemClock},
-    config::LimitArgs,
-    http::{
-        routes::Routes,
-        server::{self, Front},
-    },
-    lifecycle::Backoff,
-    queue::{Consumer, memory::MemoryQueue},
-    readiness::{Dependency, Probe, Readiness},
-    store::{Store, StoreError},
+use edge::{
+    routes::Routes,
+    server::{self, Front},
+    settings::LimitArgs,
 };
+use event::clock::{Clock, Ids, SystemClock};
+use queue::{Consumer, memory::MemoryQueue};
+use runtime::{
+    lifecycle::Backoff,
+    readiness::{Dependency, Probe, Readiness},
+};
+use store::{Store, StoreError};
 use tokio::{
     sync::SetOnce,
     task::{JoinError, JoinSet},

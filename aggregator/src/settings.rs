@@ -1,14 +1,18 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use common::{
+use edge::{
     auth::command::Keys,
-    config::{self, LimitArgs, QueueArgs, Secret, ServerArgs},
-    http::healthcheck::Healthcheck,
-    queue::{
-        QueueError,
-        redis::acl::{Acl, Program},
-    },
+    healthcheck::Healthcheck,
+    settings::{LimitArgs, ServerArgs},
+};
+use queue::{
+    QueueError,
+    redis::acl::{Acl, Program},
+    settings::QueueArgs,
+};
+use runtime::{
+    settings::{self, Secret},
     telemetry::LogArgs,
 };
 
@@ -18,7 +22,7 @@ use common::{
 pub struct Settings {
     /// Address and port to listen on
     #[arg(long, env, default_value = "127.0.0.1:8081", value_name = "ADDRESS",
-          value_parser = config::bind_address)]
+          value_parser = settings::bind_address)]
     pub bind_addr: SocketAddr,
 
     /// PostgreSQL database. Required; optional here only because `migrate` may name it too.
@@ -122,7 +126,7 @@ pub struct WorkerArgs {
 
     /// How long a claim outlives the last sign of its worker
     #[arg(long, env, default_value_t = 30, value_name = "SECONDS",
-          value_parser = config::seconds(1..=3600))]
+          value_parser = settings::seconds(1..=3600))]
     pub lease_seconds: u16,
 }
 

@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
-use common::{
+use event::{
+    ClaimId, WorkerId,
     clock::{Clock, Ids},
+};
+use runtime::{
     faults::{Point, crash_at},
     lifecycle::Backoff,
-    queue::{ClaimId, WorkerId},
 };
 
 use crate::claims::{Claims, Worked};

@@ -15,7 +15,7 @@ use actix_web::{
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use common::clock::{Clock, Ids, SystemClock};
+use event::clock::{Clock, Ids, SystemClock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::{PgPool, postgres::PgPoolOptions};

@@ -9,18 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aggregator::store::Postgres;
 use anyhow::{Context, Result, bail, ensure};
-use common::{
-    hold::Hold,
-    queue::{
-        Consumer, Depth, Producer,
-        redis::{Address, RedisConsumer, RedisProducer},
-    },
-    store::Store,
+use queue::{
+    Consumer, Depth, Producer,
+    redis::{Address, RedisConsumer, RedisProducer},
 };
 use redis::{AsyncConnectionConfig, InfoDict, aio::MultiplexedConnection};
+use runtime::hold::Hold;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
+use store::{Store, postgres::Postgres};
 use tests::servers::{OwnPostgres, OwnRedis};
 use tokio::{task::JoinSet, time::sleep};
 

@@ -4,12 +4,15 @@
 use std::{fmt::Write, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Result, ensure};
-use common::{event::Event, store::Store};
+use event::Event;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use standalone::store::{Sqlite, WRITER_PRAGMAS};
+use store::{
+    Store,
+    sqlite::{Sqlite, WRITER_PRAGMAS},
+};
 
 use crate::{
     stats::float,

@@ -5,10 +5,7 @@
 use std::io::{self, Write};
 
 use chrono::Utc;
-use common::{
-    clock::Ids,
-    event::{Event, EventTime, ReceiptId},
-};
+use event::{Event, EventTime, ReceiptId, clock::Ids};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::value::RawValue;
 

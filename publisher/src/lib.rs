@@ -5,16 +5,14 @@ mod settings;
 
 use std::sync::Arc;
 
-use common::{
-    config::ConfigError,
-    http::{
-        openapi::Description,
-        routes::Routes,
-        server::{self, Front},
-    },
-    queue::{QueueError, redis::RedisProducer},
-    readiness::Readiness,
+use edge::{
+    openapi::Description,
+    routes::Routes,
+    server::{self, Front},
+    settings::ConfigError,
 };
+use queue::{QueueError, redis::RedisProducer};
+use runtime::readiness::Readiness;
 use tokio_util::sync::CancellationToken;
 
 pub use publish::{Publish, routes};

@@ -1,12 +1,12 @@
 //! The `publisher` program.
 
-use common::{config, lifecycle, output::print, telemetry};
 use publisher::{Application, Command, Settings};
+use runtime::{lifecycle, output::print, settings, telemetry};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     lifecycle::outlive_hang_ups()?;
-    let settings: Settings = config::parse();
+    let settings: Settings = settings::parse();
     telemetry::init(&settings.log);
     match &settings.command {
         Some(Command::Healthcheck(healthcheck)) => {

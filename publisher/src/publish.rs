@@ -6,19 +6,20 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
-use common::{
+use edge::{
+    access::Access,
     auth::{Caller, Scope},
-    clock::{Clock, Ids, SystemClock},
-    config::LimitArgs,
-    http::{
-        access::Access,
-        batch::{self, Beside, Rejected},
-        openapi::{CloudEvent, CloudEventBatch, EventLines, Events, Group},
-        problem::Problem,
-        routes::Routes,
-    },
-    queue::Producer,
+    batch::{self, Beside, Rejected},
+    openapi::Group,
+    problem::Problem,
+    routes::Routes,
+    settings::LimitArgs,
 };
+use event::{
+    clock::{Clock, Ids, SystemClock},
+    schema::{CloudEvent, CloudEventBatch, EventLines, Events},
+};
+use queue::Producer;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -1,14 +1,18 @@
 use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
-use common::{
+use edge::{
     auth::command::Keys,
-    config::{self, LimitArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
-    http::healthcheck::Healthcheck,
-    queue::{
-        QueueError,
-        redis::acl::{Acl, Program},
-    },
+    healthcheck::Healthcheck,
+    settings::{LimitArgs, ServerArgs},
+};
+use queue::{
+    QueueError,
+    redis::acl::{Acl, Program},
+    settings::{PublishArgs, QueueArgs},
+};
+use runtime::{
+    settings::{self, Secret},
     telemetry::LogArgs,
 };
 
@@ -18,7 +22,7 @@ use common::{
 pub struct Settings {
     /// Address and port to listen on
     #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS",
-          value_parser = config::bind_address)]
+          value_parser = settings::bind_address)]
     pub bind_addr: SocketAddr,
 
     /// Redis server.

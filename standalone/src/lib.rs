@@ -2,32 +2,27 @@
 //! Redis, or over PostgreSQL, or over both.
 
 mod settings;
-pub mod store;
 
 use std::sync::Arc;
 
-use aggregator::{Aggregator, RunError, store::Postgres};
-use common::{
-    config::ConfigError,
-    http::{
-        openapi::Description,
-        routes::Routes,
-        server::{self, Front},
-    },
-    queue::{
-        Producer, QueueError,
-        memory::MemoryQueue,
-        redis::{RedisConsumer, RedisProducer},
-    },
-    readiness::{Dependency, Probe, Readiness},
-    store::{Audit, Store},
+use aggregator::{Aggregator, RunError};
+use edge::{
+    openapi::Description,
+    routes::Routes,
+    server::{self, Front},
+    settings::ConfigError,
 };
 use publisher::Publish;
+use queue::{
+    Producer, QueueError,
+    memory::MemoryQueue,
+    redis::{RedisConsumer, RedisProducer},
+};
+use runtime::readiness::{Dependency, Probe, Readiness};
+use store::{Audit, Store, postgres::Postgres, sqlite::Sqlite};
 use tokio_util::sync::CancellationToken;
 
 pub use settings::{Command, Settings};
-
-use crate::store::Sqlite;
 
 const TITLE: &str = "Event aggregator, standalone";
 
@@ -63,10 +58,10 @@ pub enum BuildError {
     Queue(#[from] QueueError),
     /// PostgreSQL's address cannot be used.
     #[error(transparent)]
-    Postgres(#[from] aggregator::store::UrlError),
+    Postgres(#[from] store::postgres::UrlError),
     /// SQLite's file cannot be used.
     #[error(transparent)]
-    Sqlite(#[from] store::OpenError),
+    Sqlite(#[from] store::sqlite::OpenError),
     /// The system gives no socket.
     #[error("the listening socket cannot be used: {0}; try to start again")]
     Socket(#[from] std::io::Error),

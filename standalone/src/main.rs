@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use common::{config, lifecycle, output::print, telemetry};
+use runtime::{lifecycle, output::print, settings, telemetry};
 use standalone::{Application, Command, Settings};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     lifecycle::outlive_hang_ups()?;
-    let settings: Settings = config::parse();
+    let settings: Settings = settings::parse();
     telemetry::init(&settings.log);
     match &settings.command {
         Some(Command::Verify) => {

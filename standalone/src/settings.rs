@@ -2,18 +2,21 @@ use std::{net::SocketAddr, str::FromStr};
 
 use aggregator::WorkerArgs;
 use clap::{Parser, Subcommand};
-use common::{
+use edge::{
     auth::command::Keys,
-    config::{self, LimitArgs, PublishArgs, QueueArgs, Secret, ServerArgs},
-    http::healthcheck::Healthcheck,
-    queue::{
-        QueueError,
-        redis::acl::{Acl, Program},
-    },
+    healthcheck::Healthcheck,
+    settings::{LimitArgs, ServerArgs},
+};
+use queue::{
+    QueueError,
+    redis::acl::{Acl, Program},
+    settings::{PublishArgs, QueueArgs},
+};
+use runtime::{
+    settings::{self, Secret},
     telemetry::LogArgs,
 };
-
-use crate::store;
+use store::sqlite;
 
 /// Stands for a Redis server whose database is number 0.
 const ANY_REDIS: &str = "redis://127.0.0.1";
@@ -24,7 +27,7 @@ const ANY_REDIS: &str = "redis://127.0.0.1";
 pub struct Settings {
     /// Address and port to listen on
     #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS",
-          value_parser = config::bind_address)]
+          value_parser = settings::bind_address)]
     pub bind_addr: SocketAddr,
 
     /// Where events are stored.
@@ -133,7 +136,7 @@ impl Settings {
     /// What it does, and one line to try, for the person who started it.
     #[must_use]
     pub fn welcome(&self, port: u16) -> String {
-        let stored = match store::path(self.database_url.expose()) {
+        let stored = match sqlite::path(self.database_url.expose()) {
             Ok(path) => format!("SQLite, in {}", path.display()),
             Err(_) => "PostgreSQL (DATABASE_URL)".to_owned(),
         };

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use common::auth::ApiKey;
+use edge::auth::ApiKey;
 use tempfile::TempDir;
 
 /// A file of keys, in a folder of its own. A change of it counts once it is written.

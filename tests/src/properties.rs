@@ -4,20 +4,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use common::{
+use event::{
+    Event, EventTime, ReceiptId,
     clock::ManualClock,
+    cloudevents::{batch, binary, structured},
     envelope,
-    event::{
-        Event, EventTime, ReceiptId,
-        cloudevents::{batch, binary, structured},
-        name::MAX_NAME_BYTES,
-        ndjson::Lines,
-        parse::{BatchError, EventError, Limits, Parsed, Receipts, parse},
-        payload::MAX_PAYLOAD_DEPTH,
-    },
-    store::Cursor,
+    name::MAX_NAME_BYTES,
+    ndjson::Lines,
+    parse::{BatchError, EventError, Limits, Parsed, Receipts, parse},
+    payload::MAX_PAYLOAD_DEPTH,
 };
 use serde_json::value::RawValue;
+use store::Cursor;
 use uuid::Uuid;
 
 /// Small, so that inputs of a few lines reach them.

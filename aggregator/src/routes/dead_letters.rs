@@ -4,20 +4,20 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Path, Payload},
 };
-use common::{
+use edge::{
     auth::Caller,
-    event::EventTime,
-    hex::hex,
-    http::{
-        batch,
-        openapi::{Answers, or_null, problems, written},
-        parameters::{brief, flag, optional, query},
-        problem::{Kind, Problem},
-    },
-    store::{Cursor, DeadLetter, Limit, Selection},
+    batch,
+    openapi::{Answers, problems},
+    parameters::{brief, flag, optional, query},
+    problem::{Kind, Problem},
+};
+use event::{
+    EventTime,
+    schema::{from_json, or_null},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::{Cursor, DeadLetter, Limit, Selection};
 use utoipa::{
     IntoParams, IntoResponses, PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -76,14 +76,14 @@ struct Letter {
 }
 
 fn receipt_id() -> RefOr<Schema> {
-    written(or_null(&json!({"type": "string", "format": "uuid"})))
+    from_json(or_null(&json!({"type": "string", "format": "uuid"})))
 }
 
 impl From<DeadLetter> for Letter {
     fn from(letter: DeadLetter) -> Self {
         let (raw, raw_hex) = match String::from_utf8(letter.raw) {
             Ok(text) => (Some(text), None),
-            Err(error) => (None, Some(hex(error.as_bytes()))),
+            Err(error) => (None, Some(hex::encode(error.as_bytes()))),
         };
         Self {
             id: letter.id,
@@ -137,7 +137,7 @@ struct SelectedAll;
 
 impl PartialSchema for Selected {
     fn schema() -> RefOr<Schema> {
-        written(json!({
+        from_json(json!({
             "description": "These, or all after a place (a thousand at a time)",
             "anyOf": [
                 {"$ref": "#/components/schemas/SelectedIds"},
@@ -150,7 +150,7 @@ impl PartialSchema for Selected {
 
 impl PartialSchema for SelectedIds {
     fn schema() -> RefOr<Schema> {
-        written(json!({
+        from_json(json!({
             "type": "object",
             "required": ["ids"],
             "properties": {
@@ -167,7 +167,7 @@ impl PartialSchema for SelectedIds {
 
 impl PartialSchema for SelectedAll {
     fn schema() -> RefOr<Schema> {
-        written(json!({
+        from_json(json!({
             "type": "object",
             "required": ["all"],
             "properties": {

@@ -4,17 +4,15 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Path},
 };
-use common::{
+use edge::{
     auth::Caller,
-    event::{EventId, EventTime, Source, Topic},
-    http::{
-        openapi::{Answers, problems},
-        parameters::{named, optional, query},
-        problem::{Kind, Problem},
-    },
-    store::{Cursor, EventQuery, StoredEvent},
+    openapi::{Answers, problems},
+    parameters::{named, optional, query},
+    problem::{Kind, Problem},
 };
+use event::{EventId, EventTime, Source, Topic};
 use serde::{Deserialize, Serialize};
+use store::{Cursor, EventQuery, StoredEvent};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use super::{Api, ListProblems, parameters::limit};

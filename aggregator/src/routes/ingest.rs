@@ -4,15 +4,15 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
-use common::{
+use edge::{
     auth::Caller,
-    event::{EventId, Topic, parse::Shape},
-    http::{
-        batch::{self, Beside},
-        openapi::{CloudEvent, CloudEventBatch, EventLines, Events},
-        problem::{BatchItem, Kind, Problem},
-    },
-    queue::Verdict,
+    batch::{self, Beside},
+    problem::{BatchItem, Kind, Problem},
+};
+use event::{
+    EventId, Topic, Verdict,
+    parse::Shape,
+    schema::{CloudEvent, CloudEventBatch, EventLines, Events},
 };
 use serde::Serialize;
 use utoipa::ToSchema;

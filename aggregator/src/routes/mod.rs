@@ -8,20 +8,18 @@ mod stats;
 
 use std::{sync::Arc, time::Instant};
 
-use common::{
+use edge::{
+    access::Access,
     auth::Scope,
-    clock::{Clock, Ids},
-    config::LimitArgs,
-    http::{
-        access::Access,
-        batch,
-        openapi::{Answers, Group, problems},
-        problem::Kind,
-        routes::Routes,
-    },
-    queue::{Consumer, memory::MemoryQueue},
-    store::Store,
+    batch,
+    openapi::{Answers, Group, problems},
+    problem::Kind,
+    routes::Routes,
+    settings::LimitArgs,
 };
+use event::clock::{Clock, Ids};
+use queue::{Consumer, memory::MemoryQueue};
+use store::Store;
 use utoipa::IntoResponses;
 
 use self::{

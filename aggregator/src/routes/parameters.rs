@@ -1,9 +1,7 @@
-//! Query parameters of this service, beside those of [`common::http::parameters`].
+//! Query parameters of this service, beside those of [`edge::parameters`].
 
-use common::{
-    http::{parameters::optional, problem::Problem},
-    store::Limit,
-};
+use edge::{parameters::optional, problem::Problem};
+use store::Limit;
 
 /// A page size; the default if it is absent.
 pub(super) fn limit(text: Option<String>) -> Result<Limit, Problem> {

@@ -7,14 +7,12 @@ use actix_web::{
     web::{Data, Json},
 };
 use chrono::SecondsFormat;
-use common::{
+use edge::{
     auth::Caller,
-    http::{
-        openapi::{Answers, problems},
-        problem::{Kind, Problem},
-    },
-    queue::Depth,
+    openapi::{Answers, problems},
+    problem::{Kind, Problem},
 };
+use queue::Depth;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 

@@ -28,7 +28,7 @@ const PUBLISHER: f64 = 40.0;
 const AGGREGATOR: f64 = 80.0;
 const STANDALONE: f64 = 40.0;
 /// MiB of SQLite's page cache that are not counted: those of the connection that writes, which fills it
-/// (`standalone::store::WRITER_PRAGMAS`).
+/// (`store::sqlite::WRITER_PRAGMAS`).
 const PAGE_CACHE: f64 = 16.0;
 /// How long a program is left alone before it counts as idle.
 const IDLE_FOR: Duration = Duration::from_secs(1);

@@ -3,10 +3,7 @@
 mod logs;
 
 use chrono::Utc;
-use common::{
-    clock::Ids,
-    event::{Event, EventTime, Payload, ReceiptId, Source},
-};
+use event::{Event, EventTime, Payload, ReceiptId, Source, clock::Ids};
 
 pub use logs::Logs;
 

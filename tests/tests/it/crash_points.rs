@@ -3,16 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use aggregator::store::Postgres;
-use common::{
-    faults::{Mutant, Point},
-    store::{Audit, Stats, Store},
-};
 use futures_util::future::join_all;
 use redis::AsyncCommands;
 use reqwest::StatusCode;
+use runtime::faults::{Mutant, Point};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use store::{Audit, Stats, Store, postgres::Postgres};
 use tests::{
     SOON,
     app::{App, Deployment, Place},

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use common::auth::ApiKey;
+use edge::auth::ApiKey;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::{

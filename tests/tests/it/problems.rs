@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, io};
 
-use common::http::problem::{Kind, Problem};
+use edge::problem::{Kind, Problem};
 use futures_util::stream;
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;

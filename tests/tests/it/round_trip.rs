@@ -2,27 +2,23 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aggregator::store::Postgres;
-use common::{
+use event::{
+    ClaimId, Event, WorkerId,
     clock::{Clock, Ids, SystemClock},
-    event::{
-        Event,
-        parse::{Limits, Receipts, parse},
-    },
-    hold::Hold,
-    queue::{
-        ClaimId, Consumer, Producer, WorkerId,
-        redis::{Address, RedisConsumer, RedisProducer},
-    },
-    store::{Store, StoredEvent},
+    parse::{Limits, Receipts, parse},
 };
 use proptest::{
     prelude::*,
     strategy::ValueTree,
     test_runner::{Config, RngSeed, TestRunner},
 };
+use queue::{
+    Consumer, Producer,
+    redis::{Address, RedisConsumer, RedisProducer},
+};
+use runtime::hold::Hold;
 use serde_json::{Value, json};
-use standalone::store::Sqlite;
+use store::{Store, StoredEvent, postgres::Postgres, sqlite::Sqlite};
 use tests::servers;
 
 const EVENTS: usize = 300;

@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use common::store::Store;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use standalone::store::Sqlite;
+use store::Store;
+use store::sqlite::Sqlite;
 use tests::{app::App, programs};
 
 const ROUNDS: usize = 4;

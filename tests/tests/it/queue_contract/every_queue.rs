@@ -2,10 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use common::{
-    hold::Hold,
-    queue::{Consumer, Holder, Producer, PushError},
-};
+use queue::{Consumer, Holder, Producer, PushError};
+use runtime::hold::Hold;
 use tests::events::{event, events};
 
 use super::{MAX_LEN, Queue, a_worker, confirmed, depth, keys};

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use common::{
-    hold::Hold,
-    queue::{Consumer, Producer, PushError, Verdict, memory::MemoryQueue},
-};
+use event::Verdict;
+use queue::{Consumer, Producer, PushError, memory::MemoryQueue};
+use runtime::hold::Hold;
 use tests::{SOON, events::events, eventually};
 
 use super::{MAX_LEN, a_worker, confirmed, depth};

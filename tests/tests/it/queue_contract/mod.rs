@@ -25,17 +25,17 @@ mod redis_rights;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{
+use event::{
+    Claim, ClaimId, Event, Verdict, WorkerId,
     clock::{Clock, Ids, SystemClock},
-    event::Event,
-    hold::Hold,
-    queue::{
-        Claim, ClaimId, Consumer, Depth, Producer, PushError, Verdict, WorkerId,
-        memory::MemoryQueue,
-        redis::{Address, RedisConsumer, RedisProducer},
-    },
+};
+use queue::{
+    Consumer, Depth, Producer, PushError,
+    memory::MemoryQueue,
+    redis::{Address, RedisConsumer, RedisProducer},
 };
 use redis::AsyncCommands;
+use runtime::hold::Hold;
 use tests::{SOON, events::events, eventually, servers};
 use tokio::{task::JoinHandle, time::timeout};
 

@@ -1,10 +1,8 @@
 //! What only the queue in Redis does: keys, elements that are not events, and a server that comes back.
 
-use common::{
-    hold::Hold,
-    queue::{Consumer, Holder, Producer, PushError, redis::MAX_ELEMENT_BYTES},
-};
+use queue::{Consumer, Holder, Producer, PushError, redis::MAX_ELEMENT_BYTES};
 use redis::AsyncCommands;
+use runtime::hold::Hold;
 use tests::{
     SOON,
     events::{event, events},

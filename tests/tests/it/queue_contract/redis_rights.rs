@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use common::{
-    hold::Hold,
-    queue::{
-        Consumer, Holder, Producer, PushError,
-        redis::{
-            Address, RedisConsumer, RedisProducer,
-            acl::{Program, UserName},
-        },
+use queue::{
+    Consumer, Holder, Producer, PushError,
+    redis::{
+        Address, RedisConsumer, RedisProducer,
+        acl::{Program, UserName},
     },
 };
+use runtime::hold::Hold;
 use tests::{SOON, events::events, eventually, servers::OwnRedis};
 
 use super::{MAX_LEN, a_worker, connect};
@@ -27,7 +25,7 @@ async fn all_that_is_needed(redis: &OwnRedis, name: &str) -> Result<(), String> 
         let (_, probe) = address.watched();
         probe.probe().await.map_err(|trouble| trouble.detail)
     };
-    let text = |error: common::queue::QueueError| error.to_string();
+    let text = |error: queue::QueueError| error.to_string();
     probe(&publishing).await?;
     probe(&working).await?;
     let pushed = producer.push(events("a", 2), Hold::nothing()).await;

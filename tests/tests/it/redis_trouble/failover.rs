@@ -1,6 +1,6 @@
 //! Servers that come back, or are replaced by others.
 
-use common::queue::redis::PUSH_CONNECTIONS;
+use queue::redis::PUSH_CONNECTIONS;
 use reqwest::StatusCode;
 use tests::{SOON, chaos::proxy::Mode, eventually, servers::OwnRedis};
 use tokio::{

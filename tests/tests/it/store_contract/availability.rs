@@ -2,14 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use aggregator::store::Postgres;
-use common::{
-    queue::Verdict::Accepted,
-    store::{EventQuery, Store, StoreError},
-};
+use event::Verdict::Accepted;
 use futures_util::future::join_all;
 use sqlx::Connection;
-use standalone::store::Sqlite;
+use store::postgres::Postgres;
+use store::sqlite::Sqlite;
+use store::{EventQuery, Store, StoreError};
 use tests::{SOON, events::event, eventually};
 use tokio::net::TcpListener;
 

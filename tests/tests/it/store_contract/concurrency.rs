@@ -6,14 +6,11 @@ use std::{
     time::Duration,
 };
 
-use common::{
-    event::Event,
-    queue::Verdict::Accepted,
-    store::{Cursor, Store},
-};
+use event::{Event, Verdict::Accepted};
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use sqlx::Connection;
+use store::{Cursor, Store};
 use tests::{
     SOON,
     events::{event, events},

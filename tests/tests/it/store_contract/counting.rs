@@ -3,11 +3,11 @@
 use std::{collections::HashSet, time::Duration};
 
 use chrono::{TimeDelta, Utc};
-use common::{
-    event::Event,
-    queue::Verdict::{Accepted, Duplicate},
-    store::{Recorded, Store},
+use event::{
+    Event,
+    Verdict::{Accepted, Duplicate},
 };
+use store::{Recorded, Store};
 use tests::events::{event, events};
 
 use super::{Tested, a_worker, claim, names, payload, time, topics, verdicts};

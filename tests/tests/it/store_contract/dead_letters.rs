@@ -1,11 +1,7 @@
 //! Dead letters that are replayed and discarded.
 
-use common::{
-    clock::Ids,
-    envelope,
-    queue::Claim,
-    store::{Selection, Store},
-};
+use event::{Claim, clock::Ids, envelope};
+use store::{Selection, Store};
 use tests::events::event;
 
 use super::Tested;

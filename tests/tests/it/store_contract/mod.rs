@@ -33,19 +33,17 @@ mod values;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use aggregator::store::Postgres;
-use common::{
+use event::{
+    Claim, ClaimId, Event, EventTime, Payload, Verdict, WorkerId,
     clock::{Clock, Ids, SystemClock},
-    event::{Event, EventTime, Payload},
-    queue::{Claim, ClaimId, Verdict, WorkerId},
-    store::{
-        Cursor, DeadLetter, EventQuery, Limit, Page, Recorded, Stats, Store, StoreError,
-        StoredEvent,
-    },
 };
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, raw_sql};
-use standalone::store::Sqlite;
+use store::postgres::Postgres;
+use store::sqlite::Sqlite;
+use store::{
+    Cursor, DeadLetter, EventQuery, Limit, Page, Recorded, Stats, Store, StoreError, StoredEvent,
+};
 use tempfile::TempDir;
 use tests::{
     SOON,

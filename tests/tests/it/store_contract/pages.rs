@@ -1,9 +1,7 @@
 //! Pages of events.
 
-use common::{
-    event::Event,
-    store::{EventQuery, Limit, Store},
-};
+use event::Event;
+use store::{EventQuery, Limit, Store};
 use tests::events::event;
 
 use super::{Tested, time, topics};

@@ -1,12 +1,12 @@
 //! What only PostgreSQL does: rows that others write meanwhile, and rows that are gone.
 
-use aggregator::store::Postgres;
-use common::{
-    event::Event,
-    queue::Verdict::{Accepted, DeadLettered, Duplicate},
-    store::{Cursor, Store},
+use event::{
+    Event,
+    Verdict::{Accepted, DeadLettered, Duplicate},
 };
 use sqlx::{Connection, PgConnection, raw_sql};
+use store::postgres::Postgres;
+use store::{Cursor, Store};
 use tests::{
     SOON,
     events::{event, events},

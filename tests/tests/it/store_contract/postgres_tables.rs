@@ -1,8 +1,8 @@
 //! What only PostgreSQL does: tables and databases that are refused.
 
-use aggregator::store::Postgres;
-use common::store::{Store, StoreError};
 use sqlx::Connection;
+use store::postgres::Postgres;
+use store::{Store, StoreError};
 
 use super::{Tables, Tested};
 

@@ -1,16 +1,13 @@
 //! What cannot be stored becomes a dead letter, and the rest is stored.
 
-use aggregator::store::Postgres;
-use common::{
+use event::{
+    Claim, Event, Malformed,
+    Verdict::{Accepted, DeadLettered, Duplicate},
     envelope,
-    event::Event,
-    queue::{
-        Claim, Malformed,
-        Verdict::{Accepted, DeadLettered, Duplicate},
-    },
-    store::{Recorded, Selection, Store, StoreError},
 };
-use standalone::store::Sqlite;
+use store::postgres::Postgres;
+use store::sqlite::Sqlite;
+use store::{Recorded, Selection, Store, StoreError};
 use tests::events::{event, events};
 
 use super::{Tables, Tested, claim, payload, verdicts};

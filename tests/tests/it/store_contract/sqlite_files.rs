@@ -1,11 +1,9 @@
 //! What only SQLite does: a file that others use, or that is something else.
 
-use common::{
-    queue::Verdict::Accepted,
-    store::{Store, StoreError},
-};
+use event::Verdict::Accepted;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, raw_sql};
-use standalone::store::Sqlite;
+use store::sqlite::Sqlite;
+use store::{Store, StoreError};
 use tests::events::event;
 
 use super::{Tables, Tested, claim, file, verdicts};

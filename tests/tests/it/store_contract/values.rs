@@ -1,14 +1,14 @@
 //! What is stored comes back as it was sent.
 
-use aggregator::store::Postgres;
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{
+use event::{
+    Event, EventTime, ReceiptId,
+    Verdict::{Accepted, Duplicate},
     clock::Ids,
-    event::{Event, EventTime, ReceiptId},
-    queue::Verdict::{Accepted, Duplicate},
-    store::Store,
 };
-use standalone::store::Sqlite;
+use store::Store;
+use store::postgres::Postgres;
+use store::sqlite::Sqlite;
 use tests::events::event;
 
 use super::{Tables, Tested, names, payload, time, topics};

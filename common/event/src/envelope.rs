@@ -1,0 +1,183 @@
+//! What one element of the Redis list looks like. Dead letters keep the same form.
+//!
+//! ```json
+//! {"v":1,"receipt_id":"0197…","topic":"orders","event_id":"o-1",
+//!  "timestamp":"2026-01-01T00:00:00Z","source":"shop","payload":{"total":10}}
+//! ```
+//!
+//! `v` is the version of the format. A reader takes every version up to its own; what it cannot
+//! read becomes a dead letter, from where it can be replayed. So aggregators are upgraded before
+//! publishers. Members may be added within a version, and a reader passes over those it does not know.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::{Event, EventId, EventTime, Malformed, Payload, ReceiptId, Source, Topic};
+
+const VERSION: u32 = 1;
+/// Most characters of what is wrong with an element: it may repeat the element, and stores keep it.
+const MAX_REASON_CHARS: usize = 200;
+
+#[derive(Serialize)]
+struct Written<'a> {
+    v: u32,
+    receipt_id: Uuid,
+    topic: &'a Topic,
+    event_id: &'a EventId,
+    timestamp: EventTime,
+    source: &'a Source,
+    payload: &'a Payload,
+}
+
+#[derive(Deserialize)]
+struct Read<'a> {
+    v: u32,
+    receipt_id: Uuid,
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
+    event_id: Cow<'a, str>,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+/// The element for an event.
+#[must_use]
+pub fn encode(event: &Event) -> Vec<u8> {
+    let mut element = Vec::new();
+    append(event, &mut element);
+    element
+}
+
+/// Appends the element for an event.
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "writing text, numbers and ready-made JSON into memory has no way to fail"
+)]
+pub fn append(event: &Event, to: &mut Vec<u8>) {
+    let envelope = Written {
+        v: VERSION,
+        receipt_id: event.receipt_id.0,
+        topic: &event.topic,
+        event_id: &event.event_id,
+        timestamp: event.timestamp,
+        source: &event.source,
+        payload: &event.payload,
+    };
+    serde_json::to_writer(to, &envelope).expect("an envelope is always JSON");
+}
+
+/// The event in an element. One that is given away and cannot be read is handed back without a copy.
+///
+/// # Errors
+/// The element, with the reason, if it is no envelope, of a newer version, or of a bad event.
+pub fn decode<'a>(element: impl Into<Cow<'a, [u8]>>) -> Result<Event, Malformed> {
+    let element = element.into();
+    read(&element).map_err(|reason| Malformed {
+        raw: element.into_owned(),
+        reason,
+    })
+}
+
+fn read(element: &[u8]) -> Result<Event, String> {
+    let text = std::str::from_utf8(element).map_err(|_| "is not UTF-8".to_owned())?;
+    let envelope: Read<'_> = match serde_json::from_str(text) {
+        Ok(envelope) => envelope,
+        Err(error) => return Err(unreadable(text, &error)),
+    };
+    if envelope.v != VERSION {
+        return Err(version_error(envelope.v));
+    }
+    Ok(Event {
+        receipt_id: ReceiptId(envelope.receipt_id),
+        topic: field("topic", Topic::try_from(envelope.topic.as_ref()))?,
+        event_id: field("event_id", EventId::try_from(envelope.event_id.as_ref()))?,
+        timestamp: field("timestamp", envelope.timestamp.parse::<EventTime>())?,
+        source: field("source", Source::try_from(envelope.source.as_ref()))?,
+        payload: field("payload", Payload::try_from(envelope.payload))?,
+    })
+}
+
+/// A newer version may also differ in its members: its number is the better reason.
+fn unreadable(text: &str, error: &serde_json::Error) -> String {
+    match serde_json::from_str::<Version>(text) {
+        Ok(Version { v }) if v != VERSION => version_error(v),
+        _ => {
+            let reason = format!("is no envelope: {error}");
+            reason.chars().take(MAX_REASON_CHARS).collect()
+        }
+    }
+}
+
+fn version_error(version: u32) -> String {
+    format!(
+        "has envelope version {version}; this aggregator reads {VERSION}: upgrade it and replay"
+    )
+}
+
+fn field<T>(name: &str, value: Result<T, impl std::fmt::Display>) -> Result<T, String> {
+    value.map_err(|error| format!("{name} {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ELEMENT: &str = r#"{"v":1,"receipt_id":"01970000-0000-7000-8000-000000000001","topic":"logs/ä","event_id":"\"1\"","timestamp":"2026-01-01T00:00:00.000001Z","source":"s","payload":{"a" : 1e2}}"#;
+
+    #[test]
+    fn an_element_is_read_and_written_alike() {
+        let event = decode(ELEMENT.as_bytes()).unwrap();
+        assert_eq!(event.key(), ("logs/ä", "\"1\""));
+        assert_eq!(String::from_utf8(encode(&event)).unwrap(), ELEMENT);
+    }
+
+    #[test]
+    fn members_of_the_future_are_passed_over() {
+        let newer = ELEMENT.replace(r#""v":1,"#, r#""v":1,"trace":"x","#);
+        assert_eq!(decode(newer.as_bytes()), decode(ELEMENT.as_bytes()));
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_kept_with_the_reason() {
+        for (element, reason) in [
+            ("hello".to_owned(), "is no envelope"),
+            ("{}".to_owned(), "is no envelope"),
+            (ELEMENT.replace(r#""v":1"#, r#""v":2"#), "version 2"),
+            (r#"{"v":2,"other":true}"#.to_owned(), "version 2"),
+            (ELEMENT.replace("logs/ä", ""), "topic must not be empty"),
+            (
+                ELEMENT.replace("1e2", "[]").replace(r#"{"a" : []}"#, "[]"),
+                "payload",
+            ),
+        ] {
+            let malformed = decode(element.as_bytes()).unwrap_err();
+            assert_eq!(malformed.raw, element.as_bytes());
+            assert!(malformed.reason.contains(reason), "{}", malformed.reason);
+        }
+        assert!(decode(b"\xff").unwrap_err().reason.contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_reason_repeats_little_of_the_element() {
+        let element = format!(r#"{{"v":"{}"}}"#, "x".repeat(1_000_000));
+        let reason = decode(element.as_bytes()).unwrap_err().reason;
+        assert!(
+            reason.starts_with("is no envelope: invalid type"),
+            "{reason}"
+        );
+        assert_eq!(reason.chars().count(), MAX_REASON_CHARS);
+    }
+}

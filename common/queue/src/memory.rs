@@ -1,0 +1,262 @@
+//! The queue inside one process. A push returns once the store has committed its events, so what
+//! is lost with the process was never acknowledged. Many pushes are claimed, and so committed,
+//! together: this is also how `POST /ingest` commits concurrent requests as a group.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use event::Event;
+use runtime::hold::Hold;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
+
+use super::{
+    Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, QueueError, Verdict, WorkerId,
+};
+
+/// How long a push waits for its commit. After that the client is told to try again.
+const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a worker waits at a time.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// What became of a push, event by event, in order. `None` where the event was committed in an
+/// attempt whose answer was lost.
+pub type Verdicts = Vec<Option<Verdict>>;
+
+/// The queue, shared by those who push and the workers.
+pub struct MemoryQueue {
+    state: Mutex<State>,
+    arrived: Notify,
+    max_len: u64,
+}
+
+#[derive(Default)]
+struct State {
+    pending: VecDeque<(Event, Place)>,
+    claims: HashMap<ClaimId, Claimed>,
+    tickets: HashMap<u64, Ticket>,
+    next_ticket: u64,
+}
+
+/// The place in its push that an event's verdict belongs to.
+struct Place {
+    ticket: u64,
+    position: usize,
+    /// Kept until the event has left the queue.
+    _hold: Hold,
+}
+
+/// What a claim has taken, in order. The events are shared with the worker that records them.
+struct Claimed {
+    events: Arc<Vec<Event>>,
+    places: Vec<Place>,
+}
+
+/// A push that is waiting.
+struct Ticket {
+    verdicts: Verdicts,
+    unsettled: usize,
+    answer: oneshot::Sender<Verdicts>,
+}
+
+impl MemoryQueue {
+    /// At most `max_len` events wait in it.
+    #[must_use]
+    pub fn new(max_len: u64) -> Self {
+        Self {
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            max_len,
+        }
+    }
+
+    /// Pushes a batch and waits for its commit.
+    ///
+    /// # Errors
+    /// [`PushError::Full`]; [`PushError::Unconfirmed`] if it was not committed in time: what no
+    /// worker had taken by then is withdrawn.
+    pub async fn submit(&self, batch: Vec<Event>, hold: Hold) -> Result<Verdicts, PushError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (ticket, answer) = self.enqueue(batch, &hold)?;
+        self.arrived.notify_one();
+        match timeout(COMMIT_WITHIN, answer).await {
+            Ok(Ok(verdicts)) => Ok(verdicts),
+            Ok(Err(_)) => Err(PushError::Unconfirmed(QueueError::GaveWay)),
+            Err(_) => {
+                self.withdraw(ticket);
+                Err(PushError::Unconfirmed(QueueError::TimedOut(COMMIT_WITHIN)))
+            }
+        }
+    }
+
+    fn enqueue(
+        &self,
+        batch: Vec<Event>,
+        hold: &Hold,
+    ) -> Result<(u64, oneshot::Receiver<Verdicts>), PushError> {
+        let mut state = self.lock();
+        let len = state.pending.len() as u64;
+        if len + batch.len() as u64 > self.max_len {
+            return Err(PushError::Full {
+                len,
+                max: self.max_len,
+            });
+        }
+        let (sender, answer) = oneshot::channel();
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.tickets.insert(
+            ticket,
+            Ticket {
+                verdicts: vec![None; batch.len()],
+                unsettled: batch.len(),
+                answer: sender,
+            },
+        );
+        let places = (0..).map(|position| Place {
+            ticket,
+            position,
+            _hold: hold.clone(),
+        });
+        state.pending.extend(batch.into_iter().zip(places));
+        Ok((ticket, answer))
+    }
+
+    fn withdraw(&self, ticket: u64) {
+        let mut state = self.lock();
+        state.tickets.remove(&ticket);
+        state.pending.retain(|(_, place)| place.ticket != ticket);
+    }
+
+    /// No step under the lock can panic half-way through a change.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note(&mut self, place: &Place, verdict: Option<Verdict>) {
+        let Some(ticket) = self.tickets.get_mut(&place.ticket) else {
+            return;
+        };
+        ticket.verdicts[place.position] = verdict;
+        ticket.unsettled -= 1;
+        if ticket.unsettled == 0
+            && let Some(ticket) = self.tickets.remove(&place.ticket)
+        {
+            // The one who pushed may have gone away; the events are stored all the same.
+            let _ = ticket.answer.send(ticket.verdicts);
+        }
+    }
+}
+
+#[async_trait]
+impl Producer for MemoryQueue {
+    async fn push(&self, batch: Vec<Event>, hold: Hold) -> Result<(), PushError> {
+        self.submit(batch, hold).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Consumer for MemoryQueue {
+    async fn wait(&self) -> Result<(), QueueError> {
+        let arrived = self.arrived.notified();
+        if self.lock().pending.is_empty() {
+            // Running out of time is as good an answer as an event: the caller looks again.
+            let _ = timeout(WAIT, arrived).await;
+        }
+        Ok(())
+    }
+
+    async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Claim>, QueueError> {
+        let mut state = self.lock();
+        let count = state.pending.len().min(max);
+        if count == 0 {
+            return Ok(None);
+        }
+        let (events, places): (Vec<Event>, Vec<Place>) = state.pending.drain(..count).unzip();
+        if !state.pending.is_empty() {
+            self.arrived.notify_one();
+        }
+        let events = Arc::new(events);
+        let claimed = Claimed {
+            events: events.clone(),
+            places,
+        };
+        state.claims.insert(id, claimed);
+        Ok(Some(Claim {
+            id,
+            events,
+            malformed: Vec::new(),
+        }))
+    }
+
+    async fn renew(&self, id: ClaimId) -> Result<bool, QueueError> {
+        Ok(self.lock().claims.contains_key(&id))
+    }
+
+    async fn settle(&self, id: ClaimId, verdicts: Option<&[Verdict]>) -> Result<(), QueueError> {
+        let mut state = self.lock();
+        let Some(claimed) = state.claims.remove(&id) else {
+            return Ok(());
+        };
+        for (at, place) in claimed.places.into_iter().enumerate() {
+            let verdict = verdicts.and_then(|verdicts| verdicts.get(at).copied());
+            state.note(&place, verdict);
+        }
+        Ok(())
+    }
+
+    async fn release(&self, id: ClaimId, _holder: Holder) -> Result<bool, QueueError> {
+        let mut state = self.lock();
+        let Some(Claimed { events, places }) = state.claims.remove(&id) else {
+            return Ok(false);
+        };
+        // The worker may not have dropped its claim yet.
+        let events = Arc::unwrap_or_clone(events);
+        for entry in events.into_iter().zip(places).rev() {
+            state.pending.push_front(entry);
+        }
+        self.arrived.notify_one();
+        Ok(true)
+    }
+
+    /// Nobody adopts it. None of its events was acknowledged, and those who pushed them are told to do it again.
+    async fn leave(&self, id: ClaimId) {
+        let claimed = self.lock().claims.remove(&id);
+        let places = claimed.map_or_else(Vec::new, |claimed| claimed.places);
+        let tickets: HashSet<u64> = places.iter().map(|place| place.ticket).collect();
+        for ticket in tickets {
+            self.withdraw(ticket);
+        }
+    }
+
+    /// Claims in memory end with their process.
+    async fn adopt(&self) -> Result<Option<Claim>, QueueError> {
+        Ok(None)
+    }
+
+    async fn holders(&self) -> Result<HashSet<WorkerId>, QueueError> {
+        Ok(self.lock().claims.keys().map(|id| id.worker).collect())
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let state = self.lock();
+        Ok(Depth {
+            pending: state.pending.len() as u64,
+            processing: state
+                .claims
+                .values()
+                .map(|claimed| claimed.places.len())
+                .sum::<usize>() as u64,
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! The publisher's end of the queue.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use event::Event;
+use redis::AsyncCommands;
+use runtime::hold::Hold;
+
+use super::{
+    Address,
+    health::Step,
+    link::Link,
+    pushes::{MAX_GROUPS, Pushes},
+    room::Room,
+    server::{Server, Use},
+};
+use crate::{Producer, PushError, QueueError};
+
+/// How long the server may take to answer a command.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Connections of a publisher: one for each command that may be under way.
+pub const PUSH_CONNECTIONS: NonZeroUsize = MAX_GROUPS;
+
+/// The publisher's end.
+pub struct RedisProducer {
+    link: Arc<Link>,
+    server: Arc<Server>,
+    room: Arc<Room>,
+    pushes: Arc<Pushes>,
+}
+
+impl RedisProducer {
+    /// `max_len` bounds the waiting events; publishers that push at the same moment can exceed it by
+    /// a batch each. Call it within the runtime.
+    #[must_use]
+    pub fn new(address: &Address, max_len: u64) -> Self {
+        let server = address.opened_to(Use::Publish);
+        let link = Link::of_several(PUSH_CONNECTIONS, server.peer.clone(), ANSWER_WITHIN);
+        let (link, room) = (Arc::new(link), Arc::new(Room::new(max_len)));
+        let pushes = Pushes::new(link.clone(), server.keys.queue.clone(), room.clone());
+        Self {
+            link,
+            server,
+            room,
+            pushes: Arc::new(pushes),
+        }
+    }
+
+    /// Every push tells the length, so the server is asked only while the queue seems full.
+    async fn check_room(&self, batch: u64) -> Result<(), PushError> {
+        if self.server.memory.is_full() {
+            return Err(PushError::MemoryFull);
+        }
+        if self.room.fits(batch) {
+            return Ok(());
+        }
+        let key = &self.server.keys.queue;
+        let asked = self.link.run(async |redis| redis.llen(key).await).await;
+        let asked = asked.map_err(QueueError::from);
+        self.server.health.note(Step::Push, &asked, |_| false);
+        let len: u64 = asked.map_err(refused)?;
+        if self.room.fits_into(len, batch) {
+            Ok(())
+        } else {
+            Err(PushError::Full {
+                len,
+                max: self.room.max_len(),
+            })
+        }
+    }
+}
+
+#[async_trait]
+impl Producer for RedisProducer {
+    async fn push(&self, batch: Vec<Event>, hold: Hold) -> Result<(), PushError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.check_room(batch.len() as u64).await?;
+        let pushed = self
+            .pushes
+            .push(batch, hold)
+            .await
+            .map_err(QueueError::from);
+        self.server.health.note(Step::Push, &pushed, |()| true);
+        pushed.map_err(refused)
+    }
+}
+
+fn refused(error: QueueError) -> PushError {
+    match error {
+        // It shows when a connection is made: no command was sent.
+        QueueError::Unfit(unfit) => PushError::Unfit(unfit),
+        other => PushError::Unconfirmed(other),
+    }
+}

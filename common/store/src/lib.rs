@@ -1,0 +1,258 @@
+//! The store seam: what is recorded, and what can be read back. No SQL here.
+//!
+//! - [`query`]: pages of events and dead letters
+//! - [`plan`]: a batch made ready, and what came of it
+//! - [`replay`]: dead letters tried again
+//! - [`audit`]: do the counters agree with the rows?
+//!
+//! Implementations: [`postgres`] and [`sqlite`], each behind the feature of its name.
+
+pub mod audit;
+pub mod plan;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+pub mod query;
+pub mod replay;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use event::{Claim, EventId, Topic, Verdict, WorkerId};
+use runtime::readiness::{Dependency, Probe};
+
+pub use audit::Audit;
+pub use plan::{Letter, Outcome, Plan, TopicDelta};
+pub use query::{
+    Cursor, CursorError, DeadLetter, EventQuery, Limit, Page, Replayed, Selection, StoredEvent,
+};
+pub use replay::Replay;
+
+/// Where events are stored exactly once, with counters that agree with them. Its [`Probe`] tries whether it can be written
+/// to, and says more until [`Store::migrate`] has succeeded.
+#[async_trait]
+pub trait Store: Probe {
+    /// What `/ready` knows of it. What comes of [`Store::record`] is noted there.
+    fn dependency(&self) -> Arc<Dependency>;
+
+    /// Brings the tables up to date. Safe to run from several processes at once.
+    async fn migrate(&self) -> Result<(), StoreError>;
+
+    /// Makes a worker known, before its first claim. Registering twice changes nothing.
+    async fn register(&self, worker: WorkerId) -> Result<(), StoreError>;
+
+    /// Stores a claim's events and counts them, in one transaction, at most once for a
+    /// [`ClaimId`](event::ClaimId). Safe to call again after any error.
+    async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError>;
+
+    /// The counters, in one snapshot.
+    async fn stats(&self) -> Result<Stats, StoreError>;
+
+    /// One page of stored events, oldest first.
+    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError>;
+
+    /// One event by its identity.
+    async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
+
+    /// One page of dead letters, oldest first.
+    async fn dead_letters(
+        &self,
+        after: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<DeadLetter>, StoreError>;
+
+    /// Tries to store one page of dead letters again, of these or of all, after a place: in one transaction, as many as
+    /// [`Limit::MAX`] and [`FULL_REPLAY_BYTES`](replay::FULL_REPLAY_BYTES) allow, and one at least.
+    ///
+    /// What is stored now, or was stored before, is a dead letter no more, and moves from one counter to the other;
+    /// `received` stays. Replaying again changes nothing. With `dry_run` all of it is rolled back.
+    async fn replay_page(
+        &self,
+        ids: Option<&[i64]>,
+        after: Option<Cursor>,
+        dry_run: bool,
+    ) -> Result<Replayed, StoreError>;
+
+    /// [`Store::replay_page`] of a selection. Letters that were named are replayed to the last page, of all letters one
+    /// page. An error leaves the pages before it replayed; to repeat it is harmless.
+    async fn replay(&self, which: &Selection, dry_run: bool) -> Result<Replayed, StoreError> {
+        let ids = match which {
+            Selection::After(after) => return self.replay_page(None, *after, dry_run).await,
+            Selection::Ids(ids) => Some(&ids[..]),
+        };
+        let mut all = Replayed::default();
+        let mut after = None;
+        // Each page holds one of the letters at least.
+        for _ in 0..Limit::MAX {
+            let page = self.replay_page(ids, after, dry_run).await?;
+            all.accepted += page.accepted;
+            all.duplicates += page.duplicates;
+            all.refused.extend(page.refused);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Throws away what is in a dead letter. It stays counted. `false`: there is none with this id.
+    async fn discard(&self, id: i64) -> Result<bool, StoreError>;
+
+    /// Compares the counters with the rows, in one snapshot.
+    async fn audit(&self) -> Result<Audit, StoreError>;
+
+    /// Workers that have committed nothing for so long, as many as are looked at at a time.
+    async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError>;
+
+    /// Forgets these workers, but for those that have committed meanwhile. Answers how many.
+    ///
+    /// A forgotten worker can never commit again. So that none is forgotten whose claim is
+    /// committed and not settled: first [`Store::idle_workers`], then look who has a claim
+    /// ([`Consumer::holders`](queue::Consumer::holders)), then forget the others.
+    async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError>;
+
+    /// Closes every connection, once they are back. Nothing works afterwards.
+    async fn close(&self);
+}
+
+/// What [`Store::record`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// Committed now; one verdict an event, in the claim's order.
+    Committed(Vec<Verdict>),
+    /// This claim, or a later one of its worker, was committed before: only settle it.
+    AlreadyCommitted,
+    /// The worker is not known (any more). Nothing of this claim was ever committed.
+    UnknownWorker,
+}
+
+/// Why the store could not do what it was asked, by what the caller should do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Away, overloaded or in conflict: nothing was committed, try again later.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] BoxError),
+    /// It is not the one that was meant, as far as its certificate tells. With what to do.
+    #[error("the database is not trusted: {0}")]
+    Untrusted(String),
+    /// It answers, and takes no writes. With what to do.
+    #[error("the database takes no writes: {0}")]
+    ReadOnly(&'static str),
+    /// This program may not do there what it must. With what to do.
+    #[error("the database does not allow it: {0}")]
+    Forbidden(String),
+    /// The answer to the commit was lost: it may have happened. Trying again under the same claim
+    /// finds out.
+    #[error("the database did not confirm the commit: {0}")]
+    Uncertain(#[source] BoxError),
+    /// The database will not take this data, now or later.
+    #[error("the database refused the data: {0}")]
+    Refused(#[source] BoxError),
+    /// The tables are not what this version expects.
+    #[error("the database schema does not fit: {0}")]
+    Schema(#[source] BoxError),
+    /// It would not store every event, or would not count it rightly. With what to do.
+    #[error("the database cannot be used: {0}")]
+    Unfit(String),
+}
+
+/// What an error of the database asks of the caller; each store sorts its own codes into these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Try again later.
+    Unavailable,
+    /// Not with this data.
+    Refused,
+    /// Not with these tables.
+    Schema,
+    /// The error alone does not tell whether the data is at fault: it is if its statement fails again where other
+    /// statements do not.
+    Unexplained,
+}
+
+impl ErrorClass {
+    /// The error of this class; not for one whose commit may have happened.
+    pub fn wrap(self, error: impl Into<BoxError>) -> StoreError {
+        let error = error.into();
+        match self {
+            Self::Unavailable | Self::Unexplained => StoreError::Unavailable(error),
+            Self::Refused => StoreError::Refused(error),
+            Self::Schema => StoreError::Schema(error),
+        }
+    }
+}
+
+/// The database took a statement without an error, and did not do all of it: a trigger or a rule is in the way.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsound {
+    /// What stands in `processed_events` is not what was inserted.
+    #[error(
+        "a trigger of the table processed_events did not store the event, or changed its topic or event_id; \
+         remove the trigger, then replay this dead letter"
+    )]
+    Events,
+    /// Rows of this table, which count or keep what was received, were not written.
+    #[error(
+        "a trigger or a rule keeps rows out of the table {0}, so the counters would be wrong; remove it"
+    )]
+    Rows(&'static str),
+}
+
+impl Unsound {
+    /// What it asks of the caller.
+    #[must_use]
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Events => ErrorClass::Refused,
+            Self::Rows(_) => ErrorClass::Schema,
+        }
+    }
+
+    /// Nothing is wrong if a statement has written as many rows of `table` as it was to write.
+    ///
+    /// # Errors
+    /// [`Unsound::Rows`] else.
+    pub const fn unless_written(
+        table: &'static str,
+        written: u64,
+        meant: usize,
+    ) -> Result<(), Self> {
+        if written == meant as u64 {
+            Ok(())
+        } else {
+            Err(Self::Rows(table))
+        }
+    }
+}
+
+/// The driver's error behind a [`StoreError`].
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A worker that has long committed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdleWorker {
+    /// Which.
+    pub id: WorkerId,
+    /// When it registered or last committed, as the store tells it.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The counters of the whole system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// Everything that came to a verdict; always the sum of the other three.
+    pub received: i64,
+    /// Events stored.
+    pub unique_processed: i64,
+    /// Deliveries of events that were stored before.
+    pub duplicate_dropped: i64,
+    /// Deliveries that could not be stored.
+    pub dead_lettered: i64,
+    /// Unique events by topic.
+    pub topics: BTreeMap<String, i64>,
+    /// Since when the counters count.
+    pub uptime_start: DateTime<Utc>,
+}

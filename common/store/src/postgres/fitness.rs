@@ -1,0 +1,114 @@
+//! Whether events can be stored and counted here, looked at once at start. What is wrong would not show as an error: some
+//! events could not be stored, or be stored without being counted.
+
+use sqlx::{FromRow, PgConnection, query_as};
+
+use super::classify::failure;
+use crate::StoreError;
+
+/// `ON CONFLICT` finds what is there by these, and nothing else may decide which rows are new.
+const UNIQUE: &[(&str, &[&str])] = &[
+    ("processed_events", &["event_id", "topic"]),
+    ("topic_stats", &["topic"]),
+    ("worker_claims", &["worker_id"]),
+];
+
+/// Of each table: the columns of its unique indexes, each list in order of their names, but for those that are partial,
+/// deferred, of expressions, or not built yet; whether it has rules; whether its rows are hidden from this role.
+const TABLES: &str = "
+    SELECT relname::text AS name, relkind = 'r' AS is_plain, 
+           EXISTS (SELECT FROM pg_rewrite WHERE ev_class = pg_class.oid) AS has_rules,
+           row_security_active(oid) AS hides_rows,
+           ARRAY(SELECT string_agg(attname, ' ' ORDER BY attname COLLATE \"C\")
+                 FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY((indkey::int2[])[0:indnkeyatts - 1])
+                 WHERE indrelid = pg_class.oid AND indisunique AND indisvalid AND indimmediate
+                   AND indpred IS NULL AND indexprs IS NULL
+                 GROUP BY indexrelid) AS unique_in
+    FROM pg_class
+    WHERE oid = ANY(ARRAY['processed_events', 'agg_stats', 'topic_stats', 'worker_claims',
+                          'dead_letters']::regclass[])
+    ORDER BY name";
+
+/// Which of the tables Citus has distributed.
+const DISTRIBUTED: &str = "
+    SELECT logicalrelid::regclass::text FROM pg_dist_partition
+    WHERE logicalrelid::oid = ANY(ARRAY['processed_events', 'agg_stats', 'topic_stats', 'worker_claims',
+                                        'dead_letters']::regclass[])
+    LIMIT 1";
+
+#[derive(FromRow)]
+struct Table {
+    name: String,
+    is_plain: bool,
+    has_rules: bool,
+    hides_rows: bool,
+    unique_in: Vec<String>,
+}
+
+/// # Errors
+/// [`StoreError::Unfit`] says what to do.
+pub(super) async fn check(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let (encoding, has_citus): (String, bool) = query_as(
+        "SELECT current_setting('server_encoding'), to_regclass('pg_dist_partition') IS NOT NULL",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(failure)?;
+    if encoding != "UTF8" {
+        return Err(StoreError::Unfit(format!(
+            "its encoding is {encoding}, which cannot hold the text of every event; make a database with \
+             CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 and name it in DATABASE_URL"
+        )));
+    }
+    let tables: Vec<Table> = query_as(TABLES)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failure)?;
+    tables.iter().try_for_each(Table::check)?;
+    if has_citus {
+        let distributed: Option<(String,)> = query_as(DISTRIBUTED)
+            .fetch_optional(connection)
+            .await
+            .map_err(failure)?;
+        if let Some((name,)) = distributed {
+            return Err(StoreError::Unfit(format!(
+                "Citus has distributed the table {name}, and does not tell which rows were inserted, so the \
+                 counters would be wrong; run SELECT undistribute_table('{name}')"
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl Table {
+    fn check(&self) -> Result<(), StoreError> {
+        let name = &self.name;
+        if !self.is_plain {
+            return Err(StoreError::Unfit(format!(
+                "{name} is not an ordinary table (it may be partitioned, foreign, or a view); put an ordinary one in its \
+                 place, as the migrations made it"
+            )));
+        }
+        if self.has_rules {
+            return Err(StoreError::Unfit(format!(
+                "the table {name} has a rule, which may keep rows out of it without an error; drop the rule"
+            )));
+        }
+        if self.hides_rows {
+            return Err(StoreError::Unfit(format!(
+                "the table {name} has row-level security, which hides rows from this role; give the role BYPASSRLS, or \
+                 disable it: ALTER TABLE {name} DISABLE ROW LEVEL SECURITY"
+            )));
+        }
+        for (_, columns) in UNIQUE.iter().filter(|(of, _)| of == name) {
+            if !self.unique_in.contains(&columns.join(" ")) {
+                let columns = columns.join(", ");
+                return Err(StoreError::Unfit(format!(
+                    "the table {name} has no unique constraint on ({columns}), so events would be stored more than once; \
+                     remove repeated rows, then ALTER TABLE {name} ADD UNIQUE ({columns})"
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! The PostgreSQL store.
+//!
+//! - `address`: `DATABASE_URL`; `connections`: separate ones for each purpose; `migrate`, `rights`: what must be there
+//! - `record`: a claim in one transaction; `insert`: its events; `workers`: that it counts once
+//! - `known`: what need not be inserted again
+//! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
+//! - `horizon`: a cursor that misses nothing
+//! - `probe`: what events need, tried while none come; `trouble`: what is wrong, in words
+//! - `classify`: what to do about an error
+//! - `fitness`: what no event could be stored in; `ground`: on what a transaction works
+
+mod address;
+mod audit;
+mod classify;
+mod connections;
+mod fitness;
+mod ground;
+mod horizon;
+mod insert;
+mod known;
+mod letters;
+mod migrate;
+mod probe;
+mod read;
+mod record;
+mod rights;
+mod trouble;
+mod workers;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use event::{Claim, EventId, Topic, WorkerId};
+use runtime::readiness::{Dependency, Probe, Trouble};
+use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
+
+pub use address::UrlError;
+pub use connections::{
+    COUNTER_CONNECTIONS, INGEST_CONNECTIONS, LETTER_CONNECTIONS, READ_CONNECTIONS,
+};
+pub use rights::grants;
+
+use self::{address::Address, connections::Connections, known::Known, probe::Prober};
+use crate::{
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
+    Store, StoreError, StoredEvent,
+};
+
+/// How long the database may take to say why a pool could not connect.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+
+/// The store in a PostgreSQL database, 13 or later.
+pub struct Postgres {
+    connections: Connections,
+    known: Arc<Known>,
+    prober: Prober,
+    dependency: Arc<Dependency>,
+    /// What came of the last [`Store::migrate`].
+    prepared: Mutex<Result<(), Trouble>>,
+}
+
+impl Postgres {
+    /// Contacts nobody yet. Opens connections as they are needed: up to one for each of `workers`,
+    /// [`INGEST_CONNECTIONS`], [`LETTER_CONNECTIONS`], [`READ_CONNECTIONS`], [`COUNTER_CONNECTIONS`], and one for the probe.
+    ///
+    /// # Errors
+    /// [`UrlError`] if `url` is no PostgreSQL address, has a parameter that is not known, or names authorities that cannot
+    /// be used.
+    pub fn from_url(url: &str, workers: u16) -> Result<Self, UrlError> {
+        let Address { options, shown } = Address::parse(url)?;
+        let known = Arc::new(Known::new());
+        let pending = Trouble::new(
+            "its tables are not up to date yet",
+            "the migrations have not run",
+        );
+        Ok(Self {
+            connections: Connections::new(options, workers, known.clone()),
+            known,
+            prober: Prober::default(),
+            dependency: Arc::new(Dependency::new("postgres", shown)),
+            prepared: Mutex::new(Err(pending)),
+        })
+    }
+
+    /// Allows `role` what it needs to run the program: [`grants`], as the owner of the tables.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is no such role, or this one may not grant rights.
+    pub async fn grant(&self, role: &str) -> Result<(), StoreError> {
+        let mut connection = self.connect().await?;
+        let granted = migrate::grant(&mut connection, role).await;
+        // What was granted is committed.
+        let _ = connection.close().await;
+        granted
+    }
+
+    async fn prepare(&self) -> Result<(), StoreError> {
+        let mut connection = self.connect().await?;
+        let prepared = match migrate::run(&mut connection).await {
+            Ok(()) => fitness::check(&mut connection).await,
+            failed => failed,
+        };
+        // What was done is committed.
+        let _ = connection.close().await;
+        prepared
+    }
+
+    async fn connect(&self) -> Result<PgConnection, StoreError> {
+        self.connections.connect().await.map_err(classify::failure)
+    }
+
+    /// Connections that an error shows to be of no use any more are not used again.
+    fn seen<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        outcome.inspect_err(|error| {
+            if let Some(error) = trouble::driver(error) {
+                self.connections.look_at(error);
+            }
+        })
+    }
+
+    /// The same of something that events need: a failure is noted for `/ready`.
+    async fn noted<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        let outcome = self.seen(outcome);
+        if let Err(error) = &outcome {
+            self.dependency.fails(self.trouble(error).await);
+        }
+        outcome
+    }
+
+    /// Why it failed. The database is asked for what the error does not tell.
+    async fn trouble(&self, error: &StoreError) -> Trouble {
+        let asked = match trouble::driver(error) {
+            // A pool repeats attempts to connect, and does not tell why they failed.
+            Some(sqlx::Error::PoolTimedOut) => {
+                let connecting = timeout(TOLD_WITHIN, self.connections.connect()).await;
+                let failed = connecting.ok().and_then(Result::err);
+                failed.map(classify::failure)
+            }
+            Some(driver) if rights::are_missing(driver) => {
+                let asking = async {
+                    let mut connection = self.connections.connect().await?;
+                    rights::missing(&mut connection).await
+                };
+                let missing = timeout(TOLD_WITHIN, asking).await;
+                let missing = missing.ok().and_then(Result::ok).flatten();
+                missing.map(|missing| rights::forbidden(&missing))
+            }
+            _ => None,
+        };
+        let mut trouble = trouble::of(asked.as_ref().unwrap_or(error));
+        if asked.is_some() {
+            trouble.detail = format!("{error}: {}", trouble.detail);
+        }
+        trouble
+    }
+}
+
+/// A real write, as workers would make it.
+#[async_trait]
+impl Probe for Postgres {
+    async fn probe(&self) -> Result<(), Trouble> {
+        let written = self.seen(self.prober.write(&self.connections).await);
+        if let Err(error) = written {
+            return Err(self.trouble(&error).await);
+        }
+        // No step under the lock can panic.
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.clone()
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    fn dependency(&self) -> Arc<Dependency> {
+        self.dependency.clone()
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let prepared = self.seen(self.prepare().await);
+        let told = match &prepared {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let trouble = self.trouble(error).await;
+                self.dependency.fails(trouble.clone());
+                Err(trouble)
+            }
+        };
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        prepared
+    }
+
+    async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
+        let registered = workers::register(&self.connections.writers, worker).await;
+        self.noted(registered.map_err(classify::failure)).await
+    }
+
+    async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
+        let recorded = record::record(&self.connections, &self.known, claim).await;
+        if let Ok(Recorded::Committed(_) | Recorded::AlreadyCommitted) = recorded {
+            self.dependency.works();
+        }
+        self.noted(recorded).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.seen(read::stats(&self.connections.counters).await)
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
+        self.seen(read::events(&self.connections.pages, query).await)
+    }
+
+    async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+        self.seen(read::event(&self.connections.pages, topic, id).await)
+    }
+
+    async fn dead_letters(
+        &self,
+        after: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        self.seen(letters::page(&self.connections.pages, after, limit).await)
+    }
+
+    async fn replay_page(
+        &self,
+        ids: Option<&[i64]>,
+        after: Option<Cursor>,
+        dry_run: bool,
+    ) -> Result<Replayed, StoreError> {
+        let replayed = letters::replay(&self.connections.letters, ids, after, dry_run).await;
+        self.seen(replayed.map_err(StoreError::from))
+    }
+
+    async fn discard(&self, id: i64) -> Result<bool, StoreError> {
+        self.seen(letters::discard(&self.connections.letters, id).await)
+    }
+
+    async fn audit(&self) -> Result<Audit, StoreError> {
+        self.seen(audit::audit(&self.connections.pages).await)
+    }
+
+    async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError> {
+        let idle = workers::idle(&self.connections.writers, idle_for).await;
+        self.seen(idle.map_err(classify::failure))
+    }
+
+    async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
+        let forgotten = workers::forget(&self.connections.writers, workers).await;
+        self.seen(forgotten.map_err(classify::failure))
+    }
+
+    async fn close(&self) {
+        self.connections.close().await;
+        self.prober.close().await;
+    }
+}
