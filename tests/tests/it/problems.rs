@@ -76,12 +76,13 @@ impl Shown {
     async fn answer(&mut self, name: &str, answer: Response) {
         let headers = HEADERS.map(|name| (name, header(&answer, name).to_owned()));
         let headers = headers.iter().filter(|(_, value)| !value.is_empty());
-        let headers: String = headers
-            .map(|(name, value)| format!("{name}: {value}\n"))
+        let headers: Vec<_> = headers
+            .map(|(name, value)| format!("{name}: {value}"))
             .collect();
+        let headers = headers.join("\n");
         let status = answer.status();
         let problem = answer.json().await.expect("a problem is JSON");
-        self.problem(name, &format!("{status}\n{headers}\n"), &problem);
+        self.problem(name, &format!("{status}\n{headers}\n\n"), &problem);
     }
 
     fn problem(&mut self, name: &str, head: &str, problem: &Value) {

@@ -2,7 +2,6 @@
 
 use reqwest::StatusCode;
 use serde_json::json;
-use tests::app::answer;
 
 use super::{PATHS, Sent, app, detail};
 

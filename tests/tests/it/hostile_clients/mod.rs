@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use tests::{
     app::App,
-    raw::{self, body, statuses},
+    raw::{self, statuses},
 };
 
 /// Between two drops.

@@ -1,7 +1,7 @@
 //! Requests whose end or whose head readers could understand differently.
 
 use serde_json::Value;
-use tests::raw::{Raw, body, statuses};
+use tests::raw::{Raw, statuses};
 
 use super::{assert_refused, ends_well, publish, send, start, target};
 
@@ -90,7 +90,7 @@ async fn a_head_that_readers_could_understand_differently_is_refused() {
 #[tokio::test]
 async fn a_target_of_another_form_reaches_nothing_else() {
     let app = start().await;
-    for (target, status) in [
+    for (asked, status) in [
         ("http://elsewhere/stats", 200),
         ("http://elsewhere/../stats", 404),
         ("http://elsewhere", 200),
@@ -98,7 +98,7 @@ async fn a_target_of_another_form_reaches_nothing_else() {
         ("stats", 404),
         ("elsewhere:80", 404),
     ] {
-        assert_eq!(statuses(&target(&app, target).await), [status], "{target}");
+        assert_eq!(statuses(&target(&app, asked).await), [status], "{asked}");
     }
     let asterisk = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_refused(&send(&app, asterisk).await, 404, asterisk);

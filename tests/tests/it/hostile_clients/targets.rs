@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use tests::raw::statuses;
 
-use super::{assert_refused, ends_well, publish, send, start, target};
+use super::{assert_refused, ends_well, send, start, target};
 
 #[tokio::test]
 async fn a_path_means_what_it_says_and_nothing_else() {

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::bounds::Bounds;
-
 /// A set of deliveries, one bit each: the position in [`Bounds::deliveries`]. Lists keep the order of
 /// the pushes, and what is handed back goes to the front again, so a set says it all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -2,11 +2,11 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use queue::{Consumer, Holder, Producer, PushError};
+use queue::{Consumer, Holder, PushError};
 use runtime::hold::Hold;
 use tests::events::{event, events};
 
-use super::{MAX_LEN, Queue, a_worker, confirmed, depth, keys};
+use super::{MAX_LEN, Queue, a_worker, confirmed, depth};
 
 contract![
     events_come_out_as_they_went_in_oldest_first,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event::Verdict;
-use queue::{Consumer, Producer, PushError, memory::MemoryQueue};
+use queue::{Consumer, PushError, memory::MemoryQueue};
 use runtime::hold::Hold;
 use tests::{SOON, events::events, eventually};
 

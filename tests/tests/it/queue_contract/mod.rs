@@ -36,7 +36,7 @@ use queue::{
 };
 use redis::AsyncCommands;
 use runtime::hold::Hold;
-use tests::{SOON, events::events, eventually, servers};
+use tests::{SOON, eventually, servers};
 use tokio::{task::JoinHandle, time::timeout};
 
 const MAX_LEN: u64 = 1000;

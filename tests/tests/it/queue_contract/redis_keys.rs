@@ -1,16 +1,16 @@
 //! What only the queue in Redis does: keys, elements that are not events, and a server that comes back.
 
-use queue::{Consumer, Holder, Producer, PushError, redis::MAX_ELEMENT_BYTES};
+use queue::{Holder, PushError, redis::MAX_ELEMENT_BYTES};
 use redis::AsyncCommands;
 use runtime::hold::Hold;
 use tests::{
     SOON,
-    events::{event, events},
+    events::events,
     eventually,
     servers::{self, OwnRedis},
 };
 
-use super::{Queue, a_worker, confirmed, connect, depth, keys};
+use super::{Queue, a_worker, connect, depth, keys};
 
 #[tokio::test]
 async fn a_drained_queue_leaves_no_key_in_redis() {

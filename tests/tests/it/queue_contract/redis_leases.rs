@@ -1,6 +1,6 @@
 //! What only the queue in Redis does: leases, and claims that others adopt.
 
-use queue::{Consumer, Holder, LONGEST_LEASE};
+use queue::{Holder, LONGEST_LEASE};
 use redis::AsyncCommands;
 use tests::{events::events, servers};
 

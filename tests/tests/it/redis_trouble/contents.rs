@@ -3,7 +3,6 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tests::{SOON, eventually};
-use tokio::io::AsyncReadExt;
 
 use super::{Scene, assert_exact, events, stop};
 

@@ -6,7 +6,7 @@ mod settings;
 mod stopping;
 
 use serde_json::{Value, json};
-use tests::{app::App, programs};
+use tests::app::App;
 
 fn one(id: &str) -> Value {
     json!({"topic": "t", "event_id": id})

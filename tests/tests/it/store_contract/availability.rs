@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use event::Verdict::Accepted;
 use futures_util::future::join_all;
-use sqlx::Connection;
 use store::postgres::Postgres;
 use store::sqlite::Sqlite;
 use store::{EventQuery, Store, StoreError};
 use tests::{SOON, events::event, eventually};
 use tokio::net::TcpListener;
 
-use super::{Tables, Tested, a_worker, claim, file};
+use super::{Tables, Tested, a_worker, claim};
 
 contract![
     many_may_migrate_at_once_and_again,

@@ -9,8 +9,7 @@ use std::{
 use event::{Event, Verdict::Accepted};
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::SliceRandom};
-use sqlx::Connection;
-use store::{Cursor, Store};
+use store::Cursor;
 use tests::{
     SOON,
     events::{event, events},
@@ -18,7 +17,7 @@ use tests::{
 };
 use tokio::time::timeout;
 
-use super::{Tested, claim, verdicts};
+use super::{Tested, WORKERS, claim};
 
 contract![
     concurrent_workers_with_the_same_events_count_exactly,

@@ -7,7 +7,7 @@ use event::{
     Event,
     Verdict::{Accepted, Duplicate},
 };
-use store::{Recorded, Store};
+use store::Recorded;
 use tests::events::{event, events};
 
 use super::{Tested, a_worker, claim, names, payload, time, topics, verdicts};

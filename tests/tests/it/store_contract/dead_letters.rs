@@ -1,10 +1,10 @@
 //! Dead letters that are replayed and discarded.
 
-use event::{Claim, clock::Ids, envelope};
-use store::{Selection, Store};
+use event::{Claim, envelope};
+use store::Selection;
 use tests::events::event;
 
-use super::Tested;
+use super::{Tested, claim};
 
 contract![
     replayed_letters_move_from_one_counter_to_the_other_once,

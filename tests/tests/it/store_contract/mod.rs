@@ -46,11 +46,12 @@ use store::{
 };
 use tempfile::TempDir;
 use tests::{
-    SOON,
-    events::{event, events},
-    eventually,
+    SOON, eventually,
     servers::{self, Database},
 };
+
+/// How many workers a store under test may have at once.
+const WORKERS: u16 = 8;
 
 /// A store under test, and a way past it to its tables.
 struct Tested {

@@ -1,10 +1,10 @@
 //! Pages of events.
 
 use event::Event;
-use store::{EventQuery, Limit, Store};
+use store::{EventQuery, Limit};
 use tests::events::event;
 
-use super::{Tested, time, topics};
+use super::{Tested, time};
 
 contract![pages_show_each_event_once_with_every_filter_and_limit,];
 

@@ -1,7 +1,7 @@
 //! What only PostgreSQL does: errors, and what each of them means for a claim.
 
 use event::Verdict::{Accepted, DeadLettered};
-use store::{Selection, Store, StoreError};
+use store::{Selection, StoreError};
 use tests::events::{event, events};
 
 use super::{Tables, Tested, claim, verdicts};

@@ -5,15 +5,14 @@ use event::{
     Verdict::{Accepted, DeadLettered, Duplicate},
 };
 use sqlx::{Connection, PgConnection, raw_sql};
-use store::postgres::Postgres;
-use store::{Cursor, Store};
+use store::Cursor;
 use tests::{
     SOON,
     events::{event, events},
     eventually,
 };
 
-use super::{Tables, Tested, claim, names, payload, verdicts};
+use super::{Tables, Tested, claim, names, verdicts};
 
 #[tokio::test]
 async fn a_page_of_postgres_waits_for_ids_that_are_drawn_but_not_committed() {

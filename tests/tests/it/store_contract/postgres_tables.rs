@@ -1,10 +1,9 @@
 //! What only PostgreSQL does: tables and databases that are refused.
 
-use sqlx::Connection;
 use store::postgres::Postgres;
 use store::{Store, StoreError};
 
-use super::{Tables, Tested};
+use super::{Tables, Tested, WORKERS};
 
 #[tokio::test]
 async fn postgres_tables_in_which_events_would_be_lost_or_miscounted_are_refused_at_start() {

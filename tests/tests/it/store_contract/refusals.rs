@@ -5,12 +5,10 @@ use event::{
     Verdict::{Accepted, DeadLettered, Duplicate},
     envelope,
 };
-use store::postgres::Postgres;
-use store::sqlite::Sqlite;
-use store::{Recorded, Selection, Store, StoreError};
+use store::{Recorded, Selection, StoreError};
 use tests::events::{event, events};
 
-use super::{Tables, Tested, claim, payload, verdicts};
+use super::{Tables, Tested, claim, verdicts};
 
 contract![
     what_is_not_an_event_becomes_a_dead_letter,

@@ -6,12 +6,9 @@ use event::{
     Verdict::{Accepted, Duplicate},
     clock::Ids,
 };
-use store::Store;
-use store::postgres::Postgres;
-use store::sqlite::Sqlite;
 use tests::events::event;
 
-use super::{Tables, Tested, names, payload, time, topics};
+use super::{Tables, Tested, payload, time, topics};
 
 contract![
     names_come_back_as_sent_and_are_told_apart_by_bytes,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned, version};
-use tests::{SOON, app::answer, certificates::Authority, programs};
+use tests::{SOON, certificates::Authority, programs};
 
 use super::Fixture;
 

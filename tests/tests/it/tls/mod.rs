@@ -6,12 +6,10 @@ mod renewal;
 mod servers;
 mod settings;
 
-use std::time::Duration;
-
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
 use tests::{
-    app::{App, answer},
+    app::App,
     certificates::{Authority, PairFiles},
 };
 
