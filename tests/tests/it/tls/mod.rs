@@ -14,8 +14,6 @@ use tests::{
 };
 
 const HERE: [&str; 1] = ["127.0.0.1"];
-/// What orchestrators ask without a certificate.
-const OPEN: [&str; 3] = ["/", "/health", "/ready"];
 
 /// A standalone server over TLS, its certificate's files, and a folder for others.
 struct Fixture {
