@@ -116,8 +116,7 @@ impl Authority {
     #[must_use]
     pub fn client(&self, shown: Option<&Pair>) -> Client {
         let config = self.trusted_by(shown, ALL_VERSIONS);
-        let builder = Client::builder().tls_backend_preconfigured(config);
-        builder.build().expect("a client")
+        http::over(config).build().expect("a client")
     }
 }
 

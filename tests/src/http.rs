@@ -1,11 +1,14 @@
 //! HTTP clients for tests.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, redirect::Policy};
 use rustls::{ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::ring};
 
-/// A client that speaks plain HTTP, and TLS with nobody: it trusts no authority.
+/// How long a whole answer may take, unless a test sets another bound.
+const ANSWERED_WITHIN: Duration = Duration::from_mins(1);
+
+/// A client that speaks plain HTTP, and TLS with nobody, because it trusts no authority. It follows no redirects.
 ///
 /// # Panics
 /// If the library fails.
@@ -17,7 +20,15 @@ pub fn client() -> Client {
 /// The same, to be completed.
 pub fn builder() -> ClientBuilder {
     let config = tls(ALL_VERSIONS).with_root_certificates(RootCertStore::empty());
-    Client::builder().tls_backend_preconfigured(config.with_no_client_auth())
+    over(config.with_no_client_auth())
+}
+
+/// A client that speaks TLS as this says, to be completed.
+pub fn over(config: ClientConfig) -> ClientBuilder {
+    Client::builder()
+        .timeout(ANSWERED_WITHIN)
+        .redirect(Policy::none())
+        .tls_backend_preconfigured(config)
 }
 
 /// TLS of these versions, to be completed with whom to trust and what to show.

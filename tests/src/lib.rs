@@ -4,12 +4,17 @@ pub mod app;
 pub mod certificates;
 pub mod chaos;
 pub mod deployment;
+pub mod description;
 pub mod events;
 pub mod http;
+pub mod keys;
 pub mod programs;
 pub mod properties;
+pub mod raw;
+mod seed;
 pub mod servers;
 pub mod stack;
 mod wait;
 
-pub use wait::{Outcome, eventually};
+pub use seed::seed;
+pub use wait::{Outcome, SOON, eventually};

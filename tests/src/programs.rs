@@ -1,6 +1,7 @@
 //! The workspace's programs as processes.
 
 use std::{
+    collections::BTreeSet,
     env,
     fmt::Display,
     fs::{self, File},
@@ -11,13 +12,20 @@ use std::{
     time::Duration,
 };
 
+use clap::CommandFactory;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::eventually;
+
+/// The programs that serve, by name.
+pub const ALL: [&str; 3] = ["publisher", "aggregator", "event-aggregator"];
 
 /// Where free ports are looked for: below those that systems give to outgoing connections, so that
 /// a server that was taken away still finds its port free when it comes back.
 const PORTS: Range<u16> = 15_000..32_000;
+/// How long a program may take that only prints something.
+const RUNS_WITHIN: Duration = Duration::from_secs(30);
 /// How many ports are tried.
 const PORT_TRIES: usize = 1000;
 
@@ -66,6 +74,83 @@ pub fn path(program: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("none of {paths:?} exists: run cargo build --workspace first"))
 }
 
+/// The arguments and settings of a program that serves, as the program itself knows them.
+///
+/// # Panics
+/// If there is no program of this name.
+#[must_use]
+pub fn command(program: &str) -> clap::Command {
+    match program {
+        "publisher" => publisher::Settings::command(),
+        "aggregator" => aggregator::Settings::command(),
+        "event-aggregator" => standalone::Settings::command(),
+        _ => panic!("there is no program {program}"),
+    }
+}
+
+/// The environment variables from which a program that serves takes its settings.
+///
+/// # Panics
+/// If there is no program of this name.
+#[must_use]
+pub fn settings(program: &str) -> BTreeSet<String> {
+    let command = command(program);
+    let names = command.get_arguments().filter_map(clap::Arg::get_env);
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// How a program ended, and what it printed.
+pub struct Ended {
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+}
+
+/// Runs a program of the workspace to its end, with no other settings in its environment than these.
+///
+/// # Panics
+/// If it was not built, cannot be started, or does not end in time.
+pub async fn run(program: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
+    let mut command = Command::new(path(program));
+    command.args(arguments);
+    run_command(command, settings).await
+}
+
+/// Runs any command to its end, with no other settings in its environment than these.
+///
+/// # Panics
+/// If it cannot be started or does not end in time.
+pub async fn run_command(mut command: Command, settings: &[(&str, &str)]) -> Ended {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    with_settings(&mut command, settings);
+    command.current_dir(&folder).stdin(Stdio::null());
+    let said = format!("{command:?}");
+    let mut command = tokio::process::Command::from(command);
+    let output = timeout(RUNS_WITHIN, command.kill_on_drop(true).output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{said} does not end within {RUNS_WITHIN:?}"));
+    let output = output.unwrap_or_else(|e| panic!("{said} cannot be started: {e}"));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ended {
+        code: output.status.code(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
+fn with_settings(command: &mut Command, settings: &[(&str, &str)]) {
+    let inherited = PASSED_ON.into_iter();
+    let inherited = inherited.filter_map(|name| Some((name, env::var_os(name)?)));
+    command
+        .env_clear()
+        .envs(inherited)
+        .envs(settings.iter().copied());
+}
+
 /// A running program, killed when this is dropped; what it printed is shown if its test fails.
 pub struct Running {
     name: String,
@@ -105,15 +190,39 @@ impl Running {
         self.child.id()
     }
 
+    /// How much of its memory is in use, in bytes.
+    ///
+    /// # Panics
+    /// If the system does not tell.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.bytes("VmRSS:")
+    }
+
+    /// The most memory that was ever in use, in bytes.
+    ///
+    /// # Panics
+    /// If the system does not tell.
+    #[must_use]
+    pub fn peak_memory(&self) -> usize {
+        self.bytes("VmHWM:")
+    }
+
+    /// A line of [proc(5)](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html).
+    fn bytes(&self, line: &str) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("a running process has a status");
+        let kibibytes = status.lines().find_map(|other| other.strip_prefix(line));
+        let kibibytes = kibibytes.expect("Linux says it").trim();
+        let kibibytes = kibibytes.trim_end_matches(" kB").parse::<usize>();
+        kibibytes.expect("a number") * 1024
+    }
+
     fn spawn(name: &str, mut command: Command, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let output = File::create(folder.path().join(OUTPUT)).expect("a file for its output");
-        let inherited = PASSED_ON.into_iter();
-        let inherited = inherited.filter_map(|name| Some((name, env::var_os(name)?)));
+        with_settings(&mut command, settings);
         command
-            .env_clear()
-            .envs(inherited)
-            .envs(settings.iter().copied())
             .current_dir(&folder)
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("the same file"))

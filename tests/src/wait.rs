@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// How long anything may take that is bound to happen, on a busy machine.
+pub const SOON: Duration = Duration::from_secs(30);
 /// Pause between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 

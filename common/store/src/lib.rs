@@ -8,6 +8,8 @@
 //! Implementations: [`postgres`] and [`sqlite`], each behind the feature of its name.
 
 pub mod audit;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod migrations;
 pub mod plan;
 #[cfg(feature = "postgres")]
 pub mod postgres;

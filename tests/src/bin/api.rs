@@ -5,29 +5,22 @@
 use std::{
     env,
     ffi::OsString,
-    fs,
     process::{Command, ExitCode},
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
-use edge::auth::ApiKey;
 use redis::AsyncCommands;
-use reqwest::StatusCode;
 use tests::{
-    eventually, http,
-    programs::{Running, free_port},
-    servers,
+    app::{Deployment, Place},
+    keys::KeysFile,
+    programs,
 };
 
 /// How long one run of schemathesis takes, in seconds; there are six.
 const SECONDS_A_RUN: &str = "35";
-/// How long a program may take to start.
-const STARTS_WITHIN: Duration = Duration::from_secs(30);
-/// Elements of the queue that are no events: the dead letters that are to be replayed and deleted.
+/// Elements of the queue that are not events: the dead letters that are to be replayed and deleted.
 const DEAD_LETTERS: usize = 1000;
 
-const PROGRAMS: [&str; 3] = ["publisher", "aggregator", "event-aggregator"];
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis");
 
 #[tokio::main]
@@ -38,7 +31,7 @@ async fn main() -> Result<ExitCode> {
         .context("usage: api SCHEMATHESIS [ARGUMENT…]")?;
     let arguments: Vec<OsString> = arguments.collect();
     let mut sound = true;
-    for program in PROGRAMS {
+    for program in programs::ALL {
         for keyed in [false, true] {
             let keys = if keyed { "an API key" } else { "no keys" };
             println!("--- {program}, {keys}");
@@ -59,60 +52,39 @@ async fn run(
     schemathesis: &OsString,
     arguments: &[OsString],
 ) -> Result<bool> {
-    let folder = tempfile::tempdir()?;
-    let key = ApiKey::generate()?;
-    let keys_file = folder.path().join("keys.toml");
-    let keys = format!(
-        "[[key]]\nname = \"all\"\nscopes = [\"publish\", \"read\", \"admin\"]\nhash = \"{}\"\n",
-        key.hash()
-    );
-    fs::write(&keys_file, keys)?;
-    let (address, queue) = (format!("127.0.0.1:{}", free_port()), servers::queue_name());
-    let (redis, database) = (servers::redis_url().await, servers::database().await);
-    let mut settings = vec![("BIND_ADDR", &*address)];
-    if program == "event-aggregator" {
-        settings.push(("DATABASE_URL", "sqlite://events.db"));
+    let (keys, key) = KeysFile::of_one();
+    let place = Place::of(if program == "event-aggregator" {
+        Deployment::MemoryAndSqlite
     } else {
-        settings.extend([("REDIS_URL", &*redis), ("QUEUE_NAME", &queue)]);
-        settings.push(("DATABASE_URL", database.url()));
-    }
-    let keys_file = keys_file.display().to_string();
-    if keyed {
-        settings.push(("API_KEYS_FILE", &keys_file));
-    }
-    if program == "aggregator" {
-        let mut redis = redis::Client::open(&*redis)?
-            .get_multiplexed_async_connection()
-            .await?;
-        let elements = vec!["no event"; DEAD_LETTERS];
-        redis
-            .lpush::<_, _, ()>(format!("{{{queue}}}:queue"), elements)
-            .await?;
-    }
-    let _program = Running::start(program, &[], &settings);
-    let (url, client) = (format!("http://{address}"), http::client());
-    eventually("it is ready", STARTS_WITHIN, async || {
-        let answer = client.get(format!("{url}/ready")).send().await;
-        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+        Deployment::Services
     })
     .await;
+    if program == "aggregator" {
+        let elements = vec!["not an event"; DEAD_LETTERS];
+        let mut redis = place.redis().await;
+        redis
+            .lpush::<_, _, ()>(place.key("queue"), elements)
+            .await?;
+    }
+    let keys_file = keys.path().display().to_string();
+    let settings = [("API_KEYS_FILE", keys_file.as_str())];
+    let app = place.process(program, if keyed { &settings } else { &[] });
+    app.ready().await;
 
+    let folder = tempfile::tempdir()?;
     let mut command = Command::new(schemathesis);
     command
         .args([
             "--config-file",
             &format!("{CONFIGURATION}/schemathesis.toml"),
         ])
-        .args(["run", &format!("{url}/openapi.json")])
+        .args(["run", &format!("{}/openapi.json", app.url)])
         .args(["--checks", "all", "--max-time", SECONDS_A_RUN])
         .args(arguments)
         .env("SCHEMATHESIS_HOOKS", format!("{CONFIGURATION}/hooks.py"))
         .current_dir(&folder);
     if keyed {
-        command.args([
-            "--header",
-            &format!("Authorization: Bearer {}", key.expose()),
-        ]);
+        command.args(["--header", &format!("Authorization: Bearer {key}")]);
     }
     let status = command.status().context("schemathesis cannot be started")?;
     Ok(status.success())

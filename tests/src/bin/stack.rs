@@ -39,7 +39,7 @@ async fn main() -> Result<()> {
         unique: BTreeMap::new(),
         unacknowledged: 0,
     };
-    let logs = Logs::load();
+    let logs = Logs::of_a_day(1);
     step("comes up, locked down", story.comes_up()).await?;
     step(
         "survives kills of the aggregator in mid-stream",
@@ -101,7 +101,9 @@ impl Story {
     async fn servers_killed(&mut self) -> Result<()> {
         let publishers = self.compose.publishers(1).await?;
         let more = Logs::generated(MORE_EVENTS, 4);
-        self.unique.extend(more.unique.clone());
+        for (topic, count) in &more.unique {
+            *self.unique.entry(topic.clone()).or_default() += count;
+        }
         let before = self.clients.acknowledged();
         let sending = self.clients.send(&publishers, &more.events, PACED);
         let killing = async {

@@ -109,8 +109,8 @@ mod tests {
         assert!(logs(filter, "redis", Level::WARN));
         assert!(!logs(filter, "redis", Level::INFO));
         assert!(!logs(filter, "sqlx::query", Level::ERROR));
-        assert!(logs("aggregator=debug", "common", Level::INFO));
-        assert!(!logs("off", "common", Level::ERROR));
+        assert!(logs("aggregator=debug", "edge", Level::INFO));
+        assert!(!logs("off", "edge", Level::ERROR));
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
             "=debug",
             "aggregator::a b=debug",
             "aggregator[span]=debug",
-            "Common=info",
+            "Edge=info",
         ] {
             let error = filter.parse::<LogFilter>().unwrap_err();
             assert!(
@@ -154,7 +154,9 @@ mod tests {
             );
         }
         for known in [
-            "common",
+            "queue",
+            "store",
+            "edge",
             "publisher",
             "aggregator",
             "standalone",

@@ -1,7 +1,7 @@
 //! Whether events can be stored and counted here, looked at once at start. What is wrong would not show as an error: some
 //! events could not be stored, or be stored without being counted.
 
-use sqlx::{FromRow, PgConnection, query_as};
+use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, query_as};
 
 use super::classify::failure;
 use crate::StoreError;
@@ -36,13 +36,24 @@ const DISTRIBUTED: &str = "
                                         'dead_letters']::regclass[])
     LIMIT 1";
 
-#[derive(FromRow)]
 struct Table {
     name: String,
     is_plain: bool,
     has_rules: bool,
     hides_rows: bool,
     unique_in: Vec<String>,
+}
+
+impl FromRow<'_, PgRow> for Table {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            name: row.try_get("name")?,
+            is_plain: row.try_get("is_plain")?,
+            has_rules: row.try_get("has_rules")?,
+            hides_rows: row.try_get("hides_rows")?,
+            unique_in: row.try_get("unique_in")?,
+        })
+    }
 }
 
 /// # Errors

@@ -3,7 +3,7 @@
 //! Whether there is something to do is read first, so a role that may only read the list of migrations can start the
 //! program once the owner has run them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use sqlx::{
     AssertSqlSafe, PgConnection,
@@ -15,9 +15,22 @@ use super::{
     classify::{failure, migration_failure},
     rights,
 };
-use crate::StoreError;
+use crate::{StoreError, migrations::migrator};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    migrator(&[
+        (
+            1,
+            "tables",
+            include_str!("../../../../migrations/0001_tables.sql"),
+        ),
+        (
+            2,
+            "discarded letters",
+            include_str!("../../../../migrations/0002_discarded_letters.sql"),
+        ),
+    ])
+});
 
 const NOT_ALLOWED: &str = "the tables are not up to date, and this role may not change them; run `aggregator migrate` \
     as their owner";
@@ -80,4 +93,12 @@ async fn is_done(connection: &mut PgConnection) -> Result<bool, StoreError> {
         }
     }
     Ok(wanted.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_migration_is_part_of_the_program() {
+        crate::migrations::tests::assert_are_those_in("", &super::MIGRATIONS);
+    }
 }

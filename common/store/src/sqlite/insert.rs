@@ -1,9 +1,7 @@
 //! Inserting events: all at once, or around those that the database refuses.
 
 use event::Event;
-use sqlx::{
-    Connection, FromRow, QueryBuilder, Sqlite, SqliteConnection, query, query_as, query_scalar,
-};
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, query, query_as, query_scalar};
 
 use super::classify::Failure;
 use crate::{ErrorClass, Outcome, Plan, Unsound};
@@ -35,7 +33,7 @@ const INSERT_NOTHING: &str = "
     INSERT INTO processed_events SELECT * FROM processed_events WHERE FALSE";
 
 /// On what a transaction works.
-#[derive(Clone, Copy, FromRow)]
+#[derive(Clone, Copy)]
 struct Ground {
     /// Of the rows that were there before.
     last_id: i64,
@@ -139,7 +137,11 @@ async fn check_past_triggers(
 }
 
 async fn ground(transaction: &mut SqliteConnection) -> sqlx::Result<Ground> {
-    query_as(GROUND).fetch_one(transaction).await
+    let (last_id, has_triggers) = query_as(GROUND).fetch_one(transaction).await?;
+    Ok(Ground {
+        last_id,
+        has_triggers,
+    })
 }
 
 /// Which rows this transaction has inserted. Asked for only if not all were: each row takes a way from thread to thread.

@@ -1,14 +1,29 @@
 //! Bringing the tables up to date.
 
+use std::sync::LazyLock;
+
 use sqlx::{SqlitePool, migrate::Migrator};
 
 use super::{
     classify::{commit_failure, failure, migration_failure},
     record::BEGIN,
 };
-use crate::StoreError;
+use crate::{StoreError, migrations::migrator};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    migrator(&[
+        (
+            1,
+            "tables",
+            include_str!("../../../../migrations/sqlite/0001_tables.sql"),
+        ),
+        (
+            2,
+            "discarded letters",
+            include_str!("../../../../migrations/sqlite/0002_discarded_letters.sql"),
+        ),
+    ])
+});
 
 /// All migrations in one transaction. sqlx has no lock for migrations of SQLite; the file's write
 /// lock serves as one, and whoever comes second finds all of them done.
@@ -22,4 +37,12 @@ pub(super) async fn run(pool: &SqlitePool) -> Result<(), StoreError> {
         .await
         .map_err(migration_failure)?;
     transaction.commit().await.map_err(commit_failure)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_migration_is_part_of_the_program() {
+        crate::migrations::tests::assert_are_those_in("sqlite", &super::MIGRATIONS);
+    }
 }

@@ -1,5 +1,0 @@
-//! Migrations are compiled in: build again when one is added.
-
-fn main() {
-    println!("cargo:rerun-if-changed=../../migrations");
-}

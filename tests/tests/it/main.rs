@@ -1,0 +1,35 @@
+//! The whole-system tests, as one program: linking one for each file took longer than running them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod api_description;
+mod bad_input;
+mod bounds;
+mod chaos;
+mod compose;
+mod cors;
+mod crash_points;
+mod database_rights;
+mod dead_letters;
+mod eventctl;
+mod formats;
+mod help;
+mod hostile_clients;
+mod keys;
+mod kubernetes;
+mod limits;
+mod mutations;
+mod pgbouncer;
+mod postgres_trouble;
+mod problems;
+mod protocol_model;
+mod queue_contract;
+mod redis_trouble;
+mod replay_memory;
+mod round_trip;
+mod sqlite_trouble;
+mod standalone_deaths;
+mod start_and_stop;
+mod store_contract;
+mod tls;
+mod whole_system;

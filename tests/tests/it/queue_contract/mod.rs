@@ -1,0 +1,141 @@
+//! What every queue promises, checked on each, and what only the one in memory or in Redis does.
+
+macro_rules! contract {
+    ($($case:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(crate::queue_contract::Queue::in_memory()).await;
+            })*
+        }
+        mod redis_ {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(crate::queue_contract::Queue::in_redis().await).await;
+            })*
+        }
+    };
+}
+
+mod every_queue;
+mod memory;
+mod redis_keys;
+mod redis_leases;
+mod redis_rights;
+
+use std::{sync::Arc, time::Duration};
+
+use event::{
+    Claim, ClaimId, Event, Verdict, WorkerId,
+    clock::{Clock, Ids, SystemClock},
+};
+use queue::{
+    Consumer, Depth, Producer, PushError,
+    memory::MemoryQueue,
+    redis::{Address, RedisConsumer, RedisProducer},
+};
+use redis::AsyncCommands;
+use runtime::hold::Hold;
+use tests::{SOON, eventually, servers};
+use tokio::{task::JoinHandle, time::timeout};
+
+const MAX_LEN: u64 = 1000;
+const LEASE: Duration = Duration::from_secs(30);
+
+struct Queue {
+    producer: Arc<dyn Producer>,
+    consumers: [Arc<dyn Consumer>; 2],
+}
+
+impl Queue {
+    fn in_memory() -> Self {
+        let queue = Arc::new(MemoryQueue::new(MAX_LEN));
+        Self {
+            producer: queue.clone(),
+            consumers: [queue.clone(), queue],
+        }
+    }
+
+    async fn in_redis() -> Self {
+        Self::at(&servers::redis_url().await, &servers::queue_name())
+    }
+
+    fn at(url: &str, name: &str) -> Self {
+        let address = Address::new(url, name.parse().unwrap()).unwrap();
+        let mut consumers = RedisConsumer::for_workers(&address, LEASE, 2)
+            .into_iter()
+            .map(|consumer| Arc::new(consumer) as Arc<dyn Consumer>);
+        Self {
+            producer: Arc::new(RedisProducer::new(&address, MAX_LEN)),
+            consumers: [consumers.next().unwrap(), consumers.next().unwrap()],
+        }
+    }
+
+    /// Pushes in the background (a queue in memory confirms only once the events are settled) and
+    /// returns when the events wait in the queue.
+    async fn push(&self, batch: Vec<Event>) -> JoinHandle<Result<(), PushError>> {
+        let expected = self.depth().await.pending + batch.len() as u64;
+        let producer = self.producer.clone();
+        let pushing = tokio::spawn(async move { producer.push(batch, Hold::nothing()).await });
+        eventually("the batch waits in the queue", SOON, async || {
+            self.depth().await.pending == expected
+        })
+        .await;
+        pushing
+    }
+
+    /// Pushes, and waits until that is confirmed.
+    async fn pushed(&self, batch: Vec<Event>) {
+        let pushing = self.push(batch).await;
+        confirmed(pushing).await.unwrap();
+    }
+
+    async fn depth(&self) -> Depth {
+        self.consumers[0].depth().await.unwrap()
+    }
+
+    async fn claim(&self, id: ClaimId, max: usize) -> Option<Claim> {
+        self.consumers[0].claim(id, max).await.unwrap()
+    }
+
+    async fn settle(&self, claim: &Claim) {
+        let verdicts = vec![Verdict::Accepted; claim.events.len()];
+        self.consumers[0]
+            .settle(claim.id, Some(&verdicts))
+            .await
+            .unwrap();
+    }
+}
+
+/// What a task comes to that is bound to end.
+async fn confirmed<T>(task: JoinHandle<T>) -> T {
+    let ended = timeout(SOON, task).await;
+    ended.expect("it ends in time").expect("it ends well")
+}
+
+fn a_worker() -> ClaimId {
+    ClaimId::first(WorkerId(Ids::default().next(SystemClock.now())))
+}
+
+fn depth(pending: u64, processing: u64) -> Depth {
+    Depth {
+        pending,
+        processing,
+    }
+}
+
+async fn connect(url: &str) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(url)
+        .unwrap()
+        .get_multiplexed_async_connection()
+        .await
+        .unwrap()
+}
+
+async fn keys(url: &str, name: &str) -> Vec<String> {
+    connect(url)
+        .await
+        .keys(format!("{{{name}}}:*"))
+        .await
+        .unwrap()
+}

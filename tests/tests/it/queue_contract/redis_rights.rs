@@ -1,0 +1,107 @@
+//! What only the queue in Redis does: it needs few rights.
+
+use std::time::Duration;
+
+use queue::{
+    Consumer, Holder, Producer, PushError,
+    redis::{
+        Address, RedisConsumer, RedisProducer,
+        acl::{Program, UserName},
+    },
+};
+use runtime::hold::Hold;
+use tests::{SOON, events::events, eventually, servers::OwnRedis};
+
+use super::{MAX_LEN, a_worker, connect};
+
+/// Does once what the programs do with these users: publish, claim, renew, release, settle, adopt, ask, get ready.
+async fn all_that_is_needed(redis: &OwnRedis, name: &str) -> Result<(), String> {
+    let url = |user: &str| format!("redis://{user}:PASSWORD@127.0.0.1:{}/1", redis.port());
+    let address = |user: &str| Address::new(&url(user), name.parse().unwrap()).unwrap();
+    let (publishing, working) = (address("publisher"), address("aggregator"));
+    let producer = RedisProducer::new(&publishing, MAX_LEN);
+    let consumer = &RedisConsumer::for_workers(&working, Duration::ZERO, 1)[0];
+    let probe = async |address: &Address| {
+        let (_, probe) = address.watched();
+        probe.probe().await.map_err(|trouble| trouble.detail)
+    };
+    let text = |error: queue::QueueError| error.to_string();
+    probe(&publishing).await?;
+    probe(&working).await?;
+    let pushed = producer.push(events("a", 2), Hold::nothing()).await;
+    pushed.map_err(|error| error.to_string())?;
+    consumer.wait().await.map_err(text)?;
+    let id = a_worker();
+    consumer.claim(id, 1).await.map_err(text)?;
+    consumer.renew(id).await.map_err(text)?;
+    consumer.release(id, Holder::Owner).await.map_err(text)?;
+    consumer.claim(id.next(), 2).await.map_err(text)?;
+    // Its lease is over as soon as it is made.
+    consumer
+        .adopt()
+        .await
+        .map_err(text)?
+        .ok_or("nothing to adopt")?;
+    consumer.holders().await.map_err(text)?;
+    consumer.depth().await.map_err(text)?;
+    consumer.settle(id.next(), None).await.map_err(text)?;
+    // A full queue is asked for its length.
+    let full = RedisProducer::new(&publishing, 1)
+        .push(events("b", 2), Hold::nothing())
+        .await;
+    match full {
+        Err(PushError::Full { .. }) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+#[tokio::test]
+async fn the_rights_that_acl_prints_are_enough_and_each_is_needed() {
+    let redis = OwnRedis::start().await;
+    let address = Address::new("redis://127.0.0.1/1", "events".parse().unwrap()).unwrap();
+    let mut admin = connect(&redis.url()).await;
+    let users = [
+        ("publisher", Program::Publisher),
+        ("aggregator", Program::Aggregator),
+    ];
+    let users = users.map(|(name, program)| {
+        let user: UserName = name.parse().unwrap();
+        (name, address.acl(program, &user))
+    });
+    let mut run = async |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let command = redis::cmd(words[0]).arg(&words[1..]).clone();
+        let answer: redis::Value = command.query_async(&mut admin).await.unwrap();
+        answer
+    };
+    for (_, line) in &users {
+        run(line).await;
+    }
+    run("ACL LOG RESET").await;
+    all_that_is_needed(&redis, "events").await.unwrap();
+    // The settings are looked at beside that.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(run("ACL LOG").await, redis::Value::Array(vec![]));
+
+    for (name, line) in &users {
+        let rights = line.split(' ').filter(|right| right.starts_with('+'));
+        for right in rights {
+            // The last one may end a selector.
+            let (right, end) = match right.strip_suffix(')') {
+                Some(right) => (right, ")"),
+                None => (right, " "),
+            };
+            let with = format!("{line} ").replacen(&format!(" {right}{end}"), end, 1);
+            run(with.trim()).await;
+            run("SCRIPT FLUSH").await;
+            run("ACL LOG RESET").await;
+            let _ = all_that_is_needed(&redis, "events").await;
+            eventually(&format!("{name} misses {right}"), SOON, async || {
+                run("ACL LOG").await != redis::Value::Array(vec![])
+            })
+            .await;
+            run("FLUSHALL").await;
+        }
+        run(line).await;
+    }
+}

@@ -1,0 +1,100 @@
+//! Pages of events.
+
+use event::Event;
+use store::{EventQuery, Limit};
+use tests::events::event;
+
+use super::{Tested, time};
+
+contract![pages_show_each_event_once_with_every_filter_and_limit,];
+
+async fn pages_show_each_event_once_with_every_filter_and_limit(tested: Tested) {
+    let sent: Vec<Event> = (0..30)
+        .map(|n| Event {
+            source: ["s", "t"][n % 2].try_into().unwrap(),
+            // Not in the order in which they are stored.
+            timestamp: time(&format!("2026-01-01T00:00:{:02}Z", n * 7 % 30)),
+            ..event(["a", "b", "c"][n % 3], &n.to_string())
+        })
+        .collect();
+    for batch in sent.chunks(8) {
+        tested.add(batch).await;
+    }
+    let all = tested.all().await;
+    assert_eq!(all.len(), sent.len());
+    assert!(all.is_sorted_by(|one, next| one.id < next.id));
+
+    let topics = [None, Some("a"), Some("none")];
+    let sources = [None, Some("t")];
+    let times = [
+        None,
+        Some("2026-01-01T00:00:07Z"),
+        Some("2026-01-01T00:00:20Z"),
+    ];
+    let mut queries = Vec::new();
+    for topic in topics {
+        for source in sources {
+            for since in times {
+                for until in times {
+                    queries.push(EventQuery {
+                        topic: topic.map(|topic| topic.try_into().unwrap()),
+                        source: source.map(|source| source.try_into().unwrap()),
+                        since: since.map(time),
+                        until: until.map(time),
+                        ..EventQuery::default()
+                    });
+                }
+            }
+        }
+    }
+    for query in queries {
+        let expected: Vec<i64> = all
+            .iter()
+            .filter(|event| {
+                query
+                    .topic
+                    .as_ref()
+                    .is_none_or(|topic| topic.as_str() == event.topic)
+                    && query
+                        .source
+                        .as_ref()
+                        .is_none_or(|source| source.as_str() == event.source)
+                    && query.since.is_none_or(|since| event.timestamp >= since)
+                    && query.until.is_none_or(|until| event.timestamp < until)
+            })
+            .map(|event| event.id)
+            .collect();
+        for limit in [1, 2, 7, 10, 30, Limit::MAX] {
+            let pages = walk(&tested, &query, limit).await;
+            assert_eq!(pages.concat(), expected, "{query:?} by {limit}");
+            let full = expected.len().div_ceil(limit.into()).max(1);
+            assert_eq!(
+                pages.len(),
+                full,
+                "no page that is empty: {query:?} by {limit}"
+            );
+        }
+    }
+}
+
+/// More than any walk here takes.
+const MOST_PAGES: usize = 100;
+
+/// The ids on each page to the end.
+async fn walk(tested: &Tested, query: &EventQuery, limit: u16) -> Vec<Vec<i64>> {
+    let mut query = EventQuery {
+        limit: Limit::new(limit).unwrap(),
+        ..query.clone()
+    };
+    let mut pages = Vec::new();
+    loop {
+        let page = tested.store.events(&query).await.unwrap();
+        assert!(page.items.len() <= usize::from(limit));
+        assert!(pages.len() < MOST_PAGES, "it comes to an end");
+        pages.push(page.items.iter().map(|event| event.id).collect());
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return pages,
+        }
+    }
+}
