@@ -149,9 +149,10 @@ async fn serve(
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    let mut seen = requests.lock().unwrap_or_else(PoisonError::into_inner);
-    seen.push(Request { head, body });
-    drop(seen);
+    requests
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(Request { head, body });
     let Answer(Some(Response {
         status,
         headers,

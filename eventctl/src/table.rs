@@ -15,7 +15,7 @@ pub(crate) fn table<const COLUMNS: usize>(
 ) -> Vec<String> {
     let mut table = Table::new();
     table
-        .load_preset(presets::NOTHING)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .add_rows(rows);
     for (column, alignment) in table.column_iter_mut().zip(alignments) {
