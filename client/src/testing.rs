@@ -64,7 +64,7 @@ impl Answer {
     #[must_use]
     pub fn asking_to_wait(mut self, seconds: u32) -> Self {
         if let Some(response) = &mut self.0 {
-            response.headers += &format!("retry-after: {seconds}\r\n");
+            response.headers = format!("retry-after: {seconds}\r\n");
         }
         self
     }

@@ -135,7 +135,7 @@ async fn replay(client: &Client, ids: &[i64], dry_run: bool, json: bool) -> Resu
     let known = ids.iter().filter(|id| !report.unknown.contains(id));
     let known: Vec<i64> = known.copied().collect();
     let has_work = ids.is_empty() || !known.is_empty();
-    let mut next = has_work.then(|| match ids {
+    let mut next = has_work.then_some(match ids {
         [] => Selection::All,
         _ => Selection::Ids(known),
     });

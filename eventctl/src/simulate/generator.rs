@@ -86,16 +86,16 @@ pub(super) struct EventGenerator {
     pub(super) payload_bytes: usize,
 }
 
-impl EventGenerator {
-    /// The name of a topic. After the eight kinds, names have numbers.
-    pub(super) fn topic(&self, number: usize) -> String {
-        let (topic, ..) = KINDS[number % KINDS.len()];
-        match number / KINDS.len() {
-            0 => topic.to_owned(),
-            round => format!("{topic}/{}", round + 1),
-        }
+/// The name of a topic. After the eight kinds, names have numbers.
+pub(super) fn topic(number: usize) -> String {
+    let (topic, ..) = KINDS[number % KINDS.len()];
+    match number / KINDS.len() {
+        0 => topic.to_owned(),
+        round => format!("{topic}/{}", round + 1),
     }
+}
 
+impl EventGenerator {
     /// The number of the topic of an event.
     pub(super) fn topic_of(&self, event: u64) -> usize {
         self.rng(event).random_range(0..usize::from(self.topics))
@@ -114,7 +114,7 @@ impl EventGenerator {
         });
         let happened = happened.unwrap_or(self.start);
         Event {
-            topic: self.topic(topic),
+            topic: self::topic(topic),
             event_id: format!("{}-{event}", self.run),
             timestamp: Some(happened.to_rfc3339_opts(SecondsFormat::Micros, true)),
             source: Some(source.to_owned()),
@@ -161,7 +161,7 @@ mod tests {
         let generator = generator(8, 0);
         for event in 0..100 {
             assert_eq!(generator.event(event), generator.event(event));
-            let topic = generator.topic(generator.topic_of(event));
+            let topic = topic(generator.topic_of(event));
             assert_eq!(generator.event(event).topic, topic);
         }
     }
@@ -176,8 +176,7 @@ mod tests {
 
     #[test]
     fn every_topic_has_a_name_of_its_own() {
-        let generator = generator(20, 0);
-        let names: BTreeSet<_> = (0..20).map(|number| generator.topic(number)).collect();
+        let names: BTreeSet<_> = (0..20).map(topic).collect();
         assert_eq!(names.len(), 20);
         assert!(names.contains("shop/orders") && names.contains("shop/orders/2"));
     }

@@ -86,7 +86,7 @@ pub(crate) async fn run(
     let (worked, shown) = tokio::join!(work, view);
     let ((expected, after, seconds), ()) = (worked?, shown?);
 
-    let checks = compare(&before, &after, &expected, |number| generator.topic(number));
+    let checks = compare(&before, &after, &expected, generator::topic);
     let is_interrupted = client.stop().is_cancelled();
     let interrupted_of = deliveries.filter(|_| is_interrupted);
     let report = Report {
