@@ -11,22 +11,22 @@ WORKDIR /skeleton
 COPY . .
 RUN find . -type f ! -name 'Cargo.*' -delete \
  && find . -type d -empty -delete \
- && for manifest in */Cargo.toml; do \
+ && for manifest in */Cargo.toml common/*/Cargo.toml; do \
         sources="${manifest%/*}/src" && mkdir "$sources" \
      && touch "$sources/lib.rs" && echo 'fn main() {}' >"$sources/main.rs" || exit; \
     done
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
-ENV CARGO_PROFILE_RELEASE_STRIP=symbols
+ENV CARGO_PROFILE_DIST_STRIP=symbols
 # Not the whole workspace: the tests turn on faults in what they share with the programs.
 ENV PROGRAMS="-p publisher -p aggregator -p standalone -p eventctl"
 COPY --from=skeleton /skeleton .
-RUN cargo build --release --locked $PROGRAMS
+RUN cargo build --profile dist --locked $PROGRAMS
 COPY . .
 # The stand-ins were built after the sources were written, so cargo would think that they are newer.
 RUN find . -name '*.rs' ! -path './target/*' -exec touch {} + \
- && cargo build --release --locked $PROGRAMS
+ && cargo build --profile dist --locked $PROGRAMS
 
 FROM ${DEBIAN_IMAGE} AS base
 ARG VERSION=unknown
@@ -42,7 +42,7 @@ STOPSIGNAL SIGTERM
 FROM base AS publisher
 LABEL org.opencontainers.image.title="publisher" \
       org.opencontainers.image.description="Accepts events over HTTP and queues them in Redis"
-COPY --from=build /src/target/release/publisher /usr/local/bin/
+COPY --from=build /src/target/dist/publisher /usr/local/bin/
 # The program listens on every address only if API_KEYS_FILE is set or AUTH_DISABLED is true.
 ENV BIND_ADDR=0.0.0.0:8080
 EXPOSE 8080
@@ -53,7 +53,7 @@ ENTRYPOINT ["publisher"]
 FROM base AS aggregator
 LABEL org.opencontainers.image.title="aggregator" \
       org.opencontainers.image.description="Stores each event exactly once in PostgreSQL, and answers questions about them"
-COPY --from=build /src/target/release/aggregator /usr/local/bin/
+COPY --from=build /src/target/dist/aggregator /usr/local/bin/
 ENV BIND_ADDR=0.0.0.0:8081
 EXPOSE 8081
 HEALTHCHECK --interval=10s --timeout=10s --start-period=10s CMD ["aggregator", "healthcheck"]
@@ -62,7 +62,7 @@ ENTRYPOINT ["aggregator"]
 FROM base AS standalone
 LABEL org.opencontainers.image.title="event-aggregator" \
       org.opencontainers.image.description="Publisher and aggregator in one process, on SQLite"
-COPY --from=build /src/target/release/event-aggregator /usr/local/bin/
+COPY --from=build /src/target/dist/event-aggregator /usr/local/bin/
 USER root
 # A new volume gets the owner of this folder.
 RUN install -d -o 65532 -g 65532 /data
@@ -76,5 +76,5 @@ ENTRYPOINT ["event-aggregator"]
 FROM base AS eventctl
 LABEL org.opencontainers.image.title="eventctl" \
       org.opencontainers.image.description="The command line: publish, simulate, look, verify"
-COPY --from=build /src/target/release/eventctl /usr/local/bin/
+COPY --from=build /src/target/dist/eventctl /usr/local/bin/
 ENTRYPOINT ["eventctl"]

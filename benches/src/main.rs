@@ -1,4 +1,4 @@
-//! Compares the programs with what their parts could do alone: `cargo run --release -p benches -- all`.
+//! Compares the programs with what their parts could do alone: `cargo run --profile dist -p benches -- all`.
 //!
 //! Everything runs on this machine, with servers of this program's own. Two things that are compared are measured in turn,
 //! A B A B, and only their ratio counts, because it is about the same on a fast and on a slow machine.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The line before the tables in `docs/BENCHMARKS.md`.
-const BEGIN: &str = "<!-- benches: begin; written by cargo run --release -p benches -->";
+const BEGIN: &str = "<!-- benches: begin; written by cargo run --profile dist -p benches -->";
 /// The line after the tables.
 const END: &str = "<!-- benches: end -->";
 

@@ -18,6 +18,8 @@ use crate::{
     processes::ProcessGroup,
 };
 
+/// The profile that images and releases are built in, too.
+const PROFILE: &str = "dist";
 /// How long a program may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long a program may take to stop.
@@ -44,20 +46,24 @@ pub(crate) struct Service {
 /// Builds the programs, optimized, in the target folder of this one. They are not built as part of the workspace, because the
 /// tests turn on faults in the crates that they share with the programs.
 pub(crate) fn build() -> Result<()> {
-    ensure!(
-        !cfg!(debug_assertions),
-        "the programs would not be optimized, so the figures would mean nothing; run cargo run --release -p benches"
-    );
     let own = env::current_exe().context("the path of this program is not known")?;
-    // target/release/benches
-    let target = own
-        .ancestors()
-        .nth(2)
+    // target/dist/benches
+    let folder = own
+        .parent()
+        .context("this program is not in a target folder")?;
+    ensure!(
+        folder.ends_with(PROFILE),
+        "the programs would not be built as they are shipped, so the figures would mean nothing; run cargo run --profile \
+         {PROFILE} -p benches"
+    );
+    let target = folder
+        .parent()
         .context("this program is not in a target folder")?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build
-        .args(["build", "--release", "--locked", "--quiet", "--target-dir"])
+        .args(["build", "--profile", PROFILE, "--locked"])
+        .args(["--quiet", "--target-dir"])
         .arg(target)
         .args(["-p", "publisher", "-p", "aggregator", "-p", "standalone"])
         .current_dir(machine::workspace());
