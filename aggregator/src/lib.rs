@@ -4,6 +4,7 @@
 //! - [`Aggregator`]: workers and HTTP routes over any queue and any store
 //! - [`Application`]: the aggregator as a process of its own, over Redis and PostgreSQL
 
+mod api;
 mod application;
 mod claims;
 mod held_up;

@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    WorkerArgs, claims::Claims, held_up::HeldUp, recovery::Recovery, routes::Api, worker::Worker,
+    WorkerArgs, api::Api, claims::Claims, held_up::HeldUp, recovery::Recovery, worker::Worker,
 };
 
 /// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the

@@ -24,7 +24,8 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use super::{Api, ListProblems, parameters::limit};
+use super::lists::{ListProblems, limit};
+use crate::api::Api;
 
 /// A list of ids is no longer than this.
 const MAX_REPLAY_BODY_BYTES: usize = 64 * 1024;

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use store::{Cursor, EventQuery, StoredEvent};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::{Api, ListProblems, parameters::limit};
+use super::lists::{ListProblems, limit};
+use crate::api::Api;
 
 /// Each is parsed by name, by the rules of its schema.
 #[derive(Deserialize, IntoParams)]

@@ -17,7 +17,7 @@ use event::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
+use crate::api::Api;
 
 /// What became of a body of events.
 #[derive(Serialize, ToSchema)]

@@ -3,24 +3,10 @@
 mod dead_letters;
 mod events;
 mod ingest;
-mod parameters;
+mod lists;
 mod stats;
 
-use std::{sync::Arc, time::Instant};
-
-use edge::{
-    access::Access,
-    auth::Scope,
-    batch,
-    openapi::{Answers, Group, problems},
-    problem::Kind,
-    routes::Routes,
-    settings::LimitArgs,
-};
-use event::clock::{Clock, Ids};
-use queue::{Consumer, memory::MemoryQueue};
-use store::Store;
-use utoipa::IntoResponses;
+use edge::{access::Access, auth::Scope, batch, openapi::Group, routes::Routes};
 
 use self::{
     dead_letters::{DeadLetterPage, Replayed, Selected},
@@ -32,19 +18,6 @@ use self::{
 const PUBLISH: Access = Access::Needs(Scope::Publish);
 const READ: Access = Access::Needs(Scope::Read);
 const ADMIN: Access = Access::Needs(Scope::Admin);
-
-/// What the handlers need.
-#[derive(Clone)]
-pub(crate) struct Api {
-    pub(crate) store: Arc<dyn Store>,
-    /// The queue whose depth `/stats` tells.
-    pub(crate) queue: Arc<dyn Consumer>,
-    pub(crate) ingest: Arc<MemoryQueue>,
-    pub(crate) limits: LimitArgs,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ids: Arc<Ids>,
-    pub(crate) started: Instant,
-}
 
 /// The paths. They need what [`Aggregator::serve`](crate::Aggregator::serve) gives them.
 #[must_use]
@@ -72,13 +45,4 @@ pub fn routes() -> Routes {
         .schema::<DeadLetterPage>()
         .schema::<Selected>()
         .schema::<Replayed>()
-}
-
-/// A list may refuse its parameters.
-struct ListProblems;
-
-impl IntoResponses for ListProblems {
-    fn responses() -> Answers {
-        problems(&[Kind::InvalidParameter, Kind::Overloaded, Kind::Unavailable])
-    }
 }

@@ -16,7 +16,7 @@ use queue::Depth;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use super::Api;
+use crate::api::Api;
 
 /// What `/stats` says.
 #[derive(Serialize, ToSchema)]

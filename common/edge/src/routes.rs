@@ -21,7 +21,7 @@ use utoipa::{
 
 use super::{
     access::{self, Access},
-    openapi::{self, Group},
+    openapi::{Group, operation::complete},
     problem::Problem,
 };
 
@@ -64,7 +64,7 @@ impl Routes {
         let path = P::path();
         let allowed: Vec<&str> = P::methods().iter().map(allowed).collect();
         let allowed: Arc<str> = allowed.join(", ").into();
-        let operation = openapi::complete(P::operation(), self.group, access);
+        let operation = complete(P::operation(), self.group, access);
         self.paths
             .add_path_operation(&path, P::methods(), operation);
         self.added.push(Arc::new(move |config| {

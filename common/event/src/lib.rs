@@ -4,6 +4,7 @@
 //! - [`time`]: ISO 8601 date and time
 //! - [`payload`]: the client's JSON text, kept as it came
 //! - [`json`]: JSON text in pieces
+//! - [`media_type`]: media types without their parameters
 //! - [`parse`]: from a request body to events, or to errors that say what would be right
 //! - [`ndjson`]: the same for a body of lines, while it arrives
 //! - [`cloudevents`]: the same for CloudEvents
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod cloudevents;
 pub mod envelope;
 pub mod json;
+pub mod media_type;
 pub mod name;
 pub mod ndjson;
 pub mod parse;

@@ -3,11 +3,8 @@
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
-use super::{App, Deployment};
+use super::{App, Deployment, running::SQLITE_FILE};
 use crate::servers;
-
-/// The SQLite file in its folder.
-pub(super) const SQLITE_FILE: &str = "events.db";
 
 /// A queue and a store that the programs of one system share.
 pub struct Place {

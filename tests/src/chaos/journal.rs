@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::oracle::Identity;
+use super::load::Identity;
 
 /// Where Redis keeps its append-only files, within its folder.
 const FOLDER: &str = "appendonlydir";

@@ -10,8 +10,6 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::oracle::Identity;
-
 /// Clients that send at the same time.
 pub(super) const CLIENTS: usize = 4;
 /// What all of them send together.
@@ -30,6 +28,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(20);
 const PAUSE_MS: u64 = 130;
 /// Tells the load's random numbers from those of the schedule.
 const SALT: u64 = 0x10ad;
+
+/// Topic and id of an event.
+pub type Identity = (String, String);
 
 /// What clients know.
 #[derive(Debug, Default, Clone)]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{Connection, PgConnection};
 
-pub use super::{journal::Pushed, load::Ledger};
-
-/// Topic and id of an event.
-pub type Identity = (String, String);
+pub use super::{
+    journal::Pushed,
+    load::{Identity, Ledger},
+};
 
 /// A topic's counters.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use testcontainers_modules::testcontainers::{
 };
 use tokio::{process::Command, runtime::Runtime, time::timeout};
 
-use super::{guard::Guard, kind::Kind, unique};
+use super::{guard::Guard, names::unique};
 
 /// How long the engine may take to say that it is there.
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -42,9 +42,10 @@ pub struct Container {
     _guard: Guard,
 }
 
-/// Starts a container of `image`, as `request` says for its name and tag.
-pub(super) async fn start<K: Kind, I: testcontainers::Image + 'static>(
+/// Starts a container of `image`, as `request` says for its name and tag. `url` makes the address for clients of HOST:PORT.
+pub(super) async fn start<I: testcontainers::Image + 'static>(
     image: &Image,
+    url: fn(&str) -> String,
     request: impl FnOnce(&str, &str) -> ContainerRequest<I>,
 ) -> Result<Container> {
     engine_answers().await?;
@@ -74,7 +75,7 @@ pub(super) async fn start<K: Kind, I: testcontainers::Image + 'static>(
         .with_context(|| format!("{image} is not ready within {READY_WITHIN:?}"))??
         .with_context(|| format!("{image} does not start"))?;
     Ok(Container {
-        url: K::url(&format!("{host}:{port}")),
+        url: url(&format!("{host}:{port}")),
         origin: format!("a container of {image} on port {port}"),
         _guard: guard,
     })

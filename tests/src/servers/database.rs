@@ -7,7 +7,7 @@ use reqwest::Url;
 use sqlx::{Connection, PgConnection};
 use tokio::{runtime, time::timeout};
 
-use super::unique;
+use super::names::unique;
 
 /// How long creating or removing a database may take.
 const WITHIN: Duration = Duration::from_secs(30);

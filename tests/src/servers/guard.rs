@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::local::Account;
+use super::account::Account;
 
 /// Runs a server and obeys `start` and `stop`, one a line, with `done` for an answer. Arguments: the
 /// signal that ends the server at once, its folder, its command.

@@ -8,11 +8,13 @@
 //!
 //! What a test starts ends with the test's process, however that ends.
 
+mod account;
 mod containers;
 mod database;
 mod guard;
 mod kind;
 mod local;
+mod names;
 mod pgbouncer;
 mod postgres;
 mod programs;
@@ -28,6 +30,7 @@ pub use containers::{POSTGRES_IMAGE, REDIS_IMAGE};
 pub use database::Database;
 pub use kind::Kind;
 pub use local::{Own, OwnPostgres, OwnRedis};
+pub use names::queue_name;
 pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use redis::Redis;
@@ -46,12 +49,6 @@ pub async fn redis_url() -> String {
     REDIS.get_or_init(Server::find::<Redis>).await.url.clone()
 }
 
-/// A queue name that no other test uses.
-#[must_use]
-pub fn queue_name() -> String {
-    unique("queue")
-}
-
 /// A new, empty database of the caller's own on the PostgreSQL that the tests share.
 ///
 /// # Panics
@@ -61,10 +58,6 @@ pub async fn database() -> Database {
     Database::create(&server.url)
         .await
         .unwrap_or_else(|e| panic!("{e:#}"))
-}
-
-fn unique(what: &str) -> String {
-    format!("test_{what}_{:032x}", rand::random::<u128>())
 }
 
 /// A server for many tests. If it was started for them, it ends when this is dropped, or with the
@@ -210,10 +203,5 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(without_secrets(&url), "db:5433");
-    }
-
-    #[test]
-    fn queue_names_differ() {
-        assert_ne!(queue_name(), queue_name());
     }
 }

@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use tokio::net::TcpStream;
 
 use super::{
+    account::{Account, put},
     guard::Guard,
-    local::{Account, put},
     programs,
 };
 use crate::{eventually, programs::free_port};

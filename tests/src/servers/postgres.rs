@@ -108,7 +108,7 @@ impl Kind for Postgres {
     }
 
     async fn container() -> Result<Container> {
-        containers::start::<Self, _>(&IMAGE, |name, tag| {
+        containers::start(&IMAGE, Self::url, |name, tag| {
             let command = ["postgres"].into_iter().chain(SETTINGS);
             PostgresImage::default()
                 .with_name(name)

@@ -74,7 +74,7 @@ impl Kind for Redis {
     }
 
     async fn container() -> Result<Container> {
-        containers::start::<Self, _>(&IMAGE, |name, tag| {
+        containers::start(&IMAGE, Self::url, |name, tag| {
             let command = ["redis-server"].into_iter().chain(SETTINGS);
             RedisImage::default()
                 .with_name(name)

@@ -12,9 +12,11 @@ use toml::{
 use super::{
     KeyHash, Scope,
     key::{self, KeyHashError},
-    keyring::MAX_KEYS,
     rate::{Rate, RateError},
 };
+
+/// Most keys in a file: every request is compared with each.
+pub const MAX_KEYS: usize = 1000;
 
 /// A file that does not say which keys are valid.
 #[derive(Debug, thiserror::Error)]

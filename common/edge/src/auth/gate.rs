@@ -10,7 +10,11 @@ use std::{
 use runtime::files;
 use tokio_util::sync::CancellationToken;
 
-use super::{Caller, Keyring, LocalHosts, file::KeysFileError, key, keyring::MAX_KEYS};
+use super::{
+    Caller, Keyring, LocalHosts,
+    file::{KeysFileError, MAX_KEYS},
+    key,
+};
 
 /// A file is no longer than this, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * MAX_KEYS as u64;

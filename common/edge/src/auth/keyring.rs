@@ -20,9 +20,6 @@ use super::{
     rate::Meter,
 };
 
-/// Most keys in a file: every request is compared with each.
-pub const MAX_KEYS: usize = 1000;
-
 /// The keys that are valid.
 #[derive(Debug, Default)]
 pub struct Keyring(Vec<Arc<Key>>);

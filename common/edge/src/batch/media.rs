@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest,
     http::header::{self, HeaderName},
 };
-use event::cloudevents::{essence, is_binary};
+use event::{cloudevents::is_binary, media_type::essence};
 
 use crate::problem::Problem;
 

@@ -9,14 +9,16 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::SPECVERSION;
 use crate::{
     json::JsonType,
+    media_type::essence,
     name::NameError,
     parse::{self, EventError, quoted, shortened},
     time::TimeError,
 };
 
+/// The one version of the specification that is read.
+const SPECVERSION: &str = "1.0";
 /// Longest name of an attribute; the specification advises 20.
 const MAX_ATTRIBUTE_NAME_BYTES: usize = 64;
 /// Most attributes of one CloudEvent; the specification names 8.
@@ -233,5 +235,5 @@ fn member((name, value): (&Cow<'_, str>, &Value<'_>)) -> Option<String> {
 /// Parameters of this type mean nothing
 /// ([RFC 8259, section 11](https://www.rfc-editor.org/rfc/rfc8259#section-11)).
 fn is_plain_json(media_type: &str) -> bool {
-    super::data::essence(media_type).eq_ignore_ascii_case("application/json")
+    essence(media_type).eq_ignore_ascii_case("application/json")
 }

@@ -9,6 +9,7 @@ use super::attributes::Attributes;
 use crate::{
     Payload,
     json::{self, JsonType},
+    media_type::essence,
     parse::{self, BatchError, EventError},
     payload::PayloadError,
 };
@@ -89,12 +90,6 @@ impl Content {
             Self::Bytes
         }
     }
-}
-
-/// A media type without its parameters.
-#[must_use]
-pub fn essence(media_type: &str) -> &str {
-    media_type.split(';').next().unwrap_or_default().trim()
 }
 
 /// Puts data and attributes into a payload.

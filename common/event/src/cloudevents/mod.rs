@@ -34,16 +34,12 @@ use attributes::{Attributes, Place, TIME};
 use data::Data;
 
 pub use binary::{binary, is_binary};
-pub use data::essence;
 pub use structured::{batch, structured};
 
 use super::{
     Event, EventTime,
     parse::{EventError, Limits, Receipts},
 };
-
-/// The one version of the specification that is read.
-const SPECVERSION: &str = "1.0";
 
 fn into_event(
     mut attributes: Attributes<'_>,

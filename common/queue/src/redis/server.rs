@@ -7,15 +7,13 @@ use std::sync::{
 };
 
 use redis::Client;
-use runtime::readiness::{Dependency, Probe};
+use runtime::readiness::Dependency;
 
 use super::{
     health::Health,
     keys::{Keys, QueueName},
     link::Peer,
-    rehearsal::Rehearsal,
     room::Memory,
-    watch::watch,
 };
 
 /// What the server is used for by this process.
@@ -34,7 +32,7 @@ pub(super) struct Server {
     pub(super) memory: Memory,
     publishes: AtomicBool,
     works: AtomicBool,
-    watched: AtomicBool,
+    is_open: AtomicBool,
 }
 
 impl Server {
@@ -49,35 +47,25 @@ impl Server {
             memory: Memory::default(),
             publishes: AtomicBool::new(false),
             works: AtomicBool::new(false),
-            watched: AtomicBool::new(false),
+            is_open: AtomicBool::new(false),
         }
     }
 
-    /// An end of the queue is opened. From the first one on the server's settings are watched, for as long as anybody
-    /// holds the server.
-    pub(super) fn open(self: &Arc<Self>, usage: Use) {
-        let flag = match usage {
-            Use::Publish => &self.publishes,
-            Use::Work => &self.works,
-        };
-        flag.store(true, Ordering::Relaxed);
-        if !self.watched.swap(true, Ordering::Relaxed) {
-            tokio::spawn(watch(Arc::downgrade(self)));
-        }
+    /// Notes that an end of the queue is opened, and says whether it is the first one.
+    pub(super) fn open(&self, usage: Use) -> bool {
+        self.flag(usage).store(true, Ordering::Relaxed);
+        !self.is_open.swap(true, Ordering::Relaxed)
     }
 
     /// Whether an end of this kind was opened.
     pub(super) fn is_used_to(&self, usage: Use) -> bool {
-        let flag = match usage {
-            Use::Publish => &self.publishes,
-            Use::Work => &self.works,
-        };
-        flag.load(Ordering::Relaxed)
+        self.flag(usage).load(Ordering::Relaxed)
     }
 
-    /// For `/ready`.
-    pub(super) fn watched(self: &Arc<Self>) -> (Arc<Dependency>, Arc<dyn Probe>) {
-        let rehearsal = Rehearsal::new(self.clone());
-        (self.health.dependency(), Arc::new(rehearsal))
+    fn flag(&self, usage: Use) -> &AtomicBool {
+        match usage {
+            Use::Publish => &self.publishes,
+            Use::Work => &self.works,
+        }
     }
 }

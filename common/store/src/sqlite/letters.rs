@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{
     classify::{Failure, failure},
-    insert,
-    record::{self, BEGIN},
+    insert, record,
+    transaction::BEGIN,
 };
 use crate::{
     Cursor, DeadLetter, Limit, Page, Plan, Replay, Replayed, StoreError, replay::FULL_REPLAY_BYTES,

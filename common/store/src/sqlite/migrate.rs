@@ -6,7 +6,7 @@ use sqlx::{SqlitePool, migrate::Migrator};
 
 use super::{
     classify::{commit_failure, failure, migration_failure},
-    record::BEGIN,
+    transaction::BEGIN,
 };
 use crate::{StoreError, migrations::migrator};
 

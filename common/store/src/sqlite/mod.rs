@@ -16,6 +16,7 @@ mod migrate;
 mod probe;
 mod read;
 mod record;
+mod transaction;
 mod workers;
 
 use std::{

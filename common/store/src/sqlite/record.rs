@@ -8,12 +8,10 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool, query};
 use super::{
     classify::Failure,
     insert::{self, chunks},
+    transaction::BEGIN,
     workers,
 };
 use crate::{ErrorClass, Letter, Outcome, Plan, Recorded, StoreError, TopicDelta, Unsound};
-
-/// Takes the write lock at once: a transaction that takes it later may find that it came too late.
-pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
 const COUNT_TOPICS: &str = "
     INSERT INTO topic_stats (topic, unique_processed, duplicate_dropped, last_processed_at) ";

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     classify::{commit_failure, failure},
-    record::BEGIN,
+    transaction::BEGIN,
 };
 use crate::{IdleWorker, Recorded, StoreError};
 

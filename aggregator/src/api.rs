@@ -1,0 +1,21 @@
+//! What the handlers of the HTTP routes need.
+
+use std::{sync::Arc, time::Instant};
+
+use edge::settings::LimitArgs;
+use event::clock::{Clock, Ids};
+use queue::{Consumer, memory::MemoryQueue};
+use store::Store;
+
+/// What the handlers need.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) store: Arc<dyn Store>,
+    /// The queue whose depth `/stats` tells.
+    pub(crate) queue: Arc<dyn Consumer>,
+    pub(crate) ingest: Arc<MemoryQueue>,
+    pub(crate) limits: LimitArgs,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) started: Instant,
+}

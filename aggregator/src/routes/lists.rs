@@ -1,0 +1,27 @@
+//! What all lists of this service have in common.
+
+use edge::{
+    openapi::{Answers, problems},
+    parameters::optional,
+    problem::{Kind, Problem},
+};
+use store::Limit;
+use utoipa::IntoResponses;
+
+/// A page size; the default if it is absent.
+pub(super) fn limit(text: Option<String>) -> Result<Limit, Problem> {
+    let parsed = |text: String| {
+        let limit = text.parse().ok().and_then(Limit::new);
+        limit.ok_or_else(|| format!("must be a number from 1 to {}", Limit::MAX))
+    };
+    Ok(optional("limit", text, parsed)?.unwrap_or_default())
+}
+
+/// A list may refuse its parameters.
+pub(super) struct ListProblems;
+
+impl IntoResponses for ListProblems {
+    fn responses() -> Answers {
+        problems(&[Kind::InvalidParameter, Kind::Overloaded, Kind::Unavailable])
+    }
+}

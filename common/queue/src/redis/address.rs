@@ -1,0 +1,85 @@
+//! Where the queue is.
+
+use std::{path::Path, sync::Arc};
+
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
+use runtime::readiness::{Dependency, Probe};
+
+use super::{
+    acl::{self, Program, UserName},
+    keys::QueueName,
+    rehearsal::Rehearsal,
+    server::{Server, Use},
+    watch::watch,
+};
+use crate::QueueError;
+
+/// Where the queue is. The ends that are opened there share what they learn about its server.
+#[derive(Clone)]
+pub struct Address {
+    name: QueueName,
+    server: Arc<Server>,
+}
+
+impl Address {
+    /// Contacts nobody yet.
+    ///
+    /// # Errors
+    /// [`QueueError::Address`] if `url` is no Redis address.
+    pub fn new(url: &str, name: QueueName) -> Result<Self, QueueError> {
+        let info = url
+            .into_connection_info()
+            .map_err(|_| QueueError::Address)?;
+        // The right to name oneself is one that nobody needs, and that Redis 7.0 cannot give.
+        let settings = info.redis_settings().clone().set_skip_set_lib_name();
+        let info = info.set_redis_settings(settings);
+        let client = Client::open(info).map_err(|_| QueueError::Address)?;
+        Ok(Self::of(client, name))
+    }
+
+    fn of(client: Client, name: QueueName) -> Self {
+        let server = Arc::new(Server::new(client, &name));
+        Self { name, server }
+    }
+
+    /// Trusts the authorities in this PEM file, instead of the public ones.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the file cannot be used, or the address is not one of `rediss://`.
+    pub fn trusting(self, authorities: &Path) -> Result<Self, QueueError> {
+        let info = self.server.peer.client().get_connection_info();
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Err(QueueError::AuthoritiesWithoutTls);
+        }
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: Some(tls::authorities("REDIS_CA_CERT", authorities)?),
+        };
+        let client = Client::build_with_tls(info.clone(), certificates)?;
+        Ok(Self::of(client, self.name))
+    }
+
+    /// The command that gives `user` the least rights that `program` needs there; `PASSWORD` is to be replaced in it.
+    #[must_use]
+    pub fn acl(&self, program: Program, user: &UserName) -> String {
+        let info = self.server.peer.client().get_connection_info();
+        acl::line(program, user, &self.name, info.redis_settings().db())
+    }
+
+    /// What `/ready` needs to know of the server: what events have met there, and what tries it while none come. It
+    /// covers all ends that are opened at this address. Call it within the runtime.
+    #[must_use]
+    pub fn watched(&self) -> (Arc<Dependency>, Arc<dyn Probe>) {
+        let rehearsal = Rehearsal::new(self.server.clone());
+        (self.server.health.dependency(), Arc::new(rehearsal))
+    }
+
+    /// Opens an end of the queue. From the first one on the server's settings are watched, for as long as anybody holds
+    /// the server.
+    pub(super) fn opened_to(&self, usage: Use) -> Arc<Server> {
+        if self.server.open(usage) {
+            tokio::spawn(watch(Arc::downgrade(&self.server)));
+        }
+        self.server.clone()
+    }
+}
