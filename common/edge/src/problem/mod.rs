@@ -1,5 +1,7 @@
 //! Error answers: problem details for HTTP APIs ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 
+mod kind;
+
 use std::{fmt, time::Duration};
 
 use actix_web::{
@@ -11,124 +13,17 @@ use actix_web::{
 };
 use event::parse::quoted;
 use queue::PushError;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use store::StoreError;
 use utoipa::ToSchema;
 
 pub use event::parse::MAX_REPORTED_ERRORS;
+pub use kind::Kind;
 
 /// Most characters of a client's path or method that an answer repeats.
 pub(super) const MAX_SHOWN_CHARS: usize = 100;
 /// What `Retry-After` says where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// What kind of problem it is. Each has one `type`, title and status, which never change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The body is no JSON.
-    MalformedBody,
-    /// The body is JSON, but not of the shape of a batch.
-    InvalidBatch,
-    /// An event breaks a rule.
-    InvalidEvent,
-    /// A query parameter or a part of the path breaks a rule.
-    InvalidParameter,
-    /// No key came with the request, or none that is known.
-    Unauthorized,
-    /// The client has shown no certificate.
-    CertificateRequired,
-    /// The key is known, and does not allow this.
-    Forbidden,
-    /// No such path, or no such event.
-    NotFound,
-    /// The path exists, the method does not.
-    MethodNotAllowed,
-    /// The body took too long to arrive.
-    RequestTimeout,
-    /// Body, batch or event over its limit.
-    TooLarge,
-    /// The media type or encoding is none that is read here.
-    UnsupportedMediaType,
-    /// The key has used up its rate.
-    RateLimited,
-    /// As many events wait as may.
-    QueueFull,
-    /// As many requests are being answered, or take as much memory, as may.
-    Overloaded,
-    /// Redis or the database is away, or did not confirm.
-    Unavailable,
-    /// The process is going down.
-    ShuttingDown,
-    /// A defect of this program.
-    Internal,
-}
-
-impl Kind {
-    pub(super) const fn facts(self) -> (&'static str, &'static str, StatusCode) {
-        match self {
-            Self::MalformedBody => ("malformed-body", "Malformed body", StatusCode::BAD_REQUEST),
-            Self::InvalidBatch => ("invalid-batch", "Invalid batch", StatusCode::BAD_REQUEST),
-            Self::InvalidEvent => ("invalid-event", "Invalid event", StatusCode::BAD_REQUEST),
-            Self::InvalidParameter => (
-                "invalid-parameter",
-                "Invalid parameter",
-                StatusCode::BAD_REQUEST,
-            ),
-            Self::Unauthorized => ("unauthorized", "Unauthorized", StatusCode::UNAUTHORIZED),
-            Self::CertificateRequired => (
-                "certificate-required",
-                "Client certificate required",
-                StatusCode::FORBIDDEN,
-            ),
-            Self::Forbidden => ("forbidden", "Forbidden", StatusCode::FORBIDDEN),
-            Self::NotFound => ("not-found", "Not found", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => (
-                "method-not-allowed",
-                "Method not allowed",
-                StatusCode::METHOD_NOT_ALLOWED,
-            ),
-            Self::RequestTimeout => (
-                "request-timeout",
-                "Request timeout",
-                StatusCode::REQUEST_TIMEOUT,
-            ),
-            Self::TooLarge => ("too-large", "Too large", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::UnsupportedMediaType => (
-                "unsupported-media-type",
-                "Unsupported media type",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ),
-            Self::RateLimited => (
-                "rate-limited",
-                "Rate limited",
-                StatusCode::TOO_MANY_REQUESTS,
-            ),
-            Self::Overloaded => ("overloaded", "Overloaded", StatusCode::SERVICE_UNAVAILABLE),
-            Self::QueueFull => ("queue-full", "Queue full", StatusCode::SERVICE_UNAVAILABLE),
-            Self::Unavailable => (
-                "unavailable",
-                "Temporarily unavailable",
-                StatusCode::SERVICE_UNAVAILABLE,
-            ),
-            Self::ShuttingDown => (
-                "shutting-down",
-                "Shutting down",
-                StatusCode::SERVICE_UNAVAILABLE,
-            ),
-            Self::Internal => (
-                "internal",
-                "Internal error",
-                StatusCode::INTERNAL_SERVER_ERROR,
-            ),
-        }
-    }
-
-    /// A stable URN that clients may compare.
-    #[must_use]
-    pub fn type_uri(self) -> String {
-        format!("urn:event-aggregator:problem:{}", self.facts().0)
-    }
-}
 
 /// An error answer.
 #[derive(Debug, Serialize)]
@@ -156,12 +51,6 @@ pub struct BatchItem {
     pub pointer: String,
     /// What is wrong and what would be right.
     pub detail: String,
-}
-
-impl Serialize for Kind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.type_uri())
-    }
 }
 
 impl Problem {
