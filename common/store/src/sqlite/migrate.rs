@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use sqlx::{SqlitePool, migrate::Migrator};
 
 use super::{
+    begin::BEGIN,
     classify::{commit_failure, failure, migration_failure},
-    transaction::BEGIN,
 };
 use crate::{StoreError, migrations::migrator};
 
