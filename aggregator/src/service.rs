@@ -6,6 +6,7 @@ use std::{
 };
 
 use edge::{
+    batch::Ingestion,
     routes::Routes,
     server::{self, Front},
     settings::LimitArgs,
@@ -128,7 +129,7 @@ impl Aggregator {
         Api {
             store: self.store.clone(),
             queue: self.queue(),
-            ingest: self.local.clone(),
+            ingest: Ingestion::of(self.local.clone()),
             limits: self.limits,
             clock: self.clock.clone(),
             ids: self.ids.clone(),
