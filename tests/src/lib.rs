@@ -6,6 +6,7 @@ pub mod chaos;
 pub mod deployment;
 pub mod description;
 pub mod events;
+pub mod faults;
 pub mod http;
 pub mod keys;
 pub mod programs;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use event::{ClaimId, WorkerId};
-use runtime::faults::{Mutant, is_mutant};
 use sqlx::{PgConnection, PgPool, query, query_as, query_scalar};
 use uuid::Uuid;
 
@@ -60,9 +59,6 @@ pub(super) async fn advance(transaction: &mut PgConnection, id: ClaimId) -> sqlx
         .await?;
     if let Some(ground) = advanced {
         return Ok(Advanced::To(ground));
-    }
-    if is_mutant(Mutant::IgnoreWorkerClaims) {
-        return Ok(Advanced::To(Ground::of(transaction).await?));
     }
     let known = query_scalar(KNOWN).bind(id.worker.0).fetch_one(transaction);
     Ok(Advanced::Not(if known.await? {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use event::{ClaimId, WorkerId};
-use runtime::faults::{Mutant, is_mutant};
 use sqlx::{SqliteConnection, SqlitePool, query, query_as, query_scalar};
 use uuid::Uuid;
 
@@ -56,7 +55,7 @@ pub(super) async fn advance(
         .bind(now)
         .execute(&mut *transaction)
         .await?;
-    if advanced.rows_affected() == 1 || is_mutant(Mutant::IgnoreWorkerClaims) {
+    if advanced.rows_affected() == 1 {
         return Ok(None);
     }
     let known = query_scalar(KNOWN).bind(id.worker.0).fetch_one(transaction);
