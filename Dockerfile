@@ -19,7 +19,7 @@ RUN find . -type f ! -name 'Cargo.*' -delete \
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 ENV CARGO_PROFILE_DIST_STRIP=symbols
-# Not the whole workspace: the tests turn on faults in what they share with the programs.
+# The tests and the benchmarks are not needed.
 ENV PROGRAMS="-p publisher -p aggregator -p standalone -p eventctl"
 COPY --from=skeleton /skeleton .
 RUN cargo build --profile dist --locked $PROGRAMS

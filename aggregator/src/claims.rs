@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use event::{Claim, ClaimId, Verdict};
 use queue::{Consumer, Holder, QueueError};
 use runtime::{
-    faults::{Mutant, Point, crash_at, is_mutant},
+    faults::{Point, crash_at},
     lifecycle::Backoff,
 };
 use store::{Recorded, Store, StoreError};
@@ -63,9 +63,6 @@ enum Outcome {
 impl Claims {
     /// Works on a claim of one's own.
     pub(crate) async fn work_on_own(&self, claim: &Claim) -> Worked {
-        if is_mutant(Mutant::SettleFirst) {
-            self.settle(claim.id, None).await;
-        }
         match self.record_under_lease(claim).await {
             Outcome::Committed(verdicts) => {
                 crash_at(Point::AfterCommit);

@@ -14,7 +14,10 @@ mod service;
 mod settings;
 mod worker;
 
-pub use application::{Application, BuildError, CommandError, description, migrate, verify};
+pub use application::verify;
 pub use routes::routes;
-pub use service::{Aggregator, RunError};
-pub use settings::{Command, Settings, WorkerArgs};
+pub use service::{Aggregator, Parts, RunError};
+pub use settings::{Settings, WorkerArgs};
+
+/// The aggregator as a process of its own, over Redis and PostgreSQL.
+pub type Application = program::Application<Settings>;

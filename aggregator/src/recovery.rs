@@ -4,13 +4,10 @@
 //! A lease can run out although the owner is only slow. Both then record the same claim; the store
 //! lets the first one count, and both settle. Nothing here needs to know which it is.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
-use event::{
-    Claim, ClaimId, WorkerId,
-    clock::{Clock, Ids},
-};
-use runtime::faults::{Mutant, Point, crash_at, is_mutant};
+use event::WorkerId;
+use runtime::faults::{Point, crash_at};
 use store::IdleWorker;
 use tokio::time::{Instant, timeout};
 
@@ -25,8 +22,6 @@ const FORGET_EVERY: Duration = Duration::from_hours(1);
 
 pub(crate) struct Recovery {
     pub(crate) claims: Claims,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ids: Arc<Ids>,
 }
 
 impl Recovery {
@@ -52,7 +47,6 @@ impl Recovery {
                 Ok(Some(claim)) => {
                     crash_at(Point::AfterAdopt);
                     tracing::warn!(claim.id = %claim.id, claim.events = claim.len(), "adopted a claim whose lease had run out");
-                    let claim = self.as_mutant(claim).await;
                     self.claims.work_on_adopted(&claim).await;
                 }
                 Ok(None) => return,
@@ -91,19 +85,6 @@ impl Recovery {
             Ok(0) => {}
             Ok(count) => tracing::info!(workers.forgotten = count, "forgot workers long gone"),
             Err(error) => tracing::warn!(%error, "workers long gone cannot be forgotten"),
-        }
-    }
-
-    async fn as_mutant(&self, claim: Claim) -> Claim {
-        if !is_mutant(Mutant::AdoptAsNew) {
-            return claim;
-        }
-        let worker = WorkerId(self.ids.next(self.clock.now()));
-        // Whether it worked shows when the claim is recorded.
-        let _ = self.claims.store.register(worker).await;
-        Claim {
-            id: ClaimId::first(worker),
-            ..claim
         }
     }
 }

@@ -5,17 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use edge::{
-    batch::Ingestion,
-    routes::Routes,
-    server::{self, Front},
-    settings::LimitArgs,
-};
+use edge::{batch::Ingestion, settings::LimitArgs};
 use event::clock::{Clock, Ids, SystemClock};
-use queue::{Consumer, memory::MemoryQueue};
+use program::{Server, Service, Watched};
+use queue::{
+    Consumer,
+    memory::MemoryQueue,
+    redis::{Address, RedisConsumer},
+};
 use runtime::{
     lifecycle::Backoff,
-    readiness::{Dependency, Probe, Readiness},
+    readiness::{Dependency, Probe},
 };
 use store::{Store, StoreError};
 use tokio::{
@@ -49,6 +49,8 @@ pub struct Aggregator {
     store: Arc<dyn Store>,
     /// One for each worker of the queue that other processes see too.
     shared: Vec<Arc<dyn Consumer>>,
+    /// The same queue, for [`Readiness`](runtime::readiness::Readiness).
+    queue: Option<Watched>,
     local: Arc<MemoryQueue>,
     local_workers: usize,
     workers: WorkerArgs,
@@ -76,21 +78,43 @@ pub enum RunError {
     Socket(#[from] std::io::Error),
 }
 
-impl Aggregator {
-    /// Over a queue shared with other processes: a consumer for each worker, at least one.
+/// What an aggregator works with, where other processes see the queue too.
+pub struct Parts {
+    /// An end of the queue for each worker, at least one.
+    pub consumers: Vec<Arc<dyn Consumer>>,
+    /// The queue, for [`Readiness`](runtime::readiness::Readiness).
+    pub queue: Watched,
+    /// Where events are stored.
+    pub store: Arc<dyn Store>,
+}
+
+impl Parts {
+    /// The queue is in Redis, which need not be there yet. Call it within the runtime.
     #[must_use]
-    pub fn over(
-        consumers: impl IntoIterator<Item = impl Consumer + 'static>,
-        store: Arc<dyn Store>,
-        workers: WorkerArgs,
-        limits: LimitArgs,
-    ) -> Self {
-        let local = Arc::new(MemoryQueue::new(INGEST_MAX_LEN));
-        let shared = consumers
-            .into_iter()
-            .map(|consumer| Arc::new(consumer) as Arc<dyn Consumer>);
+    pub fn over_redis(address: &Address, store: Arc<dyn Store>, workers: WorkerArgs) -> Self {
+        let ends = RedisConsumer::for_workers(address, workers.lease(), workers.workers.into());
+        let ends = ends.into_iter().map(|end| Arc::new(end) as _);
         Self {
-            shared: shared.collect(),
+            consumers: ends.collect(),
+            queue: address.watched(),
+            store,
+        }
+    }
+}
+
+impl Aggregator {
+    /// Over a queue shared with other processes.
+    #[must_use]
+    pub fn over(parts: Parts, workers: WorkerArgs, limits: LimitArgs) -> Self {
+        let Parts {
+            consumers,
+            queue,
+            store,
+        } = parts;
+        let local = Arc::new(MemoryQueue::new(INGEST_MAX_LEN));
+        Self {
+            shared: consumers,
+            queue: Some(queue),
             local_workers: INGEST_WORKERS,
             ..Self::in_process(local, store, workers, limits)
         }
@@ -107,6 +131,7 @@ impl Aggregator {
         Self {
             store,
             shared: Vec::new(),
+            queue: None,
             local: queue,
             local_workers: workers.workers.into(),
             workers,
@@ -116,13 +141,6 @@ impl Aggregator {
             migrated: Arc::default(),
             held_up: HeldUp::new(workers.lease()),
         }
-    }
-
-    /// The claims that others went before, for [`Readiness`].
-    #[must_use]
-    pub fn held_up(&self) -> (Arc<Dependency>, Arc<dyn Probe>) {
-        let dependency = Dependency::new("claims", "DATABASE_URL");
-        (Arc::new(dependency), Arc::new(self.held_up.clone()))
     }
 
     fn api(&self) -> Api {
@@ -135,68 +153,6 @@ impl Aggregator {
             ids: self.ids.clone(),
             started: Instant::now(),
         }
-    }
-
-    /// Waits until the tables are up to date, so that questions can be answered, but not for a database that is away.
-    /// Nothing is waited for before [`serve`](Self::serve) has begun.
-    pub fn prepared(&self) -> impl Future<Output = ()> + Send + use<> {
-        let migrated = self.migrated.clone();
-        async move {
-            // It is away: then that is the answer.
-            let _ = timeout(PREPARED_WITHIN, migrated.wait()).await;
-        }
-    }
-
-    /// Works, and serves `routes` under `title`, with what [`routes`](crate::routes()) need, until `stop`. Then workers of a shared queue claim no more,
-    /// requests are answered, and last the workers that those requests wait for end, all within
-    /// the grace period.
-    ///
-    /// # Errors
-    /// [`RunError`] if it had to give up.
-    pub async fn serve(
-        self,
-        front: Front,
-        title: &str,
-        routes: Routes,
-        readiness: Readiness,
-        stop: CancellationToken,
-    ) -> Result<(), RunError> {
-        let grace = front.grace();
-        let answered = CancellationToken::new();
-        let store = self.store.clone();
-        let routes = routes.state(self.api());
-        let prepared = self.prepared();
-        let workers = tokio::spawn({
-            let (stop, answered) = (stop.clone(), answered.clone());
-            // However the workers end, nothing is served without them.
-            let last_one_out = stop.clone().drop_guard();
-            async move {
-                let _last_one_out = last_one_out;
-                self.work(stop, answered).await
-            }
-        });
-        let stopped_at = tokio::spawn({
-            let stop = stop.clone();
-            async move {
-                stop.cancelled().await;
-                Instant::now()
-            }
-        });
-        tokio::select! {
-            () = prepared => {}
-            () = stop.cancelled() => {}
-        }
-        server::serve(front, title, routes, readiness, stop.clone()).await?;
-        answered.cancel();
-        // It returned because of `stop`, or at once if its listener failed: then the workers go too.
-        stop.cancel();
-        let left = grace.saturating_sub(stopped_at.await?.elapsed());
-        let worked = timeout(left.max(SHORTEST_GRACE), workers).await;
-        let closed = timeout(CLOSED_WITHIN, store.close()).await;
-        if worked.is_err() || closed.is_err() {
-            tracing::warn!("claims that did not finish in time are left to be adopted");
-        }
-        worked.unwrap_or(Ok(Ok(())))?
     }
 
     async fn work(
@@ -253,8 +209,6 @@ impl Aggregator {
     fn recovery(&self, stop: &CancellationToken) -> Recovery {
         Recovery {
             claims: self.claims(self.queue(), stop),
-            clock: self.clock.clone(),
-            ids: self.ids.clone(),
         }
     }
 
@@ -274,5 +228,73 @@ impl Aggregator {
             Some(consumer) => consumer.clone(),
             None => self.local.clone(),
         }
+    }
+}
+
+impl Service for Aggregator {
+    type Error = RunError;
+
+    fn watched(&self) -> Vec<Watched> {
+        let store = (
+            self.store.dependency(),
+            self.store.clone() as Arc<dyn Probe>,
+        );
+        let claims = Dependency::new("claims", "DATABASE_URL");
+        let claims: Watched = (Arc::new(claims), Arc::new(self.held_up.clone()));
+        self.queue.iter().cloned().chain([store, claims]).collect()
+    }
+
+    /// Waits until the tables are up to date, so that questions can be answered, but not for a database that is away.
+    /// Nothing is waited for before [`run`](Service::run) has begun.
+    fn prepared(&self) -> impl Future<Output = ()> + Send + use<> {
+        let migrated = self.migrated.clone();
+        async move {
+            // After this time, the answer is that the database is away.
+            let _ = timeout(PREPARED_WITHIN, migrated.wait()).await;
+        }
+    }
+
+    /// After `stop`, workers of a shared queue claim no more, then requests are answered, and last the workers that those
+    /// requests wait for end, all within the grace period.
+    ///
+    /// # Errors
+    /// [`RunError`] if it had to give up.
+    async fn run(self, server: Server, stop: CancellationToken) -> Result<(), RunError> {
+        let grace = server.grace();
+        let answered = CancellationToken::new();
+        let store = self.store.clone();
+        let server = server.state(self.api());
+        let prepared = self.prepared();
+        let workers = tokio::spawn({
+            let (stop, answered) = (stop.clone(), answered.clone());
+            // However the workers end, nothing is served without them.
+            let last_one_out = stop.clone().drop_guard();
+            async move {
+                let _last_one_out = last_one_out;
+                self.work(stop, answered).await
+            }
+        });
+        let stopped_at = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                stop.cancelled().await;
+                Instant::now()
+            }
+        });
+        tokio::select! {
+            () = prepared => {}
+            () = stop.cancelled() => {}
+        }
+        server.serve(stop.clone()).await?;
+        answered.cancel();
+        // It returned because of `stop`, or at once if its listener failed: then the workers go too.
+        stop.cancel();
+        let left = grace.saturating_sub(stopped_at.await?.elapsed());
+        let worked = timeout(left.max(SHORTEST_GRACE), workers).await;
+        let closed = timeout(CLOSED_WITHIN, store.close()).await;
+        if worked.is_err() || closed.is_err() {
+            tracing::warn!("claims that did not finish in time are left to be adopted");
+        }
+        worked.unwrap_or(Ok(Ok(())))?
     }
 }

@@ -1,20 +1,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use edge::{
-    auth::command::Keys,
-    healthcheck::Healthcheck,
-    settings::{LimitArgs, ServerArgs},
-};
-use queue::{
-    QueueError,
-    redis::acl::{Acl, Program},
-    settings::QueueArgs,
-};
-use runtime::{
-    settings::{self, Secret},
-    telemetry::LogArgs,
-};
+use program::{CommonArgs, RedisArgs};
+use runtime::settings::{self, Secret};
 
 /// Takes events off Redis and stores each exactly once in PostgreSQL.
 #[derive(Debug, Clone, Parser)]
@@ -36,51 +24,21 @@ pub struct Settings {
     )]
     pub database_url: Option<Secret>,
 
-    /// Redis server.
-    #[arg(
-        long,
-        help = "Redis server: redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS",
-        env,
-        default_value = "redis://127.0.0.1:6379",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    pub redis_url: Secret,
-
-    /// Which queue.
+    /// Which queue, in which Redis.
     #[command(flatten)]
-    pub queue: QueueArgs,
+    pub redis: RedisArgs,
 
     /// How claims are made.
     #[command(flatten)]
     pub workers: WorkerArgs,
 
-    /// How large requests to `/ingest` may be.
+    /// What every program has.
     #[command(flatten)]
-    pub limits: LimitArgs,
-
-    /// How it listens and stops.
-    #[command(flatten)]
-    pub server: ServerArgs,
-
-    /// What it logs.
-    #[command(flatten)]
-    pub log: LogArgs,
+    pub common: CommonArgs,
 
     /// Instead of serving.
     #[command(subcommand)]
     pub command: Option<Command>,
-}
-
-impl Settings {
-    /// The command that gives a Redis user the least rights that this program needs.
-    ///
-    /// # Errors
-    /// [`QueueError`] if the address of Redis cannot be used.
-    pub fn acl(&self, acl: &Acl) -> Result<String, QueueError> {
-        let address = self.queue.address(&self.redis_url)?;
-        Ok(address.acl(Program::Aggregator, &acl.user))
-    }
 }
 
 /// What to do instead of serving.
@@ -99,16 +57,9 @@ pub enum Command {
     },
     /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
     Verify,
-    /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not
-    Healthcheck(Healthcheck),
-    /// Print the `OpenAPI` description of what is served, and end
-    #[command(name = "openapi")]
-    OpenApi,
-    /// Make API keys
-    #[command(subcommand)]
-    Keys(Keys),
-    /// Print the command that gives a Redis user the least rights that this program needs, and end
-    Acl(Acl),
+    /// What every program can do.
+    #[command(flatten)]
+    OfEveryProgram(program::Command),
 }
 
 /// How claims are made.

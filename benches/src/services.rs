@@ -43,8 +43,8 @@ pub(crate) struct Service {
     running: Running,
 }
 
-/// Builds the programs, optimized, in the target folder of this one. They are not built as part of the workspace, because the
-/// tests turn on faults in the crates that they share with the programs.
+/// Builds the programs, optimized, in the target folder of this one. Only these are built, because the rest of the workspace
+/// would take longer than they do.
 pub(crate) fn build() -> Result<()> {
     let own = env::current_exe().context("the path of this program is not known")?;
     // target/dist/benches

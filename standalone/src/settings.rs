@@ -1,25 +1,11 @@
-use std::{net::SocketAddr, str::FromStr};
+use std::net::SocketAddr;
 
 use aggregator::WorkerArgs;
 use clap::{Parser, Subcommand};
-use edge::{
-    auth::command::Keys,
-    healthcheck::Healthcheck,
-    settings::{LimitArgs, ServerArgs},
-};
-use queue::{
-    QueueError,
-    redis::acl::{Acl, Program},
-    settings::{PublishArgs, QueueArgs},
-};
-use runtime::{
-    settings::{self, Secret},
-    telemetry::LogArgs,
-};
+use program::CommonArgs;
+use queue::settings::{PublishArgs, QueueArgs};
+use runtime::settings::{self, Secret};
 use store::sqlite;
-
-/// Stands for a Redis server whose database is number 0.
-const ANY_REDIS: &str = "redis://127.0.0.1";
 
 /// Accepts events over HTTP and stores each exactly once: all in one process.
 #[derive(Debug, Clone, Parser)]
@@ -63,17 +49,9 @@ pub struct Settings {
     #[command(flatten)]
     pub workers: WorkerArgs,
 
-    /// How large requests may be.
+    /// What every program has.
     #[command(flatten)]
-    pub limits: LimitArgs,
-
-    /// How it listens and stops.
-    #[command(flatten)]
-    pub server: ServerArgs,
-
-    /// What it logs.
-    #[command(flatten)]
-    pub log: LogArgs,
+    pub common: CommonArgs,
 
     /// Instead of serving.
     #[command(subcommand)]
@@ -85,16 +63,9 @@ pub struct Settings {
 pub enum Command {
     /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
     Verify,
-    /// Ask the server at `BIND_ADDR` whether it is alive, and end; exit code 1 if it is not
-    Healthcheck(Healthcheck),
-    /// Print the `OpenAPI` description of what is served, and end
-    #[command(name = "openapi")]
-    OpenApi,
-    /// Make API keys
-    #[command(subcommand)]
-    Keys(Keys),
-    /// Print the command that gives a Redis user the least rights that this program needs, and end
-    Acl(Acl),
+    /// What every program can do.
+    #[command(flatten)]
+    OfEveryProgram(program::Command),
 }
 
 impl Settings {
@@ -122,20 +93,8 @@ impl Settings {
         workers
     }
 
-    /// The command that gives a Redis user the least rights that this program needs, in the Redis of `REDIS_URL` if that is
-    /// set.
-    ///
-    /// # Errors
-    /// [`QueueError`] if the address of Redis cannot be used.
-    pub fn acl(&self, acl: &Acl) -> Result<String, QueueError> {
-        let default = Secret::from_str(ANY_REDIS).unwrap_or_else(|never| match never {});
-        let address = self.queue.address(self.redis_url().unwrap_or(&default))?;
-        Ok(address.acl(Program::Standalone, &acl.user))
-    }
-
     /// What it does, and one line to try, for the person who started it.
-    #[must_use]
-    pub fn welcome(&self, port: u16) -> String {
+    pub(crate) fn banner(&self, port: u16) -> String {
         let stored = match sqlite::path(self.database_url.expose()) {
             Ok(path) => format!("SQLite, in {}", path.display()),
             Err(_) => "PostgreSQL (DATABASE_URL)".to_owned(),
@@ -146,7 +105,7 @@ impl Settings {
         };
         let url = format!(
             "{}://{}:{port}",
-            self.server.tls.scheme(),
+            self.common.server.tls.scheme(),
             self.bind_addr.ip()
         );
         format!(
@@ -176,7 +135,7 @@ mod tests {
     fn the_welcome_names_the_file_as_it_can_be_found_from_anywhere() {
         let welcome = |url: &str| {
             let url = format!("--database-url={url}");
-            Settings::parse_from(["event-aggregator", &url]).welcome(8080)
+            Settings::parse_from(["event-aggregator", &url]).banner(8080)
         };
         let here = std::env::current_dir().unwrap();
         let relative = format!("SQLite, in {}\n", here.join("data/events.db").display());

@@ -7,6 +7,7 @@ pub mod deployment;
 pub mod description;
 pub mod documents;
 pub mod events;
+pub mod faults;
 pub mod http;
 pub mod keys;
 pub mod programs;

@@ -15,7 +15,7 @@
 //! takes about `2 log2 n` statements.
 
 use event::{Claim, ClaimId, Event, Verdict, WorkerId};
-use runtime::faults::{Mutant, Point, crash_at, is_mutant};
+use runtime::faults::{Point, crash_at};
 
 use crate::{
     Cursor, Recorded, StoreError,
@@ -179,7 +179,7 @@ pub(crate) async fn attempt<T: Transaction>(
     how: Insert,
 ) -> Result<Recorded, Failure> {
     crash_at(Point::AfterBegin);
-    if !transaction.advance(claim.id).await? && !is_mutant(Mutant::IgnoreWorkerClaims) {
+    if !transaction.advance(claim.id).await? {
         return Ok(if transaction.is_registered(claim.id.worker).await? {
             Recorded::AlreadyCommitted
         } else {

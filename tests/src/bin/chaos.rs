@@ -5,7 +5,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tests::chaos::{Options, Stage, report::Summary, run, schedule::Schedule};
+use tests::{
+    chaos::{Options, Stage, report::Summary, run, schedule::Schedule},
+    faults::Mutant,
+};
 
 /// Breaks the system as seeds say, and checks that nothing acknowledged is lost, stored twice or miscounted
 #[derive(Debug, Parser)]
@@ -26,9 +29,9 @@ struct Arguments {
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     kills_at_least: usize,
 
-    /// What aggregators do wrong on purpose, to see it noticed; needs programs built with the feature `faults`
+    /// What aggregators do wrong on purpose, to see it noticed
     #[arg(long, value_name = "NAME")]
-    mutant: Option<String>,
+    mutant: Option<Mutant>,
 
     /// Go on after a seed that broke the promise
     #[arg(long)]

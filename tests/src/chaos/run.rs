@@ -21,7 +21,10 @@ use super::{
     report::Report,
     schedule::{Blow, Fault, Schedule, Target},
 };
-use crate::servers::{OwnPostgres, OwnRedis};
+use crate::{
+    faults::{Mutant, name_of},
+    servers::{OwnPostgres, OwnRedis},
+};
 
 /// Settings of an aggregator. The shortest lease, and small batches: there are many claims to hit.
 const AGGREGATOR: [(&str, &str); 4] = [
@@ -44,9 +47,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub struct Options {
     /// How long draining may take once nothing is broken any more and nothing is sent.
     pub drained_within: Duration,
-    /// What aggregators do wrong on purpose (their `MUTANT`), to see it noticed. Only programs that were built
-    /// with the feature `faults` know how.
-    pub mutant: Option<String>,
+    /// What aggregators do wrong on purpose, to see it noticed.
+    pub mutant: Option<Mutant>,
 }
 
 impl Default for Options {
@@ -177,11 +179,15 @@ impl Cast {
             ("DATABASE_URL", stage.database_url(database)),
         ];
         aggregator.extend(AGGREGATOR.map(|(name, value)| (name, value.to_owned())));
-        aggregator.extend(options.mutant.clone().map(|mutant| ("MUTANT", mutant)));
+        let mut binary = "aggregator";
+        if let Some(mutant) = &options.mutant {
+            binary = "faulty";
+            aggregator.push(("PROGRAM", "aggregator".to_owned()));
+            aggregator.push(("MUTANT", name_of(mutant)));
+        }
         Self {
             publishers: [0, 1].map(|index| Program::start("publisher", index, publisher.clone())),
-            aggregators: [0, 1]
-                .map(|index| Program::start("aggregator", index, aggregator.clone())),
+            aggregators: [0, 1].map(|index| Program::start(binary, index, aggregator.clone())),
         }
     }
 

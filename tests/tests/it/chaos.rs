@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use tests::chaos::{Options, Stage, run};
+use clap::ValueEnum;
+use tests::{
+    chaos::{Options, Stage, run},
+    faults::Mutant,
+};
 
 /// A seed may happen not to hit what a mutant does wrong.
 const SEEDS_FOR_A_MUTANT: u64 = 5;
@@ -44,16 +48,11 @@ async fn nothing_is_lost_doubled_or_miscounted_with_seeds_13_to_16() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_broken_protocol_is_noticed() {
     let mut stage = Stage::start().await;
-    for mutant in [
-        "settle-first",
-        "plain-rpop",
-        "ignore-worker-claims",
-        "adopt-as-new",
-    ] {
+    for mutant in Mutant::value_variants() {
         let options = Options {
             // Some never drain.
             drained_within: Duration::from_secs(5),
-            mutant: Some(mutant.to_owned()),
+            mutant: Some(*mutant),
         };
         let mut noticed = false;
         for seed in 1..=SEEDS_FOR_A_MUTANT {
@@ -66,6 +65,6 @@ async fn each_broken_protocol_is_noticed() {
                 break;
             }
         }
-        assert!(noticed, "{mutant} went unnoticed");
+        assert!(noticed, "{mutant:?} went unnoticed");
     }
 }

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use futures_util::future::join_all;
 use redis::AsyncCommands;
 use reqwest::StatusCode;
-use runtime::faults::{Mutant, Point};
+use runtime::faults::Point;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use store::{Audit, Stats, Store, postgres::Postgres};
@@ -14,6 +15,7 @@ use tests::{
     SOON,
     app::{App, Deployment, Place},
     eventually,
+    faults::{Mutant, name_of},
     programs::free_port,
     servers::OwnPostgres,
 };
@@ -57,10 +59,13 @@ impl Stage {
     }
 
     fn start(&self, program: &str, settings: &[(&str, &str)], point: Option<Point>) -> App {
-        let point = point.map(|point| ("CRASH_AT", point.name()));
-        let mutant = self.mutant.map(|mutant| ("MUTANT", mutant.name()));
-        let faults: Vec<(&str, &str)> = point.into_iter().chain(mutant).collect();
-        self.place.process(program, &[settings, &faults].concat())
+        let point = point.map(|point| ("CRASH_AT", name_of(&point)));
+        let mutant = self.mutant.map(|mutant| ("MUTANT", name_of(&mutant)));
+        let faults: Vec<(&str, String)> = point.into_iter().chain(mutant).collect();
+        let mut all = vec![("PROGRAM", program)];
+        all.extend(settings);
+        all.extend(faults.iter().map(|(name, value)| (*name, value.as_str())));
+        self.place.process("faulty", &all)
     }
 
     /// A publisher that has the same address as any before it.
@@ -275,12 +280,12 @@ macro_rules! ways {
         $(#[tokio::test(flavor = "multi_thread")]
         async fn $name() {
             let points: Vec<Point> =
-                Point::ALL.iter().copied().filter(|&point| way_to(point) == $way).collect();
+                Point::value_variants().iter().copied().filter(|&point| way_to(point) == $way).collect();
             assert!(!points.is_empty());
             for point in points {
-                eprintln!("dying at {}", point.name());
+                eprintln!("dying at {point:?}");
                 if let Err(wrong) = dies_at(point, None).await {
-                    panic!("after a death at {}: {wrong}", point.name());
+                    panic!("after a death at {point:?}: {wrong}");
                 }
             }
         })*
@@ -298,14 +303,36 @@ ways! {
 /// Each breaks one rule of the protocol; one death is enough to show it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_protocol_is_noticed() {
-    for (mutant, point) in [
-        (Mutant::SettleFirst, Point::BeforeCommit),
-        (Mutant::PlainRpop, Point::AfterClaim),
-        (Mutant::IgnoreWorkerClaims, Point::AfterCommit),
-        (Mutant::AdoptAsNew, Point::AfterCommit),
-    ] {
+    for &mutant in Mutant::value_variants() {
+        let point = match mutant {
+            Mutant::SettleFirst => Point::BeforeCommit,
+            Mutant::PlainRpop => Point::AfterClaim,
+            Mutant::IgnoreWorkerClaims | Mutant::AdoptAsNew => Point::AfterCommit,
+        };
         let noticed = dies_at(point, Some(mutant)).await;
-        assert!(noticed.is_err(), "{} went unnoticed", mutant.name());
+        assert!(noticed.is_err(), "{mutant:?} went unnoticed");
     }
-    assert_eq!(Mutant::ALL.len(), 4, "every mutant stands above");
+}
+
+/// The programs that are shipped have no faults, whatever their environment says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shipped_program_knows_neither_points_nor_mutants() {
+    let stage = Stage::new(None).await;
+    let start = |program: &str, settings: &[(&str, &str)], point, mutant| {
+        let faults = [("CRASH_AT", name_of(&point)), ("MUTANT", name_of(&mutant))];
+        let faults = faults
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        stage.place.process(program, &[settings, &faults].concat())
+    };
+    let address = [("BIND_ADDR", stage.publisher.as_str())];
+    let publisher = start("publisher", &address, Point::BeforePush, Mutant::PlainRpop);
+    let aggregator = start("aggregator", &QUICK, Point::AfterCommit, Mutant::PlainRpop);
+    publisher.ready().await;
+    assert_eq!(stage.publish().await, deliveries(), "none is sent again");
+    stage.is_exact(deliveries(), deliveries()).await.unwrap();
+    for mut app in [publisher, aggregator] {
+        app.signal("TERM");
+        assert_eq!(app.wait_exit().await, Some(0), "it did not die");
+    }
 }

@@ -15,15 +15,15 @@ const PUBLISH: &str = "+lpush";
 const WORK: &str =
     "+blmove +lmove +lrange +del +zadd +zscore +zrange +zrem +sadd +srem +sismember +time";
 
-/// Whom a Redis user is for.
+/// What a Redis user may do with a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
-    /// The publisher.
-    Publisher,
-    /// The aggregator.
-    Aggregator,
-    /// Both in one.
-    Standalone,
+pub enum Rights {
+    /// Put events into it.
+    Publish,
+    /// Take events off it.
+    Work,
+    /// Both.
+    PublishAndWork,
 }
 
 /// Whom to give the rights to.
@@ -65,22 +65,22 @@ impl fmt::Display for UserName {
 }
 
 /// `ACL SETUSER …`. A database other than 0 takes a right of its own.
-pub(super) fn line(program: Program, user: &UserName, queue: &QueueName, database: i64) -> String {
+pub(super) fn line(rights: Rights, user: &UserName, queue: &QueueName, database: i64) -> String {
     let select = if database == 0 { "" } else { " +select" };
-    let rights = rights(program, queue);
-    format!("ACL SETUSER {user} reset on >PASSWORD{select} {rights}")
+    let rules = rules(rights, queue);
+    format!("ACL SETUSER {user} reset on >PASSWORD{select} {rules}")
 }
 
 /// The rules behind the password.
-fn rights(program: Program, queue: &QueueName) -> String {
+fn rules(rights: Rights, queue: &QueueName) -> String {
     let keys = format!("~{{{queue}}}:*");
-    match program {
-        Program::Publisher => {
+    match rights {
+        Rights::Publish => {
             let probe = Keys::new(queue).probe;
             // It may remove nothing but what it has written to see whether it can.
             format!("{keys} {COMMON} {PUBLISH} (~{probe} +del)")
         }
-        Program::Aggregator => format!("{keys} {COMMON} {WORK}"),
-        Program::Standalone => format!("{keys} {COMMON} {PUBLISH} {WORK}"),
+        Rights::Work => format!("{keys} {COMMON} {WORK}"),
+        Rights::PublishAndWork => format!("{keys} {COMMON} {PUBLISH} {WORK}"),
     }
 }

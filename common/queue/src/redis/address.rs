@@ -6,7 +6,7 @@ use redis::{Client, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
 use runtime::readiness::{Dependency, Probe};
 
 use super::{
-    acl::{self, Program, UserName},
+    acl::{self, Rights, UserName},
     keys::QueueName,
     rehearsal::Rehearsal,
     server::{Server, Use},
@@ -59,11 +59,11 @@ impl Address {
         Ok(Self::of(client, self.name))
     }
 
-    /// The command that gives `user` the least rights that `program` needs there; `PASSWORD` is to be replaced in it.
+    /// The command that gives `user` the least rights that such a program needs there; `PASSWORD` is to be replaced in it.
     #[must_use]
-    pub fn acl(&self, program: Program, user: &UserName) -> String {
+    pub fn acl(&self, rights: Rights, user: &UserName) -> String {
         let info = self.server.peer.client().get_connection_info();
-        acl::line(program, user, &self.name, info.redis_settings().db())
+        acl::line(rights, user, &self.name, info.redis_settings().db())
     }
 
     /// What `/ready` needs to know of the server: what events have met there, and what tries it while none come. It

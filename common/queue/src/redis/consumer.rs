@@ -1,11 +1,10 @@
 //! A worker's end of the queue.
 
-use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use event::{Claim, ClaimId, Verdict, WorkerId, envelope};
 use redis::{AsyncCommands, Direction, FromRedisValue, ParsingError, ScriptInvocation, Value};
-use runtime::faults::{Mutant, is_mutant};
 
 use super::{
     Address,
@@ -85,11 +84,7 @@ impl Consumer for RedisConsumer {
     }
 
     async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Claim>, QueueError> {
-        let taken = if is_mutant(Mutant::PlainRpop) {
-            self.shared.plain_rpop(max).await
-        } else {
-            self.shared.take(id, max).await
-        };
+        let taken = self.shared.take(id, max).await;
         let elements = self
             .shared
             .note(Step::Claim, taken, |elements| !elements.is_empty())?;
@@ -180,22 +175,6 @@ impl Shared {
                  else pushed it; it is set aside in the list {}: look at it there, and remove it",
                 self.keys().oversized
             );
-        }
-        Ok(elements)
-    }
-
-    /// Only [`Mutant::PlainRpop`] does this.
-    async fn plain_rpop(&self, max: usize) -> Result<Vec<Vec<u8>>, QueueError> {
-        let mut elements = Vec::new();
-        for key in [&self.keys().handoff, &self.keys().queue] {
-            let Some(room) = NonZeroUsize::new(max - elements.len()) else {
-                break;
-            };
-            let popped: Vec<Vec<u8>> = self
-                .link
-                .run(async |redis| redis.rpop(key, Some(room)).await)
-                .await?;
-            elements.extend(popped);
         }
         Ok(elements)
     }

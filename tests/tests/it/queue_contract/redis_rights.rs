@@ -6,7 +6,7 @@ use queue::{
     Consumer, Holder, Producer, PushError,
     redis::{
         Address, RedisConsumer, RedisProducer,
-        acl::{Program, UserName},
+        acl::{Rights, UserName},
     },
 };
 use runtime::hold::Hold;
@@ -60,10 +60,7 @@ async fn the_rights_that_acl_prints_are_enough_and_each_is_needed() {
     let redis = OwnRedis::start().await;
     let address = Address::new("redis://127.0.0.1/1", "events".parse().unwrap()).unwrap();
     let mut admin = connect(&redis.url()).await;
-    let users = [
-        ("publisher", Program::Publisher),
-        ("aggregator", Program::Aggregator),
-    ];
+    let users = [("publisher", Rights::Publish), ("aggregator", Rights::Work)];
     let users = users.map(|(name, program)| {
         let user: UserName = name.parse().unwrap();
         (name, address.acl(program, &user))

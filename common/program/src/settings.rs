@@ -1,0 +1,51 @@
+//! Settings that programs share.
+
+use clap::Args;
+use edge::settings::{LimitArgs, ServerArgs};
+use queue::{QueueError, redis::Address, settings::QueueArgs};
+use runtime::{settings::Secret, telemetry::LogArgs};
+
+/// Settings that every program has.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// How large requests may be.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// How it listens and stops.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// What it logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Settings of a program that needs Redis.
+#[derive(Debug, Clone, Args)]
+pub struct RedisArgs {
+    /// Redis server.
+    #[arg(
+        long,
+        help = "Redis server: redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS",
+        env,
+        default_value = "redis://127.0.0.1:6379",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub redis_url: Secret,
+
+    /// Which queue.
+    #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+impl RedisArgs {
+    /// Where the queue is.
+    ///
+    /// # Errors
+    /// [`QueueError`] if the address cannot be used.
+    pub fn address(&self) -> Result<Address, QueueError> {
+        self.queue.address(&self.redis_url)
+    }
+}

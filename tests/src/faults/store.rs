@@ -1,0 +1,121 @@
+//! A store that breaks the protocol.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use event::{Claim, ClaimId, EventId, Topic, WorkerId};
+use queue::Consumer;
+use runtime::readiness::{Dependency, Probe, Trouble};
+use store::{
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
+    Store, StoreError, StoredEvent,
+};
+use uuid::Uuid;
+
+use super::mutant::Mutant;
+
+pub(super) struct FaultyStore {
+    pub(super) mutant: Mutant,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) consumer: Arc<dyn Consumer>,
+}
+
+impl FaultyStore {
+    /// Under an identity that the store cannot have met.
+    async fn record_as_new(&self, claim: &Claim) -> Result<Recorded, StoreError> {
+        let worker = WorkerId(Uuid::new_v4());
+        self.store.register(worker).await?;
+        let claim = Claim {
+            id: ClaimId::first(worker),
+            events: claim.events.clone(),
+            malformed: claim.malformed.clone(),
+        };
+        self.store.record(&claim).await
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
+        if self.mutant == Mutant::SettleFirst {
+            // If this fails, the protocol is kept this once.
+            let _ = self.consumer.settle(claim.id, None).await;
+        }
+        match self.store.record(claim).await? {
+            Recorded::AlreadyCommitted | Recorded::UnknownWorker
+                if self.mutant == Mutant::IgnoreWorkerClaims =>
+            {
+                self.record_as_new(claim).await
+            }
+            recorded => Ok(recorded),
+        }
+    }
+
+    fn dependency(&self) -> Arc<Dependency> {
+        self.store.dependency()
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        self.store.migrate().await
+    }
+
+    async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.store.register(worker).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.store.stats().await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
+        self.store.events(query).await
+    }
+
+    async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+        self.store.event(topic, id).await
+    }
+
+    async fn dead_letters(
+        &self,
+        after: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<DeadLetter>, StoreError> {
+        self.store.dead_letters(after, limit).await
+    }
+
+    async fn replay_page(
+        &self,
+        ids: Option<&[i64]>,
+        after: Option<Cursor>,
+        dry_run: bool,
+    ) -> Result<Replayed, StoreError> {
+        self.store.replay_page(ids, after, dry_run).await
+    }
+
+    async fn discard(&self, id: i64) -> Result<bool, StoreError> {
+        self.store.discard(id).await
+    }
+
+    async fn audit(&self) -> Result<Audit, StoreError> {
+        self.store.audit().await
+    }
+
+    async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError> {
+        self.store.idle_workers(idle_for).await
+    }
+
+    async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
+        self.store.forget_workers(workers).await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+#[async_trait]
+impl Probe for FaultyStore {
+    async fn probe(&self) -> Result<(), Trouble> {
+        self.store.probe().await
+    }
+}
