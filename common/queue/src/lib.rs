@@ -81,14 +81,14 @@ pub enum QueueError {
     AuthoritiesWithoutTls,
     /// The address of the server cannot be read. (It may hold a password: it is not shown.)
     #[error(
-        "REDIS_URL is no address of a Redis server; give redis://HOST:PORT or rediss://HOST:PORT"
+        "REDIS_URL is not the address of a Redis server; give redis://HOST:PORT or rediss://HOST:PORT"
     )]
     Address,
     /// Redis answers, but would not keep the queue.
     #[error("redis: {0}")]
     Unfit(#[source] redis::Unfit),
     /// Something under the queue's keys is not ours.
-    #[error("{0:?} stands among the leases and is no claim; remove it")]
+    #[error("{0:?} is among the leases and is not a claim; remove it")]
     Foreign(String),
     /// Other events went first, because the store failed on these again and again.
     #[error("the store failed on these events again and again")]

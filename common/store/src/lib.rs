@@ -71,7 +71,7 @@ pub trait Store: Probe {
     ) -> Result<Page<DeadLetter>, StoreError>;
 
     /// Tries to store one page of dead letters again, of these or of all, after a place: in one transaction, as many as
-    /// [`Limit::MAX`] and [`FULL_REPLAY_BYTES`](replay::FULL_REPLAY_BYTES) allow, and one at least.
+    /// [`Limit::MAX`] and [`FULL_PAGE_BYTES`](query::FULL_PAGE_BYTES) allow, and one at least.
     ///
     /// What is stored now, or was stored before, is a dead letter no more, and moves from one counter to the other;
     /// `received` stays. Replaying again changes nothing. With `dry_run` all of it is rolled back.
@@ -105,7 +105,7 @@ pub trait Store: Probe {
         Ok(all)
     }
 
-    /// Throws away what is in a dead letter. It stays counted. `false`: there is none with this id.
+    /// Throws away what is in a dead letter. It stays counted. `false`: no dead letter has this id.
     async fn discard(&self, id: i64) -> Result<bool, StoreError>;
 
     /// Compares the counters with the rows, in one snapshot.

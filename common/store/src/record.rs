@@ -4,7 +4,7 @@
 //! **A claim is counted at most once.** The first statement of the transaction advances the worker's row in
 //! `worker_claims` to the claim's number. It changes nothing if the row has reached that number already, and then nothing
 //! is recorded. The counters change in the same transaction, so either all of a claim is committed or nothing of it, and
-//! whoever brings the claim a second time finds the row advanced.
+//! a worker that brings the claim a second time finds the row advanced.
 //!
 //! **Locks are taken in one order by every transaction**, so none waits for another in a circle: the worker's row, the events by
 //! key, the topics by name, and last, for as short a time as possible, the row of counters.

@@ -74,7 +74,7 @@ impl Letters {
         opened
     }
 
-    /// What came of it, and which letters are none any more.
+    /// What came of it, and which letters are stored now.
     fn close(&self, outcome: &Outcome<'_>) -> (Replayed, Vec<i64>) {
         let mut replayed = self.replayed.clone();
         let refused = outcome.refused.iter();

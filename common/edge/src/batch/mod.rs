@@ -45,16 +45,16 @@ pub use admitted::{Admitted, Ingestion, Intake};
 
 use self::{body::Body, decode::Sink, media::Format};
 #[cfg(doc)]
-use super::problem::MAX_REPORTED_ERRORS;
-
-use super::{
-    load::{self, Held},
-    openapi::{Answers, problems},
+use crate::problem::MAX_REPORTED_ERRORS;
+use crate::{
+    admission::in_flight::{self, Held},
+    auth::Caller,
+    description::openapi::{Answers, problems},
     parameters::{flag, query},
     problem::{BatchItem, Kind, Problem},
     routes::Routes,
+    settings::LimitArgs,
 };
-use crate::{auth::Caller, settings::LimitArgs};
 
 /// What a client sent and may publish now.
 #[derive(Debug)]
@@ -199,8 +199,8 @@ pub async fn read(
         let (shape, events, rejected) = judge(parsed, partial)?;
         caller.check_topics(&events)?;
         let grown = held.grow(events.len() * Event::OVERHEAD);
-        grown.map_err(|_| load::overloaded())?;
-        let hold = load::keep(request, Hold::of(held));
+        grown.map_err(|_| in_flight::overloaded())?;
+        let hold = in_flight::keep(request, Hold::of(held));
         Ok((shape, events, hold, rejected))
     });
     match batch {
@@ -286,7 +286,7 @@ pub async fn read_json(
 ) -> Result<Vec<u8>, Problem> {
     media::require_json(request)?;
     let (body, held) = Body::of(request, payload, limit)?.whole().await?;
-    load::keep(request, Hold::of(held));
+    in_flight::keep(request, Hold::of(held));
     Ok(body)
 }
 

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 /// What kind of problem it is. Each has one `type`, title and status, which never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The body is no JSON.
+    /// The body is not JSON.
     MalformedBody,
     /// The body is JSON, but not of the shape of a batch.
     InvalidBatch,
@@ -28,7 +28,7 @@ pub enum Kind {
     RequestTimeout,
     /// Body, batch or event over its limit.
     TooLarge,
-    /// The media type or encoding is none that is read here.
+    /// The server does not read this media type or encoding.
     UnsupportedMediaType,
     /// The key has used up its rate.
     RateLimited,

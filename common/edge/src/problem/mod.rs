@@ -21,7 +21,7 @@ pub use event::parse::MAX_REPORTED_ERRORS;
 pub use kind::Kind;
 
 /// Most characters of a client's path or method that an answer repeats.
-pub(super) const MAX_SHOWN_CHARS: usize = 100;
+pub(crate) const MAX_SHOWN_CHARS: usize = 100;
 /// What `Retry-After` says where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -105,7 +105,7 @@ impl Problem {
     }
 
     /// 429, to be tried again after so many seconds.
-    pub(super) fn rate_limited(detail: String, retry_after: u64) -> Self {
+    pub(crate) fn rate_limited(detail: String, retry_after: u64) -> Self {
         let mut problem = Self::new(Kind::RateLimited, detail);
         problem.0.header = Some((header::RETRY_AFTER, HeaderValue::from(retry_after)));
         problem

@@ -65,7 +65,7 @@ fn events_member(text: &str) -> Result<Option<&RawValue>, BatchError> {
     }
 }
 
-/// Two events on two lines are no JSON text, but it is plain what is meant.
+/// Two events on two lines are not JSON, but it is plain what the client means.
 fn told_of_lines(text: &str, error: BatchError) -> BatchError {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let first = values.next();

@@ -9,7 +9,7 @@ use crate::json::{self, JsonType};
 /// Most characters of a client's member name that an error repeats.
 pub const MAX_ECHO_CHARS: usize = 64;
 
-/// Why a body as a whole is no batch of events.
+/// Why a body as a whole is not a batch of events.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
     /// It has nothing but whitespace.
@@ -37,7 +37,7 @@ pub enum BatchError {
         "the body is several JSON values, one after the other; send lines with Content-Type: application/x-ndjson, or put the events into one array"
     )]
     SeveralValues,
-    /// It is JSON, but no array of CloudEvents.
+    /// It is JSON, but not an array of CloudEvents.
     #[error("the body must be an array of CloudEvents, got {0}")]
     NotAnArray(JsonType),
     /// It is JSON, but neither an object nor an array.
@@ -92,7 +92,7 @@ pub struct EventError {
 /// Kinds of [`EventError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventErrorKind {
-    /// It is no event.
+    /// It is not a valid event.
     Invalid,
     /// It is over [`Limits::max_event_bytes`].
     TooLarge,
@@ -126,7 +126,7 @@ impl EventError {
         Self::invalid(format!("/{name}"), format!("{name} {what}"))
     }
 
-    /// This is no member of an event; `what` says what would be one.
+    /// An event has no member of this name; `what` says which ones it has.
     pub(crate) fn unknown_member(name: &str, what: &str) -> Self {
         let escaped = shortened(name).replace('~', "~0").replace('/', "~1");
         let detail = format!("unknown member {}; {what}", quoted(name));

@@ -54,7 +54,7 @@ pub fn parse_event(
     Ok(event)
 }
 
-/// The members of an event as they are written. A member that is `null` is as one that is not there.
+/// The members of an event as they are written. A member that is `null` counts as absent.
 #[derive(Default)]
 struct Members<'a> {
     topic: Option<&'a RawValue>,

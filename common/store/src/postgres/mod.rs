@@ -2,7 +2,7 @@
 //!
 //! - `address`: `DATABASE_URL`; `connections`: separate ones for each purpose; `migrate`, `rights`: what must be there
 //! - `session`, `transaction`: the statements that record a claim; `workers`: the rows of workers
-//! - `known`: what need not be inserted again
+//! - `dedup_cache`: what need not be inserted again
 //! - `read`: counters, events; `dead_letters`; `audit`: do the counters agree?
 //! - `horizon`: a cursor that misses nothing
 //! - `probe`: what events need, tried while none come; `trouble`: what is wrong, in words
@@ -14,10 +14,10 @@ mod audit;
 mod classify;
 mod connections;
 mod dead_letters;
+mod dedup_cache;
 mod fitness;
 mod ground;
 mod horizon;
-mod known;
 mod migrate;
 mod probe;
 mod read;
@@ -45,8 +45,8 @@ pub use connections::{
 pub use rights::grants;
 
 use self::{
-    address::Address, classify::SqlStates, connections::Connections, known::Known, probe::Prober,
-    session::Session, transaction::Transaction,
+    address::Address, classify::SqlStates, connections::Connections, dedup_cache::DedupCache,
+    probe::Prober, session::Session, transaction::Transaction,
 };
 use crate::{
     Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
@@ -59,7 +59,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(2);
 /// The store in a PostgreSQL database, 13 or later.
 pub struct Postgres {
     connections: Connections,
-    known: Arc<Known>,
+    known: Arc<DedupCache>,
     prober: Prober,
     dependency: Arc<Dependency>,
     /// What came of the last [`Store::migrate`].
@@ -75,7 +75,7 @@ impl Postgres {
     /// be used.
     pub fn from_url(url: &str, workers: u16) -> Result<Self, UrlError> {
         let Address { options, shown } = Address::parse(url)?;
-        let known = Arc::new(Known::new());
+        let known = Arc::new(DedupCache::new());
         let pending = Trouble::new(
             "its tables are not up to date yet",
             "the migrations have not run",

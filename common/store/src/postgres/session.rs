@@ -4,7 +4,8 @@ use event::Claim;
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 
 use super::{
-    classify::SqlStates, connections::Connections, known::Known, transaction::Transaction,
+    classify::SqlStates, connections::Connections, dedup_cache::DedupCache,
+    transaction::Transaction,
 };
 use crate::{
     Recorded,
@@ -15,7 +16,7 @@ use crate::{
 /// A connection of the pool for writers, or a new one beside that pool.
 pub(super) struct Session<'s> {
     connections: &'s Connections,
-    known: &'s Known,
+    known: &'s DedupCache,
     connection: Connection,
 }
 
@@ -25,7 +26,10 @@ enum Connection {
 }
 
 impl<'s> Session<'s> {
-    pub(super) async fn open(connections: &'s Connections, known: &'s Known) -> sqlx::Result<Self> {
+    pub(super) async fn open(
+        connections: &'s Connections,
+        known: &'s DedupCache,
+    ) -> sqlx::Result<Self> {
         Ok(Self {
             connections,
             known,

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::{
     classify::SqlStates,
+    dedup_cache::{DedupCache, Glance},
     ground::{Ground, ground},
     horizon,
-    known::{Glance, Known},
 };
 use crate::{
     Cursor, Limit,
@@ -27,8 +27,8 @@ use crate::{
 /// See [READ COMMITTED](https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED).
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-/// Never inserts: a worker whose row was removed must stay out. Whoever comes second waits for the
-/// row's lock, and then sees what the first one has made of it.
+/// Never inserts: a worker whose row was removed must stay out. If two transactions bring the same claim, the second one
+/// waits for the row's lock and then sees the number that the first one has written.
 const ADVANCE: &str = concat!(
     "
     UPDATE worker_claims SET last_claim = $2, updated_at = now()
@@ -122,7 +122,7 @@ const REMOVE_LETTERS: &str = "DELETE FROM dead_letters WHERE id = ANY($1)";
 /// A transaction that records.
 pub(super) struct Transaction<'c> {
     inner: PgTransaction<'c>,
-    known: &'c Known,
+    known: &'c DedupCache,
     /// What is known of the events of the claim.
     glance: Option<Glance>,
     /// What it works on, as soon as a statement has told.
@@ -134,7 +134,7 @@ pub(super) struct Transaction<'c> {
 impl<'c> Transaction<'c> {
     pub(super) async fn begin(
         connection: &'c mut PgConnection,
-        known: &'c Known,
+        known: &'c DedupCache,
     ) -> sqlx::Result<Self> {
         Ok(Self {
             inner: connection.begin_with(BEGIN).await?,

@@ -1,4 +1,4 @@
-//! What is wrong with the database, for whoever asks `/ready`. What the server says itself goes to the log only.
+//! What is wrong with the database, as `/ready` says it. What the server says itself goes to the log only.
 
 use std::{error::Error, io};
 

@@ -76,7 +76,7 @@ pub const WRITER_PRAGMAS: [(&str, &str); 3] = [
 /// ([WAL](https://www.sqlite.org/wal.html),
 /// [`synchronous=FULL`](https://www.sqlite.org/pragma.html#pragma_synchronous)).
 ///
-/// One connection writes, for SQLite has one writer at a time; others read snapshots beside it. Ids
+/// One connection writes, because SQLite has one writer at a time; others read snapshots beside it. Ids
 /// are drawn by that one writer, so they become visible in order.
 pub struct Sqlite {
     files: Files,
@@ -92,7 +92,7 @@ pub struct Sqlite {
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The address is none. It may be a mistyped one with a password: it is not shown.
+    /// The address is not valid. It may be a mistyped one with a password, so it is not shown.
     #[error(
         "DATABASE_URL is neither sqlite://PATH nor postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
     )]

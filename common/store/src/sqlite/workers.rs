@@ -1,5 +1,4 @@
-//! `worker_claims`: which claims are committed, of each worker all up to one. It is what makes a
-//! claim count once, whoever brings it.
+//! `worker_claims`: each row says up to which claim a worker has committed.
 
 use std::time::Duration;
 

@@ -42,16 +42,16 @@ const MAX_AGE: usize = 3600;
 pub enum Origins {
     /// All there are.
     Any,
-    /// These; none, if there are none.
+    /// These; no page, if the list is empty.
     These(Vec<String>),
 }
 
 /// A text that names no origins.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginsError {
-    /// One of them is none.
+    /// One of them is not an origin.
     #[error(
-        "{0:?} is no origin: write scheme and host as a browser sends them, such as \
+        "{0:?} is not an origin: write scheme and host as a browser sends them, such as \
          https://app.example or http://localhost:3000, without a path or a final /, or * alone"
     )]
     NotAnOrigin(String),
@@ -107,7 +107,7 @@ fn is_origin(text: &str) -> bool {
 
 impl Origins {
     /// Whether pages of this origin may call.
-    pub(super) fn allow(&self, origin: &str) -> bool {
+    pub(crate) fn allow(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
             Self::These(origins) => origins.iter().any(|allowed| allowed == origin),
@@ -115,7 +115,7 @@ impl Origins {
     }
 
     /// Answers what browsers ask, before a key is asked for.
-    pub(super) fn middleware(&self) -> Condition<Cors> {
+    pub(crate) fn middleware(&self) -> Condition<Cors> {
         let cors = Cors::default()
             .allowed_methods(METHODS)
             .allowed_headers(HEADERS)

@@ -18,22 +18,22 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{
+use crate::connection::{
     pace::Pace,
-    seats::{Seat, Taken},
+    places::{Place, Taken},
 };
 
 /// How long a client may take to send a request's head.
-pub(super) const HEAD_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// What bytes go through.
-pub(super) enum Transport {
+pub(crate) enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// See above.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     transport: Transport,
     taken: Taken,
     /// Since when a head arrives that is not the first one.
@@ -46,7 +46,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(transport: Transport, taken: Taken) -> Self {
+    pub(crate) fn new(transport: Transport, taken: Taken) -> Self {
         Self {
             transport,
             taken,
@@ -58,12 +58,12 @@ impl Stream {
     }
 
     /// The place of the connection.
-    pub(super) const fn seat(&self) -> &Rc<Seat> {
-        self.taken.seat()
+    pub(crate) const fn place(&self) -> &Rc<Place> {
+        self.taken.place()
     }
 
     /// Whether the client has shown a certificate; the handshake has verified it then.
-    pub(super) fn has_client_certificate(&self) -> bool {
+    pub(crate) fn has_client_certificate(&self) -> bool {
         match &self.transport {
             Transport::Plain(_) => false,
             Transport::Tls(tls) => tls.get_ref().1.peer_certificates().is_some(),
@@ -89,7 +89,7 @@ impl Stream {
 
     /// Some bytes have come while there is no request: they begin one.
     fn note_head(&mut self) {
-        if self.started && self.seat().waits() {
+        if self.started && self.place().waits() {
             let deadline = || Instant::now() + HEAD_WITHIN;
             self.head.get_or_insert_with(deadline);
         }
@@ -119,10 +119,10 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.seat().waits() {
+        if !self.place().waits() {
             self.note_request();
         }
-        if self.seat().is_lost(context) {
+        if self.place().is_lost(context) {
             // As if the client had ended it: nothing it has asked for is unanswered.
             return Poll::Ready(Ok(()));
         }
@@ -167,7 +167,7 @@ impl AsyncWrite for Stream {
         match self.transport().poll_flush(context) {
             Poll::Ready(flushed) => {
                 self.taking = None;
-                self.seat().sent();
+                self.place().sent();
                 Poll::Ready(flushed)
             }
             Poll::Pending => self.poll_stalled(context),

@@ -6,21 +6,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a window is; also how long a client may do nothing.
-pub(super) const WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// How many bytes a client must move in a second, on average over each window.
-pub(super) const BYTES_A_SECOND: u64 = 4096;
+pub(crate) const BYTES_A_SECOND: u64 = 4096;
 /// How many bytes it must move in a window.
 const BYTES_A_WINDOW: u64 = BYTES_A_SECOND * WINDOW.as_secs();
 
 /// The pace of one client, from when it has something to move.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     deadline: Instant,
     moved: u64,
 }
 
 impl Pace {
     /// A first window begins.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             deadline: Instant::now() + WINDOW,
             moved: 0,
@@ -28,17 +28,17 @@ impl Pace {
     }
 
     /// When this window ends.
-    pub(super) const fn deadline(&self) -> Instant {
+    pub(crate) const fn deadline(&self) -> Instant {
         self.deadline
     }
 
     /// So many bytes have moved.
-    pub(super) const fn add(&mut self, bytes: usize) {
+    pub(crate) const fn add(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes as u64);
     }
 
     /// The window has ended. `false`: too little has moved in it. Else the next one begins.
-    pub(super) fn goes_on(&mut self) -> bool {
+    pub(crate) fn goes_on(&mut self) -> bool {
         let enough = self.moved >= BYTES_A_WINDOW;
         self.moved = 0;
         self.deadline += WINDOW;

@@ -7,7 +7,7 @@ const OTHERS: u64 = 256;
 
 /// Allows for so many connections, as far as the system lets this process. Many systems start programs with a
 /// low limit that programs may raise themselves.
-pub(super) fn allow(connections: u32) {
+pub(crate) fn allow(connections: u32) {
     let needed = u64::from(connections) + OTHERS;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // No limit is `None`.

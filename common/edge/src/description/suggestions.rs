@@ -1,6 +1,6 @@
 //! What an unknown path was probably meant to be.
 
-use super::{openapi::Call, problem::MAX_SHOWN_CHARS};
+use crate::{description::openapi::Call, problem::MAX_SHOWN_CHARS};
 
 /// What another program serves. Each entry is a path and who has it; standalone serves all of them.
 const ELSEWHERE: [(&str, &str); 5] = [
@@ -17,7 +17,7 @@ const MOST_TYPOS: usize = 2;
 
 /// What to tell a client that asked for a path that is not served. Clients choose the path: it is not echoed at any
 /// length, and no more of it is looked at.
-pub(super) fn detail(path: &str, served: &[Call]) -> String {
+pub(crate) fn detail(path: &str, served: &[Call]) -> String {
     let path: String = path.chars().take(MAX_SHOWN_CHARS).collect();
     let near = suggestion(&path, served).unwrap_or_else(|| "GET / lists what is".to_owned());
     format!("there is nothing at {path}; {near}")

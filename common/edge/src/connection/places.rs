@@ -20,7 +20,7 @@ use tokio::{sync::Notify, time::timeout};
 const SEATED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The places of one thread.
-pub(super) struct Seats {
+pub(crate) struct Places {
     max: usize,
     state: RefCell<State>,
     freed: Notify,
@@ -30,13 +30,13 @@ pub(super) struct Seats {
 struct State {
     taken: usize,
     /// The connections without a request; who has waited the longest comes first.
-    waiting: BTreeMap<u64, Rc<Seat>>,
+    waiting: BTreeMap<u64, Rc<Place>>,
     next_rank: u64,
 }
 
 /// The place of one connection.
-pub(super) struct Seat {
-    seats: Rc<Seats>,
+pub(crate) struct Place {
+    places: Rc<Places>,
     /// The place among those that wait; none while there is a request.
     rank: Cell<Option<u64>>,
     /// Requests whose answers are not made yet.
@@ -50,14 +50,14 @@ pub(super) struct Seat {
 }
 
 /// A place that is free again when this is dropped.
-pub(super) struct Taken(Rc<Seat>);
+pub(crate) struct Taken(Rc<Place>);
 
 /// A request of a connection, until its answer is made.
-pub(super) struct Running(Rc<Seat>);
+pub(crate) struct Running(Rc<Place>);
 
-impl Seats {
+impl Places {
     /// `max` places, at least one.
-    pub(super) fn new(max: usize) -> Rc<Self> {
+    pub(crate) fn new(max: usize) -> Rc<Self> {
         Rc::new(Self {
             max: max.max(1),
             state: RefCell::default(),
@@ -66,7 +66,7 @@ impl Seats {
     }
 
     /// A place for a new connection. `None`: every other one has a request, and none of these has ended in time.
-    pub(super) async fn enter(self: &Rc<Self>) -> Option<Taken> {
+    pub(crate) async fn enter(self: &Rc<Self>) -> Option<Taken> {
         let seated = async {
             loop {
                 if let Some(taken) = self.try_enter() {
@@ -86,49 +86,49 @@ impl Seats {
         } else {
             state.taken += 1;
         }
-        let seat = Rc::new(Seat {
-            seats: Rc::clone(self),
+        let place = Rc::new(Place {
+            places: Rc::clone(self),
             rank: Cell::new(None),
             running: Cell::new(0),
             lost: Cell::new(false),
             waker: RefCell::default(),
             unsent: RefCell::default(),
         });
-        state.wait(&seat);
-        Some(Taken(seat))
+        state.wait(&place);
+        Some(Taken(place))
     }
 }
 
 impl State {
-    fn wait(&mut self, seat: &Rc<Seat>) {
+    fn wait(&mut self, place: &Rc<Place>) {
         let rank = self.next_rank;
         self.next_rank += 1;
-        seat.rank.set(Some(rank));
-        self.waiting.insert(rank, Rc::clone(seat));
+        place.rank.set(Some(rank));
+        self.waiting.insert(rank, Rc::clone(place));
     }
 
-    fn wait_no_more(&mut self, seat: &Seat) {
-        if let Some(rank) = seat.rank.take() {
+    fn wait_no_more(&mut self, place: &Place) {
+        if let Some(rank) = place.rank.take() {
             self.waiting.remove(&rank);
         }
     }
 }
 
-impl Seat {
+impl Place {
     /// A request has come.
-    pub(super) fn begin(self: &Rc<Self>) -> Running {
+    pub(crate) fn begin(self: &Rc<Self>) -> Running {
         self.running.set(self.running.get() + 1);
-        self.seats.state.borrow_mut().wait_no_more(self);
+        self.places.state.borrow_mut().wait_no_more(self);
         Running(Rc::clone(self))
     }
 
     /// Whether it waits for a request.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.rank.get().is_some() || self.lost.get()
     }
 
     /// Whether the connection has to end. It has, only while it waits; `context` is woken if that changes.
-    pub(super) fn is_lost(&self, context: &Context<'_>) -> bool {
+    pub(crate) fn is_lost(&self, context: &Context<'_>) -> bool {
         if self.lost.get() {
             return self.running.get() == 0;
         }
@@ -141,7 +141,7 @@ impl Seat {
     }
 
     /// Waits until the place is lost.
-    pub(super) async fn lost(&self) {
+    pub(crate) async fn lost(&self) {
         std::future::poll_fn(|context| {
             if self.is_lost(context) {
                 std::task::Poll::Ready(())
@@ -153,17 +153,17 @@ impl Seat {
     }
 
     /// Keeps what an answer holds until it is sent.
-    pub(super) fn hold(&self, hold: Hold) {
+    pub(crate) fn hold(&self, hold: Hold) {
         self.unsent.borrow_mut().push(hold);
     }
 
     /// All answers that are made are sent. The connection waits for its next request, if none has come already.
-    pub(super) fn sent(self: &Rc<Self>) {
+    pub(crate) fn sent(self: &Rc<Self>) {
         if !self.unsent.borrow().is_empty() {
             self.unsent.take();
         }
         if self.running.get() == 0 && !self.waits() {
-            self.seats.state.borrow_mut().wait(self);
+            self.places.state.borrow_mut().wait(self);
         }
     }
 
@@ -178,27 +178,27 @@ impl Seat {
 
 impl Taken {
     /// The place.
-    pub(super) const fn seat(&self) -> &Rc<Seat> {
+    pub(crate) const fn place(&self) -> &Rc<Place> {
         &self.0
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let Seat { seats, lost, .. } = &*self.0;
+        let Place { places, lost, .. } = &*self.0;
         if lost.get() {
             return;
         }
-        let mut state = seats.state.borrow_mut();
+        let mut state = places.state.borrow_mut();
         state.wait_no_more(&self.0);
         state.taken -= 1;
-        seats.freed.notify_one();
+        places.freed.notify_one();
     }
 }
 
 impl Running {
     /// Keeps what the answer holds until it is sent.
-    pub(super) fn hold(&self, hold: Hold) {
+    pub(crate) fn hold(&self, hold: Hold) {
         self.0.hold(hold);
     }
 }
@@ -216,43 +216,43 @@ mod tests {
     use super::*;
 
     fn is_lost(taken: &Taken) -> bool {
-        taken.seat().is_lost(&Context::from_waker(Waker::noop()))
+        taken.place().is_lost(&Context::from_waker(Waker::noop()))
     }
 
     #[test]
     fn the_connection_that_has_waited_the_longest_makes_room() {
-        let seats = Seats::new(2);
-        let (first, second) = (seats.try_enter().unwrap(), seats.try_enter().unwrap());
+        let places = Places::new(2);
+        let (first, second) = (places.try_enter().unwrap(), places.try_enter().unwrap());
         // It has had a request since.
-        drop(first.seat().begin());
-        first.seat().sent();
-        let third = seats.try_enter().unwrap();
+        drop(first.place().begin());
+        first.place().sent();
+        let third = places.try_enter().unwrap();
         assert!(is_lost(&second) && !is_lost(&first) && !is_lost(&third));
         drop(second);
-        let fourth = seats.try_enter().unwrap();
+        let fourth = places.try_enter().unwrap();
         assert!(is_lost(&first) && !is_lost(&third) && !is_lost(&fourth));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_with_a_request_keeps_its_place_until_its_answer_is_sent() {
-        let seats = Seats::new(1);
-        let busy = seats.enter().await.unwrap();
-        let running = busy.seat().begin();
-        assert!(seats.enter().await.is_none());
+        let places = Places::new(1);
+        let busy = places.enter().await.unwrap();
+        let running = busy.place().begin();
+        assert!(places.enter().await.is_none());
         drop(running);
-        assert!(seats.enter().await.is_none(), "the answer is not sent");
-        busy.seat().sent();
-        assert!(seats.enter().await.is_some());
+        assert!(places.enter().await.is_none(), "the answer is not sent");
+        busy.place().sent();
+        assert!(places.enter().await.is_some());
         assert!(is_lost(&busy));
     }
 
     #[test]
     fn a_place_is_free_again_after_its_connection_has_ended() {
-        let seats = Seats::new(1);
-        let busy = seats.try_enter().unwrap();
-        let _running = busy.seat().begin();
-        assert!(seats.try_enter().is_none());
+        let places = Places::new(1);
+        let busy = places.try_enter().unwrap();
+        let _running = busy.place().begin();
+        assert!(places.try_enter().is_none());
         drop(busy);
-        assert!(seats.try_enter().is_some());
+        assert!(places.try_enter().is_some());
     }
 }

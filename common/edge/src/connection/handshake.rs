@@ -10,8 +10,8 @@ use rustls::ServerConfig;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::{
-    seats::Seats,
+use crate::connection::{
+    places::Places,
     stream::{Stream, Transport},
 };
 
@@ -24,22 +24,22 @@ const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
 
 /// Accepts connections on one thread.
 #[derive(Clone)]
-pub(super) struct Handshake {
-    seats: Rc<Seats>,
+pub(crate) struct Handshake {
+    places: Rc<Places>,
     tls: Option<TlsAcceptor>,
 }
 
 impl Handshake {
     /// `tls` is what the server shows, if it speaks TLS.
-    pub(super) fn new(seats: Rc<Seats>, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub(crate) fn new(places: Rc<Places>, tls: Option<Arc<ServerConfig>>) -> Self {
         Self {
-            seats,
+            places,
             tls: tls.map(TlsAcceptor::from),
         }
     }
 
     /// The settings of a listener that speaks TLS.
-    pub(super) fn config(mut config: ServerConfig) -> Arc<ServerConfig> {
+    pub(crate) fn config(mut config: ServerConfig) -> Arc<ServerConfig> {
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Arc::new(config)
     }
@@ -48,22 +48,22 @@ impl Handshake {
     ///
     /// # Errors
     /// If there is no place for it, if it lost its place, or if the handshake failed or took too long.
-    pub(super) async fn accept(self, socket: TcpStream) -> io::Result<Stream> {
-        let taken = self.seats.enter().await;
+    pub(crate) async fn accept(self, socket: TcpStream) -> io::Result<Stream> {
+        let taken = self.places.enter().await;
         let taken = taken.ok_or_else(|| io::Error::other("there is no place for it"))?;
         // An answer is not held back to be sent with a later one.
         socket.set_nodelay(true)?;
         let Some(tls) = self.tls else {
             return Ok(Stream::new(Transport::Plain(socket), taken));
         };
-        let seat = Rc::clone(taken.seat());
+        let place = Rc::clone(taken.place());
         let shaking = async {
             timeout(BEGUN_WITHIN, socket.readable()).await??;
             timeout(HANDSHAKE_WITHIN, tls.accept(socket)).await?
         };
         let tls = tokio::select! {
             shaken = shaking => shaken?,
-            () = seat.lost() => return Err(io::Error::other("it has lost its place")),
+            () = place.lost() => return Err(io::Error::other("it has lost its place")),
         };
         Ok(Stream::new(Transport::Tls(Box::new(tls)), taken))
     }

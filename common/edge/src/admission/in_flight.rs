@@ -14,8 +14,10 @@ use actix_web::{HttpMessage, HttpRequest, web::Data};
 use runtime::hold::Hold;
 use tokio::sync::Semaphore;
 
-use super::problem::{Kind, Problem};
-use crate::auth::{Caller, KeyHash};
+use crate::{
+    auth::{Caller, KeyHash},
+    problem::{Kind, Problem},
+};
 
 /// Bytes are counted in pieces of so many.
 const UNIT: usize = 1024;
@@ -24,7 +26,7 @@ const SHARES: usize = 4;
 
 /// What goes on in a server, and its bounds.
 #[derive(Clone)]
-pub(super) struct Load {
+pub(crate) struct InFlight {
     requests: Arc<Semaphore>,
     bytes: Arc<Bytes>,
 }
@@ -45,10 +47,10 @@ struct Taken {
 /// Who holds them; `None` is everybody without a key.
 type Holder = Option<KeyHash>;
 
-impl Load {
+impl InFlight {
     /// `largest` bytes, the largest body, fit into the share of a key in any case. If `shared` is false no caller has a
     /// key, and all of them together may hold everything.
-    pub(super) fn new(max_requests: usize, max_bytes: usize, largest: usize, shared: bool) -> Self {
+    pub(crate) fn new(max_requests: usize, max_bytes: usize, largest: usize, shared: bool) -> Self {
         let max = max_bytes.max(largest);
         let share = if shared {
             (max / SHARES).max(largest)
@@ -68,8 +70,8 @@ impl Load {
     /// A place for a request.
     ///
     /// # Errors
-    /// 503 if there is none.
-    pub(super) fn enter(&self) -> Result<Hold, Problem> {
+    /// 503 if no place is free.
+    pub(crate) fn enter(&self) -> Result<Hold, Problem> {
         let place = self.requests.clone().try_acquire_owned();
         place.map(Hold::of).map_err(|_| {
             let detail = "as many requests are being answered as may be at once \
@@ -110,7 +112,7 @@ impl Bytes {
 }
 
 /// Memory that belongs to one caller, counted until this is dropped.
-pub(super) struct Held {
+pub(crate) struct Held {
     bytes: Option<Arc<Bytes>>,
     holder: Holder,
     taken: usize,
@@ -119,8 +121,8 @@ pub(super) struct Held {
 
 impl Held {
     /// Nothing so far, of what the caller of this request may hold.
-    pub(super) fn by(request: &HttpRequest) -> Self {
-        let load = request.app_data::<Data<Load>>();
+    pub(crate) fn by(request: &HttpRequest) -> Self {
+        let load = request.app_data::<Data<InFlight>>();
         let caller = request.extensions();
         Self {
             bytes: load.map(|load| load.bytes.clone()),
@@ -134,7 +136,7 @@ impl Held {
     ///
     /// # Errors
     /// [`io::ErrorKind::QuotaExceeded`] if the caller, or all callers, hold too much already.
-    pub(super) fn grow(&mut self, by: usize) -> io::Result<()> {
+    pub(crate) fn grow(&mut self, by: usize) -> io::Result<()> {
         let Some(bytes) = &self.bytes else {
             return Ok(());
         };
@@ -160,8 +162,8 @@ impl Drop for Held {
     }
 }
 
-/// Keeps this until the request is answered, and gives what is kept so far to whoever needs it for longer.
-pub(super) fn keep(request: &HttpRequest, held: Hold) -> Hold {
+/// Keeps this until the request is answered, and returns what is kept so far, for a caller that needs it for longer.
+pub(crate) fn keep(request: &HttpRequest, held: Hold) -> Hold {
     let mut extensions = request.extensions_mut();
     let before = extensions.remove::<Hold>().unwrap_or_default();
     let all = before.and(held);
@@ -170,7 +172,7 @@ pub(super) fn keep(request: &HttpRequest, held: Hold) -> Hold {
 }
 
 /// What [`Held::grow`] says, to the client.
-pub(super) fn overloaded() -> Problem {
+pub(crate) fn overloaded() -> Problem {
     let detail = "the requests in flight take as much memory as they may, or those of this key take its share \
                   (MAX_BYTES_IN_FLIGHT); try again, or send smaller batches";
     Problem::new(Kind::Overloaded, detail)
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_request_without_a_place_is_refused_until_one_is_free() {
-        let load = Load::new(2, UNIT, UNIT, false);
+        let load = InFlight::new(2, UNIT, UNIT, false);
         let (first, second) = (load.enter(), load.enter());
         let refused = load.enter().unwrap_err();
         assert_eq!(refused.status_code(), 503);
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn bytes_are_held_together_until_the_last_who_needs_them_has_gone() {
-        let load = Data::new(Load::new(1, 10 * UNIT, UNIT, false));
+        let load = Data::new(InFlight::new(1, 10 * UNIT, UNIT, false));
         let request = || TestRequest::post().app_data(load.clone()).to_http_request();
         let (one, other) = (request(), request());
         let mut held = Held::by(&one);
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn one_key_takes_its_share_and_leaves_the_others_theirs() {
-        let load = Data::new(Load::new(1, 8 * UNIT, UNIT, true));
+        let load = Data::new(InFlight::new(1, 8 * UNIT, UNIT, true));
         let held = |caller: Option<Caller>| {
             let request = TestRequest::post().app_data(load.clone()).to_http_request();
             if let Some(caller) = caller {
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_largest_body_fits_into_every_share() {
-        let load = Data::new(Load::new(1, UNIT, 6 * UNIT, true));
+        let load = Data::new(InFlight::new(1, UNIT, 6 * UNIT, true));
         let request = TestRequest::post().app_data(load).to_http_request();
         assert!(Held::by(&request).grow(6 * UNIT).is_ok());
     }

@@ -6,7 +6,7 @@ use super::{
     Group,
     answers::{self, problems},
 };
-use crate::{access::Access, problem::Kind};
+use crate::{admission::access::Access, problem::Kind};
 
 /// `Authorization: Bearer KEY`, see `components/securitySchemes`.
 pub(super) const BEARER: &str = "bearer";

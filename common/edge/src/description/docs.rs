@@ -10,10 +10,9 @@ use actix_web::{
 };
 use utoipa_swagger_ui::{Config, serve};
 
-use super::{
-    access::Access,
-    answers::Uncopied,
-    openapi::{Answers, Description, Group, problems},
+use crate::{
+    admission::{access::Access, unsent::Uncopied},
+    description::openapi::{Answers, Description, Group, problems},
     problem::{Kind, Problem},
     routes::Routes,
 };

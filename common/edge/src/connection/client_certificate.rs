@@ -1,16 +1,16 @@
-//! Client certificates: who has shown one. The handshake has verified it then; it lets in clients without
-//! one too, for probes cannot have any, so what else they may call is decided here.
+//! Client certificates: which clients have shown one. The handshake has verified it by then. It also lets in clients
+//! without one, because probes cannot have any; what these may call is decided here.
 
 use actix_web::{HttpRequest, dev::Extensions};
 
-use super::{
+use crate::{
+    connection::stream::Stream,
     problem::{Kind, Problem},
-    stream::Stream,
 };
 
 /// Of a server: whether its clients must show a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ClientCertificates {
+pub(crate) enum ClientCertificates {
     NotAsked,
     Required,
 }
@@ -19,7 +19,7 @@ pub(super) enum ClientCertificates {
 struct Shown;
 
 /// Takes over from a new connection what its handshake found out.
-pub(super) fn note(connection: &Stream, data: &mut Extensions) {
+pub(crate) fn note(connection: &Stream, data: &mut Extensions) {
     if connection.has_client_certificate() {
         data.insert(Shown);
     }
@@ -29,7 +29,7 @@ pub(super) fn note(connection: &Stream, data: &mut Extensions) {
 ///
 /// # Errors
 /// 403 that says so.
-pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
+pub(crate) fn check(request: &HttpRequest) -> Result<(), Problem> {
     let asked = request.app_data::<ClientCertificates>();
     if asked == Some(&ClientCertificates::NotAsked) || request.conn_data::<Shown>().is_some() {
         return Ok(());

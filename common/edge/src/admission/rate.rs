@@ -14,10 +14,12 @@ use actix_web::{
     },
 };
 
-use super::problem::{Kind, Problem};
-use crate::auth::{
-    Caller, Metered,
-    rate::{Meter, Rate, Spent, WINDOW},
+use crate::{
+    auth::{
+        Caller, Metered,
+        rate::{Meter, Rate, Spent, WINDOW},
+    },
+    problem::{Kind, Problem},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -41,7 +43,7 @@ impl Caller {
     ///
     /// # Errors
     /// 429 if they may not.
-    pub(super) fn check_events(&self, request: &HttpRequest) -> Result<(), Problem> {
+    pub(crate) fn check_events(&self, request: &HttpRequest) -> Result<(), Problem> {
         meet(self, request, Metered::Events, |meter| (meter.check(1), 0))
     }
 
@@ -49,7 +51,7 @@ impl Caller {
     ///
     /// # Errors
     /// 429 if the rate does not allow them now, 413 if it never allows so many at once.
-    pub(super) fn spend_events(
+    pub(crate) fn spend_events(
         &self,
         request: &HttpRequest,
         count: usize,
@@ -62,7 +64,7 @@ impl Caller {
     }
 
     /// Takes events that are not accepted from the caller's rate, even if that leaves a debt.
-    pub(super) fn owe_events(&self, request: &HttpRequest, count: usize) {
+    pub(crate) fn owe_events(&self, request: &HttpRequest, count: usize) {
         let owed = meet(self, request, Metered::Events, |meter| {
             (meter.owe(amount(count)), 0)
         });
@@ -73,7 +75,7 @@ impl Caller {
     ///
     /// # Errors
     /// 429 if the rate does not allow it now.
-    pub(super) fn spend_request(&self, request: &impl HttpMessage) -> Result<(), Problem> {
+    pub(crate) fn spend_request(&self, request: &impl HttpMessage) -> Result<(), Problem> {
         meet(self, request, Metered::Requests, |meter| {
             (meter.spend(1, 0), 1)
         })
@@ -127,7 +129,7 @@ fn meet(
 
 /// Gives back what a request spent that is answered with 503, and says in the answer what is left. Does nothing where
 /// the caller has no rate.
-pub(super) fn conclude<B>(response: &mut ServiceResponse<B>) {
+pub(crate) fn conclude<B>(response: &mut ServiceResponse<B>) {
     let refused = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let request = response.request();
     let caller = request.extensions().get::<Caller>().cloned();

@@ -18,26 +18,28 @@ use actix_web::{
 };
 use runtime::hold::Hold;
 
-use super::{
-    load::{self, Held},
-    rate,
-    seats::{Running, Seat},
+use crate::{
+    admission::{
+        in_flight::{self, Held},
+        rate,
+    },
+    connection::places::{Place, Running},
 };
 
 /// The most of an answer that the server copies at a time, in bytes.
-pub(super) const PORTION: usize = 16 * 1024;
+pub(crate) const PORTION: usize = 16 * 1024;
 /// An answer up to this size is not counted: the bound on connections is enough for it.
 const SMALL: u64 = 8 * 1024;
 
 /// Put into the extensions of an answer whose bytes are part of the program.
-pub(super) struct Uncopied;
+pub(crate) struct Uncopied;
 
 /// Holds what the request holds, and the bytes of its answer, until that is sent.
-pub(super) async fn hold(
+pub(crate) async fn hold(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let running = request.conn_data::<Rc<Seat>>().map(Seat::begin);
+    let running = request.conn_data::<Rc<Place>>().map(Place::begin);
     let response = next.call(request).await?;
     let bytes = match response.response().body().size() {
         BodySize::Sized(size) if size <= SMALL => 0,
@@ -49,13 +51,13 @@ pub(super) async fn hold(
     };
     let mut held = Held::by(response.request());
     if held.grow(bytes).is_err() {
-        let refusal = load::overloaded().error_response();
+        let refusal = in_flight::overloaded().error_response();
         let mut refused = response.into_response(refusal);
         // What its caller has spent is given back.
         rate::conclude(&mut refused);
         return Ok(refused.map_into_right_body());
     }
-    let hold = load::keep(response.request(), Hold::of(held));
+    let hold = in_flight::keep(response.request(), Hold::of(held));
     Ok(response
         .map_body(|_, body| Portions {
             body: Box::pin(body),

@@ -1,5 +1,4 @@
-//! Web pages, where no key is asked for: then a browser that can reach the server would let any page call it, whoever
-//! made that page. Other clients send none of what is looked at here.
+//! Web pages, where no key is asked for: then a browser that can reach the server would let any page call it. Other clients send none of what is looked at here.
 
 use actix_web::{
     dev::ServiceRequest,
@@ -10,11 +9,11 @@ use actix_web::{
     },
 };
 
-use super::{
-    cors::Origins,
+use crate::{
+    admission::cors::Origins,
+    auth::Gate,
     problem::{Kind, Problem},
 };
-use crate::auth::Gate;
 
 /// What a browser says of where a request comes from
 /// ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)).
@@ -24,7 +23,7 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 ///
 /// # Errors
 /// 403 that says what would be possible.
-pub(super) fn check_origin(request: &ServiceRequest) -> Result<(), Problem> {
+pub(crate) fn check_origin(request: &ServiceRequest) -> Result<(), Problem> {
     let asks = matches!(*request.method(), Method::GET | Method::HEAD);
     if asks || own_page(request) || named_page(request) {
         return Ok(());
@@ -34,7 +33,7 @@ pub(super) fn check_origin(request: &ServiceRequest) -> Result<(), Problem> {
     Err(Problem::new(Kind::Forbidden, detail))
 }
 
-/// Whoever set `CORS_ALLOW_ORIGIN` wants these pages to call.
+/// The operator has allowed these pages to call (`CORS_ALLOW_ORIGIN`).
 fn named_page(request: &ServiceRequest) -> bool {
     let origin = request
         .headers()
@@ -58,12 +57,12 @@ fn own_page(request: &ServiceRequest) -> bool {
     origin.is_some_and(|origin| host(request).is_some_and(|host| *origin == host))
 }
 
-/// A server for this machine only is not called by a name of the public DNS: whoever owns the name can make it mean this
+/// A server for this machine only is not called by a name of the public DNS, because the owner of the name can make it mean this
 /// machine, and for a browser their pages are of the server's origin then.
 ///
 /// # Errors
 /// 403 that says what would be possible.
-pub(super) fn check_host(request: &ServiceRequest, gate: &Gate) -> Result<(), Problem> {
+pub(crate) fn check_host(request: &ServiceRequest, gate: &Gate) -> Result<(), Problem> {
     if host(request).is_none_or(|host| gate.allows_host(host)) {
         return Ok(());
     }

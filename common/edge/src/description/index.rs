@@ -11,15 +11,15 @@ use actix_web::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    access::Access,
-    openapi::{Call, Description, Group},
+use crate::{
+    admission::access::Access,
+    description::openapi::{Call, Description, Group},
     routes::Routes,
 };
 
 /// The path. It needs the [`Description`].
 #[must_use]
-pub(super) fn routes() -> Routes {
+pub(crate) fn routes() -> Routes {
     Routes::of(Group::Server)
         .route(__path_index, Access::Open, index)
         .schema::<Index>()

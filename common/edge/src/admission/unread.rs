@@ -24,7 +24,7 @@ use futures_util::{Stream, StreamExt};
 const HELD_FOR: Duration = Duration::from_secs(1);
 
 /// Holds the body of a request until the answer is made, if it is not read to its end.
-pub(super) async fn hold(
+pub(crate) async fn hold(
     mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {

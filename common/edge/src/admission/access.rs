@@ -1,4 +1,4 @@
-//! Who may call what. Every path says what it needs where it is added ([`super::routes`]); it is asked for
+//! Who may call what. Every path says what it needs where it is added ([`routes`](crate::routes)); it is asked for
 //! before anything of the body is read.
 
 use std::future::{Ready, ready};
@@ -13,14 +13,16 @@ use actix_web::{
 };
 use event::Event;
 
-use super::{
-    client_certificate,
-    load::{self, Load},
-    pages,
+use crate::{
+    admission::{
+        csrf,
+        in_flight::{self, InFlight},
+        rate,
+    },
+    auth::{Caller, Gate, Scope},
+    connection::client_certificate,
     problem::{Kind, Problem},
-    rate,
 };
-use crate::auth::{Caller, Gate, Scope};
 
 /// Another place for the key than `Authorization: Bearer`.
 const X_API_KEY: &str = "x-api-key";
@@ -35,7 +37,7 @@ pub enum Access {
 }
 
 /// Lets a request through, and tells its handler who the caller is.
-pub(super) async fn admit(
+pub(crate) async fn admit(
     access: Access,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -60,8 +62,8 @@ fn enter(request: &ServiceRequest, scope: Scope) -> Result<(), Problem> {
     let caller = caller(request, scope)?;
     caller.spend_request(request)?;
     request.extensions_mut().insert(caller);
-    if let Some(load) = request.app_data::<Data<Load>>() {
-        load::keep(request.request(), load.enter()?);
+    if let Some(load) = request.app_data::<Data<InFlight>>() {
+        in_flight::keep(request.request(), load.enter()?);
     }
     Ok(())
 }
@@ -73,9 +75,9 @@ fn caller(request: &ServiceRequest, scope: Scope) -> Result<Caller, Problem> {
         .and_then(|gate| gate.admit(sent_key(request.headers())))
         .ok_or_else(Problem::unauthorized)?;
     if matches!(caller, Caller::Anyone) {
-        pages::check_origin(request)?;
+        csrf::check_origin(request)?;
         if let Some(gate) = gate {
-            pages::check_host(request, gate)?;
+            csrf::check_host(request, gate)?;
         }
     }
     if caller.has(scope) {

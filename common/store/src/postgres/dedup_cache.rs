@@ -25,7 +25,7 @@ const GENERATION: usize = 200_000;
 /// Of each there are 128 bits of two keyed hashes
 /// ([SipHash](https://doc.rust-lang.org/std/hash/struct.RandomState.html)). The keys are new in each process and never
 /// shown, so nobody can make two events that look the same, and by chance it happens once in 2¹²⁸ / 400,000 events.
-pub(super) struct Known {
+pub(super) struct DedupCache {
     hashers: [RandomState; 2],
     generations: Mutex<Generations>,
 }
@@ -48,7 +48,7 @@ pub(super) struct Glance {
     pub(super) known: Vec<bool>,
 }
 
-impl Known {
+impl DedupCache {
     pub(super) fn new() -> Self {
         Self {
             hashers: [RandomState::new(), RandomState::new()],
@@ -155,14 +155,14 @@ mod tests {
         }
     }
 
-    fn known(known: &Known, events: &[Event]) -> usize {
+    fn known(known: &DedupCache, events: &[Event]) -> usize {
         let glance = known.glance(home(1), events);
         glance.known.iter().filter(|known| **known).count()
     }
 
     #[test]
     fn what_was_committed_is_known_and_what_was_refused_is_not() {
-        let memory = Known::new();
+        let memory = DedupCache::new();
         let batch = events(0..3);
         let glance = memory.glance(home(1), &batch);
         assert_eq!(glance.known, [false; 3]);
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn nothing_that_was_seen_before_a_new_connection_is_known_after_it() {
-        let memory = Known::new();
+        let memory = DedupCache::new();
         let batch = events(0..2);
         let verdicts = [Verdict::Accepted; 2];
         memory.learn(memory.glance(home(1), &batch), &verdicts);
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_an_older_connection_commits_elsewhere_is_not_known_here() {
-        let memory = Known::new();
+        let memory = DedupCache::new();
         let batch = events(0..2);
         let verdicts = [Verdict::Accepted; 2];
         // It has begun before the new connection was made, or it begins only now.
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_recent_ones_are_kept() {
-        let memory = Known::new();
+        let memory = DedupCache::new();
         let all = events(0..3 * GENERATION);
         for batch in all.chunks(1000) {
             let verdicts = vec![Verdict::Accepted; batch.len()];
