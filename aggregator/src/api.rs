@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use edge::settings::LimitArgs;
 use event::clock::{Clock, Ids};
-use queue::{Consumer, memory::MemoryQueue};
+use queue::{Queue, memory::MemoryQueue};
 use store::Store;
 
 /// What the handlers need.
@@ -12,7 +12,7 @@ use store::Store;
 pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     /// The queue whose depth `/stats` tells.
-    pub(crate) queue: Arc<dyn Consumer>,
+    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) ingest: Arc<MemoryQueue>,
     pub(crate) limits: LimitArgs,
     pub(crate) clock: Arc<dyn Clock>,

@@ -9,6 +9,7 @@ use event::{
     ClaimId, WorkerId,
     clock::{Clock, Ids},
 };
+use queue::Consumer;
 use runtime::{
     faults::{Point, crash_at},
     lifecycle::Backoff,
@@ -18,6 +19,7 @@ use crate::claims::{Claims, Worked};
 
 pub(crate) struct Worker {
     pub(crate) claims: Claims,
+    pub(crate) consumer: Arc<dyn Consumer>,
     pub(crate) batch_size: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<Ids>,
@@ -42,7 +44,7 @@ impl Worker {
 
     /// Works under one identity until it has to be given up.
     async fn incarnation(&self, worker: WorkerId, backoff: &mut Backoff) {
-        let Claims { consumer, stop, .. } = &self.claims;
+        let (consumer, stop) = (&self.consumer, &self.claims.stop);
         let mut id = ClaimId::first(worker);
         while !stop.is_cancelled() {
             crash_at(Point::BeforeClaim);

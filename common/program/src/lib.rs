@@ -17,5 +17,5 @@ pub use error::BuildError;
 pub use program::Program;
 pub use run::run;
 pub use server::Server;
-pub use service::{Service, Watched};
+pub use service::Service;
 pub use settings::{CommonArgs, RedisArgs};

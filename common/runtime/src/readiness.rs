@@ -57,6 +57,9 @@ pub trait Probe: Send + Sync {
     async fn probe(&self) -> Result<(), Trouble>;
 }
 
+/// What is known of something that events need, and what tries it while no events come.
+pub type Watched = (Arc<Dependency>, Arc<dyn Probe>);
+
 /// Something that events need on their way, and what is known of it.
 pub struct Dependency {
     name: &'static str,

@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::readiness::{Dependency, Trouble};
 
-use super::{trouble::Refusal, unfit::Unfit};
-use crate::QueueError;
+use super::{failure::Failure, trouble::Refusal, unfit::Unfit};
 
 /// What events are led through at the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +49,7 @@ impl Health {
     pub(super) fn note<T>(
         &self,
         step: Step,
-        result: &Result<T, QueueError>,
+        result: &Result<T, Failure>,
         moved: impl FnOnce(&T) -> bool,
     ) {
         match result {
@@ -87,7 +86,7 @@ impl Health {
         }
     }
 
-    fn failed(&self, step: Step, error: &QueueError) {
+    fn failed(&self, step: Step, error: &Failure) {
         self.lock().failing = Some(step);
         let refusal = Refusal::of(error);
         // The rehearsal finds out which key or which command it is. Once it has, that is not overwritten.
@@ -111,8 +110,8 @@ mod tests {
         Health::new(Dependency::new("redis", "localhost:6379"))
     }
 
-    fn failure() -> Result<bool, QueueError> {
-        Err(QueueError::TimedOut(std::time::Duration::from_secs(1)))
+    fn failure() -> Result<bool, Failure> {
+        Err(Failure::Foreign("made up for a test".to_owned()))
     }
 
     #[test]

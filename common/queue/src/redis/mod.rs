@@ -14,12 +14,14 @@
 pub mod acl;
 mod address;
 mod consumer;
+mod failure;
 mod health;
 mod introduction;
 mod keys;
 mod link;
 mod producer;
 mod pushes;
+mod queue;
 mod rehearsal;
 mod room;
 mod scripts;
@@ -28,8 +30,8 @@ mod trouble;
 mod unfit;
 mod watch;
 
-pub use address::Address;
-pub use consumer::{MAX_ELEMENT_BYTES, RedisConsumer};
+pub use address::{Address, AddressError};
+pub use consumer::RedisConsumer;
 pub use keys::{QueueName, QueueNameError};
 pub use producer::{PUSH_CONNECTIONS, RedisProducer};
-pub use unfit::Unfit;
+pub use queue::{MAX_ELEMENT_BYTES, RedisQueue};

@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use redis::ScriptInvocation;
-use runtime::readiness::{Probe, Trouble};
+use runtime::readiness::{Probe, Trouble, Watched};
 
 use super::{
+    failure::Failure,
     link::Link,
     scripts::Scripts,
     server::{Server, Use},
     trouble::Refusal,
 };
-use crate::QueueError;
 
 /// How long an answer may take: less than a probe may, so that a connection that has fallen silent is given up.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
@@ -26,7 +26,13 @@ pub(super) struct Rehearsal {
 }
 
 impl Rehearsal {
-    pub(super) fn new(server: Arc<Server>) -> Self {
+    /// What events have met at the server, and the rehearsal that tries it while none come.
+    pub(super) fn watch(server: &Arc<Server>) -> Watched {
+        let rehearsal = Self::new(server.clone());
+        (server.health.dependency(), Arc::new(rehearsal))
+    }
+
+    fn new(server: Arc<Server>) -> Self {
         Self {
             link: Link::new(server.peer.clone(), ANSWER_WITHIN),
             scripts: Scripts::new(),
@@ -34,9 +40,9 @@ impl Rehearsal {
         }
     }
 
-    async fn rehearse(&self) -> Result<(), QueueError> {
+    async fn rehearse(&self) -> Result<(), Failure> {
         if let Some(unfit) = self.server.health.unfit() {
-            return Err(QueueError::Unfit(unfit));
+            return Err(Failure::Unfit(unfit));
         }
         let (scripts, keys) = (&self.scripts, &self.server.keys);
         if self.server.is_used_to(Use::Publish) {
@@ -48,7 +54,7 @@ impl Rehearsal {
         Ok(())
     }
 
-    async fn run(&self, script: &ScriptInvocation<'_>) -> Result<(), QueueError> {
+    async fn run(&self, script: &ScriptInvocation<'_>) -> Result<(), Failure> {
         let run = self
             .link
             .run(async |redis| script.invoke_async(redis).await);

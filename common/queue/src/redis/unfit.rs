@@ -6,7 +6,7 @@ use redis::RedisError;
 
 /// Why a server that answers must not be given events.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub(super) enum Unfit {
     /// It throws keys away when its memory is full, the queue among them.
     #[error(
         "its maxmemory-policy is {0}, which may throw the queue away; set it to noeviction \
@@ -30,7 +30,7 @@ impl From<Unfit> for RedisError {
 
 impl Unfit {
     /// Finds it in an error that it has become.
-    pub(crate) fn find(error: &RedisError) -> Option<Self> {
+    pub(super) fn find(error: &RedisError) -> Option<Self> {
         let source = error.source()?;
         let source = match source.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
             Some(shared) => &**shared,
