@@ -13,7 +13,7 @@ use store::{Recorded, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::held_up::HeldUp;
+use crate::stuck::StuckClaims;
 
 /// A lease is renewed this many times before it would run out.
 const RENEWALS_PER_LEASE: u32 = 3;
@@ -34,7 +34,7 @@ pub(crate) struct Claims {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) lease: Duration,
-    pub(crate) held_up: HeldUp,
+    pub(crate) stuck: StuckClaims,
     pub(crate) stop: CancellationToken,
 }
 
@@ -115,7 +115,7 @@ impl Claims {
     async fn record(&self, claim: &Claim) -> Outcome {
         let outcome = self.try_to_record(claim).await;
         if matches!(outcome, Outcome::Committed(_) | Outcome::Disowned) {
-            self.held_up.forget(claim.id);
+            self.stuck.forget(claim.id);
         }
         outcome
     }
@@ -141,7 +141,7 @@ impl Claims {
                 }
                 Ok(Recorded::UnknownWorker) => {
                     tracing::warn!(claim.id = %claim.id, "the store does not know a claim's worker any more");
-                    // Unless an attempt of ours was the one before it was forgotten.
+                    // An attempt of ours whose answer was lost may have committed it before the worker was forgotten.
                     return if certain {
                         Outcome::Disowned
                     } else {
@@ -152,7 +152,7 @@ impl Claims {
                     certain &= !matches!(error, StoreError::Uncertain(_));
                     tracing::warn!(claim.id = %claim.id, failures, %error, "a claim could not be recorded");
                     if failures >= GIVES_WAY_AFTER && self.others_can_go_first().await {
-                        self.held_up.note(claim, &error);
+                        self.stuck.note(claim, &error);
                         return Outcome::GivesWay;
                     }
                 }

@@ -7,11 +7,11 @@
 mod api;
 mod application;
 mod claims;
-mod held_up;
 mod recovery;
 mod routes;
 mod service;
 mod settings;
+mod stuck;
 mod worker;
 
 pub use application::verify;

@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    WorkerArgs, api::Api, claims::Claims, held_up::HeldUp, recovery::Recovery, worker::Worker,
+    WorkerArgs, api::Api, claims::Claims, recovery::Recovery, stuck::StuckClaims, worker::Worker,
 };
 
 /// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the
@@ -54,7 +54,7 @@ pub struct Aggregator {
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
     migrated: Arc<SetOnce<()>>,
-    held_up: HeldUp,
+    stuck: StuckClaims,
 }
 
 /// Why it stopped without being told to.
@@ -111,7 +111,7 @@ impl Aggregator {
             clock: Arc::new(SystemClock),
             ids: Arc::default(),
             migrated: Arc::default(),
-            held_up: HeldUp::new(workers.lease()),
+            stuck: StuckClaims::new(workers.lease()),
         }
     }
 
@@ -197,7 +197,7 @@ impl Aggregator {
             queue,
             store: self.store.clone(),
             lease: self.workers.lease(),
-            held_up: self.held_up.clone(),
+            stuck: self.stuck.clone(),
             stop: stop.clone(),
         }
     }
@@ -212,7 +212,7 @@ impl Service for Aggregator {
             self.store.clone() as Arc<dyn Probe>,
         );
         let claims = Dependency::new("claims", "DATABASE_URL");
-        let claims: Watched = (Arc::new(claims), Arc::new(self.held_up.clone()));
+        let claims: Watched = (Arc::new(claims), Arc::new(self.stuck.clone()));
         let queue = self.queue.watched();
         queue.into_iter().chain([store, claims]).collect()
     }

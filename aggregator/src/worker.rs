@@ -1,7 +1,7 @@
 //! A worker: claims a batch, works on it, and starts over.
 //!
-//! It commits its claims strictly in order. Once it gives up on one it goes on under a new identity,
-//! never with the next number: the store takes a number as the word that all before it are done.
+//! It commits its claims strictly in order. After a claim that it gives up, it goes on under a new identity,
+//! never with the next number, because to the store a number means that all claims before it are done.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) async fn run(self) {
         let Claims { store, stop, .. } = &self.claims;
-        // One for all incarnations: each leaves a row behind, so they must not come fast for long.
+        // All incarnations share it. Each of them leaves a row in the store, so they must not follow each other quickly for long.
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
             let id = WorkerId(self.ids.next(self.clock.now()));

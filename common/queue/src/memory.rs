@@ -23,7 +23,7 @@ use super::{
 
 /// How long a push waits for its commit. After that the client is told to try again.
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
-/// Why a push is not confirmed whose events were left.
+/// Why a push is not confirmed if its events were left.
 const GAVE_WAY: &str = "the store failed on these events again and again";
 /// How long a worker waits at a time.
 const WAIT: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ struct State {
     next_ticket: u64,
 }
 
-/// The place in its push that an event's verdict belongs to.
+/// The push that an event is part of, and its position there.
 struct Place {
     ticket: u64,
     position: usize,

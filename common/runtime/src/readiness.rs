@@ -1,7 +1,7 @@
-//! Whether events get stored, as those experience it who store them.
+//! Whether events get stored, as the code that stores them finds out.
 //!
-//! A [`Dependency`] is something that events need on their way, such as Redis. What the workers and the pushes meet there
-//! is noted with [`Dependency::works`] and [`Dependency::fails`]. While nobody uses it, its [`Probe`] tries what they
+//! A [`Dependency`] is something that events need on their way, such as Redis. Workers and pushes note how
+//! they fare there with [`Dependency::works`] and [`Dependency::fails`]. While nobody uses it, its [`Probe`] tries what they
 //! would do. `/ready` only reads what was noted: it costs the dependency nothing, however often it is asked.
 
 use std::{

@@ -8,8 +8,8 @@ use tls::TlsError;
 use super::{
     acl::{self, Rights, UserName},
     keys::QueueName,
+    monitor::monitor,
     server::{Server, Use},
-    watch::watch,
 };
 
 /// Why the address of the queue cannot be used.
@@ -31,7 +31,7 @@ pub enum AddressError {
     Tls(#[from] RedisError),
 }
 
-/// Where the queue is. The ends that are opened there share what they learn about its server.
+/// Where the queue is. Everything that is opened at one address shares what is learned about its server.
 #[derive(Clone)]
 pub struct Address {
     name: QueueName,
@@ -47,7 +47,7 @@ impl Address {
         let info = url
             .into_connection_info()
             .map_err(|_| AddressError::Unreadable)?;
-        // The right to name oneself is one that nobody needs, and that Redis 7.0 cannot give.
+        // A client needs a right to tell its name, and Redis 7.0 cannot give this right.
         let settings = info.redis_settings().clone().set_skip_set_lib_name();
         let info = info.set_redis_settings(settings);
         let client = Client::open(info).map_err(|_| AddressError::Unreadable)?;
@@ -83,11 +83,11 @@ impl Address {
         acl::line(rights, user, &self.name, info.redis_settings().db())
     }
 
-    /// Opens an end of the queue. From the first one on the server's settings are watched, for as long as anybody holds
-    /// the server.
+    /// Opens an end of the queue. The first one starts the monitor of the server's settings, which ends when nobody holds
+    /// the server any more.
     pub(super) fn opened_to(&self, usage: Use) -> Arc<Server> {
         if self.server.open(usage) {
-            tokio::spawn(watch(Arc::downgrade(&self.server)));
+            tokio::spawn(monitor(Arc::downgrade(&self.server)));
         }
         self.server.clone()
     }

@@ -8,10 +8,10 @@ use redis::{AsyncCommands, Direction};
 
 use super::{
     Address,
+    connections::Connections,
     failure::Failure,
     health::Step,
     keys::Keys,
-    link::Link,
     queue::{ANSWER_WITHIN, RedisQueue},
     server::Use,
 };
@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_secs(1);
 
 /// A worker's end. Each worker has its own, because waiting blocks the connection.
 pub struct RedisConsumer {
-    waiting: Link,
+    waiting: Connections,
     queue: Arc<RedisQueue>,
 }
 
@@ -34,7 +34,7 @@ impl RedisConsumer {
         let server = address.opened_to(Use::Work);
         let queue = Arc::new(RedisQueue::new(server.clone(), lease));
         let consumer = || Self {
-            waiting: Link::new(server.peer.clone(), WAIT + ANSWER_WITHIN),
+            waiting: Connections::one(server.peer.clone(), WAIT + ANSWER_WITHIN),
             queue: queue.clone(),
         };
         Opened {

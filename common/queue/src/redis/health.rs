@@ -1,12 +1,12 @@
-//! What events meet at the server, for `/ready` and the log.
+//! How the steps that events take at the server have ended, for `/ready` and the log.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::readiness::{Dependency, Trouble};
 
-use super::{failure::Failure, trouble::Refusal, unfit::Unfit};
+use super::{failure::Failure, refusal::Refusal, unfit::Unfit};
 
-/// What events are led through at the server.
+/// The steps that events take at the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Push,
@@ -18,7 +18,7 @@ pub(super) enum Step {
     Adopt,
 }
 
-/// What events meet at the server.
+/// How the steps that events take at the server have ended.
 pub(super) struct Health {
     dependency: Arc<Dependency>,
     state: Mutex<State>,
@@ -26,9 +26,9 @@ pub(super) struct Health {
 
 #[derive(Default)]
 struct State {
-    /// The step that failed last and has not succeeded since. That others succeed does not make it well.
+    /// The step that failed last and has not succeeded since. The success of another step does not clear it.
     failing: Option<Step>,
-    /// Why it must not be given events although it takes them.
+    /// Why it must not be given events, although it would accept them.
     unfit: Option<Unfit>,
 }
 
@@ -44,8 +44,8 @@ impl Health {
         self.dependency.clone()
     }
 
-    /// Notes how a step ended. `moved` says whether its success shows that the server takes what events need: finding
-    /// nothing to do does not.
+    /// Notes how a step ended. `moved` says whether its success shows that the server does what events need. A step that
+    /// found nothing to do does not show it.
     pub(super) fn note<T>(
         &self,
         step: Step,
@@ -58,7 +58,7 @@ impl Health {
         }
     }
 
-    /// What the server's settings say.
+    /// Notes what the server's settings say.
     pub(super) fn set_unfit(&self, unfit: Option<Unfit>) {
         self.lock().unfit = unfit;
     }
@@ -68,7 +68,7 @@ impl Health {
         self.lock().unfit.clone()
     }
 
-    /// All that events need was tried, and worked.
+    /// Notes that everything that events need was tried, and worked.
     pub(super) fn rehearsed(&self) {
         self.lock().failing = None;
     }
@@ -89,7 +89,7 @@ impl Health {
     fn failed(&self, step: Step, error: &Failure) {
         self.lock().failing = Some(step);
         let refusal = Refusal::of(error);
-        // The rehearsal finds out which key or which command it is. Once it has, that is not overwritten.
+        // The rehearsal finds out which key or which command it is. What it has found is not overwritten.
         if refusal.is_vague() && self.dependency.check().is_err() {
             return;
         }

@@ -13,22 +13,22 @@
 
 pub mod acl;
 mod address;
+mod backpressure;
+mod connections;
 mod consumer;
 mod failure;
+mod greeting;
 mod health;
-mod introduction;
 mod keys;
-mod link;
+mod monitor;
 mod producer;
 mod pushes;
 mod queue;
+mod refusal;
 mod rehearsal;
-mod room;
 mod scripts;
 mod server;
-mod trouble;
 mod unfit;
-mod watch;
 
 pub use address::{Address, AddressError};
 pub use consumer::RedisConsumer;

@@ -8,10 +8,10 @@ use redis::{AsyncCommands, FromRedisValue, ParsingError, ScriptInvocation, Value
 use runtime::readiness::Watched;
 
 use super::{
+    connections::Connections,
     failure::Failure,
     health::Step,
     keys::Keys,
-    link::Link,
     rehearsal::Rehearsal,
     scripts::{Scripts, about, millis},
     server::Server,
@@ -20,19 +20,19 @@ use crate::{Depth, Holder, LONGEST_LEASE, Queue, QueueError};
 
 /// How long the server may take to answer a command that does not wait.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// A claim ends early once it holds this many bytes, whatever its number of events.
+/// A claim takes no further event once it has this many bytes.
 const MAX_CLAIM_BYTES: usize = 8 * 1024 * 1024;
-/// An element of more bytes is not read: it is set aside in Redis. No event of ours is so large: twice the largest
-/// `MAX_EVENT_BYTES`.
+/// An element of more bytes is not read, but set aside in Redis. This is twice the largest `MAX_EVENT_BYTES`, so an event
+/// that a publisher has accepted is never so large.
 pub const MAX_ELEMENT_BYTES: usize = 32 * 1024 * 1024;
 
 /// The queue as a whole.
 pub struct RedisQueue {
     server: Arc<Server>,
     /// For claims.
-    link: Link,
+    connections: Connections,
     /// For questions: no claim keeps them waiting.
-    asking: Link,
+    asking: Connections,
     scripts: Scripts,
     lease_millis: u64,
 }
@@ -81,7 +81,7 @@ impl Queue for RedisQueue {
             .run(async |redis| redis.zrange(leases, 0, -1).await)
             .await
             .map_err(Failure::from)?;
-        // What stands there and is no claim belongs to no worker.
+        // An entry that is not the id of a claim was made by another program, and belongs to no worker.
         let ids = ids.iter().filter_map(|id| id.parse::<ClaimId>().ok());
         Ok(ids.map(|id| id.worker).collect())
     }
@@ -106,10 +106,10 @@ impl Queue for RedisQueue {
 
 impl RedisQueue {
     pub(super) fn new(server: Arc<Server>, lease: Duration) -> Self {
-        let link = || Link::new(server.peer.clone(), ANSWER_WITHIN);
+        let connections = || Connections::one(server.peer.clone(), ANSWER_WITHIN);
         Self {
-            link: link(),
-            asking: link(),
+            connections: connections(),
+            asking: connections(),
             scripts: Scripts::new(),
             lease_millis: millis(lease.min(LONGEST_LEASE)),
             server,
@@ -149,8 +149,8 @@ impl RedisQueue {
     }
 
     async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Failure> {
-        let link = &self.link;
-        Ok(link
+        let connections = &self.connections;
+        Ok(connections
             .run(async |redis| script.invoke_async(redis).await)
             .await?)
     }

@@ -1,4 +1,4 @@
-//! What `/ready` rests on while no events come: a rehearsal of all that they need.
+//! How `/ready` knows whether the server works while no events arrive: by a rehearsal of everything that they need.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,26 +7,26 @@ use redis::ScriptInvocation;
 use runtime::readiness::{Probe, Trouble, Watched};
 
 use super::{
+    connections::Connections,
     failure::Failure,
-    link::Link,
+    refusal::Refusal,
     scripts::Scripts,
     server::{Server, Use},
-    trouble::Refusal,
 };
 
-/// How long an answer may take: less than a probe may, so that a connection that has fallen silent is given up.
+/// How long an answer may take. This is less than a probe may take, so that a connection that does not answer is given up.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Runs every command that events need on a key of its own, and writes to disk as they do. It has a connection of its own,
 /// on which nothing else can keep it waiting.
 pub(super) struct Rehearsal {
     server: Arc<Server>,
-    link: Link,
+    connections: Connections,
     scripts: Scripts,
 }
 
 impl Rehearsal {
-    /// What events have met at the server, and the rehearsal that tries it while none come.
+    /// How events fare at the server, and the rehearsal that tries it while none arrive.
     pub(super) fn watch(server: &Arc<Server>) -> Watched {
         let rehearsal = Self::new(server.clone());
         (server.health.dependency(), Arc::new(rehearsal))
@@ -34,7 +34,7 @@ impl Rehearsal {
 
     fn new(server: Arc<Server>) -> Self {
         Self {
-            link: Link::new(server.peer.clone(), ANSWER_WITHIN),
+            connections: Connections::one(server.peer.clone(), ANSWER_WITHIN),
             scripts: Scripts::new(),
             server,
         }
@@ -56,7 +56,7 @@ impl Rehearsal {
 
     async fn run(&self, script: &ScriptInvocation<'_>) -> Result<(), Failure> {
         let run = self
-            .link
+            .connections
             .run(async |redis| script.invoke_async(redis).await);
         Ok(run.await?)
     }
