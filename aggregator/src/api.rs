@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use edge::{batch::Ingestion, settings::LimitArgs};
 use event::clock::{Clock, Ids};
-use queue::Consumer;
+use queue::Queue;
 use store::Store;
 
 /// What the handlers need.
@@ -12,7 +12,7 @@ use store::Store;
 pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     /// The queue whose depth `/stats` tells.
-    pub(crate) queue: Arc<dyn Consumer>,
+    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) ingest: Ingestion,
     pub(crate) limits: LimitArgs,
     pub(crate) clock: Arc<dyn Clock>,

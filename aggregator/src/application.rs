@@ -5,8 +5,8 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 use edge::routes::Routes;
 use program::{BuildError, CommonArgs, Program};
 use queue::{
-    QueueError,
-    redis::{Address, acl::Rights},
+    Opened,
+    redis::{Address, AddressError, acl::Rights},
 };
 use runtime::output::print;
 use store::{
@@ -14,7 +14,7 @@ use store::{
     postgres::{self, Postgres, UrlError},
 };
 
-use crate::{Aggregator, Parts, Settings, routes, settings::Command};
+use crate::{Aggregator, Settings, routes, settings::Command};
 
 impl Program for Settings {
     const NAME: &'static str = "aggregator";
@@ -30,7 +30,7 @@ impl Program for Settings {
         &self.common
     }
 
-    fn queue(&self) -> Result<Address, QueueError> {
+    fn queue(&self) -> Result<Address, AddressError> {
         self.redis.address()
     }
 
@@ -39,8 +39,13 @@ impl Program for Settings {
     }
 
     fn open(&self) -> Result<Aggregator, BuildError> {
-        let parts = self.parts()?;
-        Ok(Aggregator::over(parts, self.workers, self.common.limits))
+        let (queue, store) = self.parts()?;
+        Ok(Aggregator::over(
+            queue,
+            store,
+            self.workers,
+            self.common.limits,
+        ))
     }
 
     async fn run_command(&self) -> anyhow::Result<Option<ExitCode>> {
@@ -73,10 +78,10 @@ impl Settings {
     ///
     /// # Errors
     /// [`BuildError`] if a setting cannot be used.
-    pub fn parts(&self) -> Result<Parts, BuildError> {
+    pub fn parts(&self) -> Result<(Opened, Arc<dyn Store>), BuildError> {
         let store = self.store();
         let store = Arc::new(store.map_err(|error| BuildError::Database(error.into()))?);
-        Ok(Parts::over_redis(&self.queue()?, store, self.workers))
+        Ok((self.workers.open(&self.queue()?), store))
     }
 
     fn store(&self) -> Result<Postgres, UrlError> {

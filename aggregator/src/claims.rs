@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use event::{Claim, ClaimId, Verdict};
-use queue::{Consumer, Holder, QueueError};
+use queue::{Holder, Queue, QueueError};
 use runtime::{
     faults::{Point, crash_at},
     lifecycle::Backoff,
@@ -13,7 +13,7 @@ use store::{Recorded, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::held_up::HeldUp;
+use crate::stuck::StuckClaims;
 
 /// A lease is renewed this many times before it would run out.
 const RENEWALS_PER_LEASE: u32 = 3;
@@ -31,10 +31,10 @@ const END_ATTEMPTS: usize = 5;
 /// What working on claims takes.
 #[derive(Clone)]
 pub(crate) struct Claims {
-    pub(crate) consumer: Arc<dyn Consumer>,
+    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) lease: Duration,
-    pub(crate) held_up: HeldUp,
+    pub(crate) stuck: StuckClaims,
     pub(crate) stop: CancellationToken,
 }
 
@@ -66,7 +66,10 @@ impl Claims {
         match self.record_under_lease(claim).await {
             Outcome::Committed(verdicts) => {
                 crash_at(Point::AfterCommit);
-                self.settle(claim.id, verdicts.as_deref()).await;
+                if let Some(verdicts) = verdicts {
+                    self.queue.recorded(claim.id, &verdicts);
+                }
+                self.settle(claim.id).await;
                 Worked::Done
             }
             Outcome::NotCommitted => {
@@ -79,7 +82,7 @@ impl Claims {
             }
             Outcome::Unknown | Outcome::GivesWay => {
                 tracing::warn!(claim.id = %claim.id, "a claim is left to be adopted");
-                self.consumer.leave(claim.id).await;
+                self.queue.leave(claim.id);
                 Worked::GivenUp
             }
         }
@@ -91,7 +94,7 @@ impl Claims {
         match self.record_under_lease(claim).await {
             Outcome::Committed(_) => {
                 crash_at(Point::AfterAdoptedCommit);
-                self.settle(claim.id, None).await;
+                self.settle(claim.id).await;
                 Worked::Done
             }
             Outcome::Disowned => {
@@ -112,7 +115,7 @@ impl Claims {
     async fn record(&self, claim: &Claim) -> Outcome {
         let outcome = self.try_to_record(claim).await;
         if matches!(outcome, Outcome::Committed(_) | Outcome::Disowned) {
-            self.held_up.forget(claim.id);
+            self.stuck.forget(claim.id);
         }
         outcome
     }
@@ -138,7 +141,7 @@ impl Claims {
                 }
                 Ok(Recorded::UnknownWorker) => {
                     tracing::warn!(claim.id = %claim.id, "the store does not know a claim's worker any more");
-                    // Unless an attempt of ours was the one before it was forgotten.
+                    // An attempt of ours whose answer was lost may have committed it before the worker was forgotten.
                     return if certain {
                         Outcome::Disowned
                     } else {
@@ -149,7 +152,7 @@ impl Claims {
                     certain &= !matches!(error, StoreError::Uncertain(_));
                     tracing::warn!(claim.id = %claim.id, failures, %error, "a claim could not be recorded");
                     if failures >= GIVES_WAY_AFTER && self.others_can_go_first().await {
-                        self.held_up.note(claim, &error);
+                        self.stuck.note(claim, &error);
                         return Outcome::GivesWay;
                     }
                 }
@@ -176,7 +179,7 @@ impl Claims {
         loop {
             sleep(self.lease / RENEWALS_PER_LEASE).await;
             crash_at(Point::BeforeRenew);
-            match self.consumer.renew(id).await {
+            match self.queue.renew(id).await {
                 Ok(true) => crash_at(Point::AfterRenew),
                 Ok(false) => {
                     tracing::warn!(claim.id = %id, "a claim was adopted and settled by another process");
@@ -188,14 +191,14 @@ impl Claims {
         }
     }
 
-    async fn settle(&self, id: ClaimId, verdicts: Option<&[Verdict]>) {
-        end(id, "settled", || self.consumer.settle(id, verdicts)).await;
+    async fn settle(&self, id: ClaimId) {
+        end(id, "settled", || self.queue.settle(id)).await;
         crash_at(Point::AfterSettle);
     }
 
     async fn release(&self, id: ClaimId, holder: Holder) {
         crash_at(Point::BeforeRelease);
-        if let Some(released) = end(id, "released", || self.consumer.release(id, holder)).await {
+        if let Some(released) = end(id, "released", || self.queue.release(id, holder)).await {
             crash_at(Point::AfterRelease);
             tracing::info!(claim.id = %id, claim.released = released, "a claim was handed back");
         }

@@ -7,16 +7,16 @@
 mod api;
 mod application;
 mod claims;
-mod held_up;
 mod recovery;
 mod routes;
 mod service;
 mod settings;
+mod stuck;
 mod worker;
 
 pub use application::verify;
 pub use routes::routes;
-pub use service::{Aggregator, Parts, RunError};
+pub use service::{Aggregator, RunError};
 pub use settings::{Settings, WorkerArgs};
 
 /// The aggregator as a process of its own, over Redis and PostgreSQL.

@@ -43,7 +43,7 @@ impl Recovery {
 
     async fn adopt_all(&self) {
         while !self.claims.stop.is_cancelled() {
-            match self.claims.consumer.adopt().await {
+            match self.claims.queue.adopt().await {
                 Ok(Some(claim)) => {
                     crash_at(Point::AfterAdopt);
                     tracing::warn!(claim.id = %claim.id, claim.events = claim.len(), "adopted a claim whose lease had run out");
@@ -61,14 +61,12 @@ impl Recovery {
     /// First who is idle, then who has a claim, then forget the others: see
     /// [`store::Store::forget_workers`].
     async fn forget_long_gone(&self) {
-        let Claims {
-            consumer, store, ..
-        } = &self.claims;
+        let Claims { queue, store, .. } = &self.claims;
         let forgotten = async {
             let mut forgotten = 0;
             loop {
                 let idle = store.idle_workers(FORGET_AFTER).await?;
-                let holders: HashSet<WorkerId> = consumer.holders().await?;
+                let holders: HashSet<WorkerId> = queue.holders().await?;
                 let gone: Vec<IdleWorker> = idle
                     .into_iter()
                     .filter(|worker| !holders.contains(&worker.id))

@@ -7,15 +7,11 @@ use std::{
 
 use edge::{batch::Ingestion, settings::LimitArgs};
 use event::clock::{Clock, Ids, SystemClock};
-use program::{Server, Service, Watched};
-use queue::{
-    Consumer,
-    memory::MemoryQueue,
-    redis::{Address, RedisConsumer},
-};
+use program::{Server, Service};
+use queue::{Consumer, Opened, Queue, memory::MemoryQueue};
 use runtime::{
     lifecycle::Backoff,
-    readiness::{Dependency, Probe},
+    readiness::{Dependency, Probe, Watched},
 };
 use store::{Store, StoreError};
 use tokio::{
@@ -26,7 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    WorkerArgs, api::Api, claims::Claims, held_up::HeldUp, recovery::Recovery, worker::Worker,
+    WorkerArgs, api::Api, claims::Claims, recovery::Recovery, stuck::StuckClaims, worker::Worker,
 };
 
 /// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the
@@ -47,10 +43,10 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 /// queue (standalone), `POST /publish` goes through the same.
 pub struct Aggregator {
     store: Arc<dyn Store>,
-    /// One for each worker of the queue that other processes see too.
-    shared: Vec<Arc<dyn Consumer>>,
-    /// The same queue, for [`Readiness`](runtime::readiness::Readiness).
-    queue: Option<Watched>,
+    /// The queue that `/publish` feeds.
+    queue: Arc<dyn Queue>,
+    /// One for each of its workers, if other processes see it too.
+    consumers: Vec<Arc<dyn Consumer>>,
     local: Arc<MemoryQueue>,
     local_workers: usize,
     workers: WorkerArgs,
@@ -58,7 +54,7 @@ pub struct Aggregator {
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
     migrated: Arc<SetOnce<()>>,
-    held_up: HeldUp,
+    stuck: StuckClaims,
 }
 
 /// Why it stopped without being told to.
@@ -78,43 +74,19 @@ pub enum RunError {
     Socket(#[from] std::io::Error),
 }
 
-/// What an aggregator works with, where other processes see the queue too.
-pub struct Parts {
-    /// An end of the queue for each worker, at least one.
-    pub consumers: Vec<Arc<dyn Consumer>>,
-    /// The queue, for [`Readiness`](runtime::readiness::Readiness).
-    pub queue: Watched,
-    /// Where events are stored.
-    pub store: Arc<dyn Store>,
-}
-
-impl Parts {
-    /// The queue is in Redis, which need not be there yet. Call it within the runtime.
-    #[must_use]
-    pub fn over_redis(address: &Address, store: Arc<dyn Store>, workers: WorkerArgs) -> Self {
-        let ends = RedisConsumer::for_workers(address, workers.lease(), workers.workers.into());
-        let ends = ends.into_iter().map(|end| Arc::new(end) as _);
-        Self {
-            consumers: ends.collect(),
-            queue: address.watched(),
-            store,
-        }
-    }
-}
-
 impl Aggregator {
     /// Over a queue shared with other processes.
     #[must_use]
-    pub fn over(parts: Parts, workers: WorkerArgs, limits: LimitArgs) -> Self {
-        let Parts {
-            consumers,
-            queue,
-            store,
-        } = parts;
+    pub fn over(
+        shared: Opened,
+        store: Arc<dyn Store>,
+        workers: WorkerArgs,
+        limits: LimitArgs,
+    ) -> Self {
         let local = Arc::new(MemoryQueue::new(INGEST_MAX_LEN));
         Self {
-            shared: consumers,
-            queue: Some(queue),
+            queue: shared.queue,
+            consumers: shared.consumers,
             local_workers: INGEST_WORKERS,
             ..Self::in_process(local, store, workers, limits)
         }
@@ -130,8 +102,8 @@ impl Aggregator {
     ) -> Self {
         Self {
             store,
-            shared: Vec::new(),
-            queue: None,
+            queue: queue.clone(),
+            consumers: Vec::new(),
             local: queue,
             local_workers: workers.workers.into(),
             workers,
@@ -139,14 +111,14 @@ impl Aggregator {
             clock: Arc::new(SystemClock),
             ids: Arc::default(),
             migrated: Arc::default(),
-            held_up: HeldUp::new(workers.lease()),
+            stuck: StuckClaims::new(workers.lease()),
         }
     }
 
     fn api(&self) -> Api {
         Api {
             store: self.store.clone(),
-            queue: self.queue(),
+            queue: self.queue.clone(),
             ingest: Ingestion::of(self.local.clone()),
             limits: self.limits,
             clock: self.clock.clone(),
@@ -164,11 +136,13 @@ impl Aggregator {
             return Ok(());
         }
         let mut workers = JoinSet::new();
-        for consumer in &self.shared {
-            workers.spawn(self.worker(consumer.clone(), &stop).run());
+        for consumer in &self.consumers {
+            let worker = self.worker(self.queue.clone(), consumer.clone(), &stop);
+            workers.spawn(worker.run());
         }
         for _ in 0..self.local_workers {
-            workers.spawn(self.worker(self.local.clone(), &answered).run());
+            let worker = self.worker(self.local.clone(), self.local.clone(), &answered);
+            workers.spawn(worker.run());
         }
         workers.spawn(self.recovery(&stop).run());
         while let Some(ended) = workers.join_next().await {
@@ -197,9 +171,15 @@ impl Aggregator {
         }
     }
 
-    fn worker(&self, consumer: Arc<dyn Consumer>, stop: &CancellationToken) -> Worker {
+    fn worker(
+        &self,
+        queue: Arc<dyn Queue>,
+        consumer: Arc<dyn Consumer>,
+        stop: &CancellationToken,
+    ) -> Worker {
         Worker {
-            claims: self.claims(consumer, stop),
+            claims: self.claims(queue, stop),
+            consumer,
             batch_size: self.workers.batch_size(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
@@ -208,25 +188,17 @@ impl Aggregator {
 
     fn recovery(&self, stop: &CancellationToken) -> Recovery {
         Recovery {
-            claims: self.claims(self.queue(), stop),
+            claims: self.claims(self.queue.clone(), stop),
         }
     }
 
-    fn claims(&self, consumer: Arc<dyn Consumer>, stop: &CancellationToken) -> Claims {
+    fn claims(&self, queue: Arc<dyn Queue>, stop: &CancellationToken) -> Claims {
         Claims {
-            consumer,
+            queue,
             store: self.store.clone(),
             lease: self.workers.lease(),
-            held_up: self.held_up.clone(),
+            stuck: self.stuck.clone(),
             stop: stop.clone(),
-        }
-    }
-
-    /// The queue that `/publish` feeds.
-    fn queue(&self) -> Arc<dyn Consumer> {
-        match self.shared.first() {
-            Some(consumer) => consumer.clone(),
-            None => self.local.clone(),
         }
     }
 }
@@ -240,8 +212,9 @@ impl Service for Aggregator {
             self.store.clone() as Arc<dyn Probe>,
         );
         let claims = Dependency::new("claims", "DATABASE_URL");
-        let claims: Watched = (Arc::new(claims), Arc::new(self.held_up.clone()));
-        self.queue.iter().cloned().chain([store, claims]).collect()
+        let claims: Watched = (Arc::new(claims), Arc::new(self.stuck.clone()));
+        let queue = self.queue.watched();
+        queue.into_iter().chain([store, claims]).collect()
     }
 
     /// Waits until the tables are up to date, so that questions can be answered, but not for a database that is away.

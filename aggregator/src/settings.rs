@@ -2,6 +2,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use program::{CommonArgs, RedisArgs};
+use queue::{
+    Opened,
+    redis::{Address, RedisConsumer},
+};
 use runtime::settings::{self, Secret};
 
 /// Takes events off Redis and stores each exactly once in PostgreSQL.
@@ -89,6 +93,12 @@ impl WorkerArgs {
     /// The size of a batch: what was set, or the default.
     pub(crate) fn batch_size(self) -> usize {
         self.batch_size.unwrap_or(Self::BATCH_SIZE).into()
+    }
+
+    /// Opens the queue in Redis to so many workers. Call it within the runtime.
+    #[must_use]
+    pub fn open(&self, address: &Address) -> Opened {
+        RedisConsumer::for_workers(address, self.lease(), self.workers.into())
     }
 
     /// [`WorkerArgs::lease_seconds`] as a duration.

@@ -1,7 +1,7 @@
 //! A worker: claims a batch, works on it, and starts over.
 //!
-//! It commits its claims strictly in order. Once it gives up on one it goes on under a new identity,
-//! never with the next number: the store takes a number as the word that all before it are done.
+//! It commits its claims strictly in order. After a claim that it gives up, it goes on under a new identity,
+//! never with the next number, because to the store a number means that all claims before it are done.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use event::{
     ClaimId, WorkerId,
     clock::{Clock, Ids},
 };
+use queue::Consumer;
 use runtime::{
     faults::{Point, crash_at},
     lifecycle::Backoff,
@@ -18,6 +19,7 @@ use crate::claims::{Claims, Worked};
 
 pub(crate) struct Worker {
     pub(crate) claims: Claims,
+    pub(crate) consumer: Arc<dyn Consumer>,
     pub(crate) batch_size: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<Ids>,
@@ -26,7 +28,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) async fn run(self) {
         let Claims { store, stop, .. } = &self.claims;
-        // One for all incarnations: each leaves a row behind, so they must not come fast for long.
+        // All incarnations share it. Each of them leaves a row in the store, so they must not follow each other quickly for long.
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
             let id = WorkerId(self.ids.next(self.clock.now()));
@@ -42,7 +44,7 @@ impl Worker {
 
     /// Works under one identity until it has to be given up.
     async fn incarnation(&self, worker: WorkerId, backoff: &mut Backoff) {
-        let Claims { consumer, stop, .. } = &self.claims;
+        let (consumer, stop) = (&self.consumer, &self.claims.stop);
         let mut id = ClaimId::first(worker);
         while !stop.is_cancelled() {
             crash_at(Point::BeforeClaim);

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use queue::{
-    Consumer, Depth, Producer,
+    Depth, Producer,
     redis::{Address, RedisConsumer, RedisProducer},
 };
 use redis::{AsyncConnectionConfig, InfoDict, aio::MultiplexedConnection};
@@ -288,9 +288,8 @@ impl Lab {
 
     /// How many events are in a queue.
     pub(crate) async fn depth(&self, queue: &str) -> Result<Depth> {
-        let mut ends = RedisConsumer::for_workers(&self.address(queue)?, LEASE, 1);
-        let end = ends.pop().context("one end for one worker")?;
-        Ok(end.depth().await?)
+        let opened = RedisConsumer::for_workers(&self.address(queue)?, LEASE, 0);
+        Ok(opened.queue.depth().await?)
     }
 }
 

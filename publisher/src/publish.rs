@@ -20,6 +20,7 @@ use event::{
     schema::{CloudEvent, CloudEventBatch, EventLines, Events},
 };
 use queue::Producer;
+use runtime::readiness::Watched;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -66,6 +67,11 @@ impl Publish {
             clock,
             ids: Arc::default(),
         }))
+    }
+
+    /// What `/ready` knows of the queue.
+    pub(crate) fn queue_watched(&self) -> Option<Watched> {
+        self.0.intake.watched()
     }
 }
 

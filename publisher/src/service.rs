@@ -3,11 +3,9 @@
 use std::{io, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use edge::routes::Routes;
-use program::{BuildError, CommonArgs, Program, Server, Service, Watched};
-use queue::{
-    QueueError,
-    redis::{Address, RedisProducer, acl::Rights},
-};
+use program::{BuildError, CommonArgs, Program, Server, Service};
+use queue::redis::{Address, AddressError, RedisProducer, acl::Rights};
+use runtime::readiness::Watched;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Publish, Settings, routes};
@@ -16,7 +14,7 @@ impl Program for Settings {
     const NAME: &'static str = "publisher";
     const TITLE: &'static str = "Event publisher";
     const RIGHTS: Rights = Rights::Publish;
-    type Service = Publisher;
+    type Service = Publish;
 
     fn bind_addr(&self) -> SocketAddr {
         self.bind_addr
@@ -26,7 +24,7 @@ impl Program for Settings {
         &self.common
     }
 
-    fn queue(&self) -> Result<Address, QueueError> {
+    fn queue(&self) -> Result<Address, AddressError> {
         self.redis.address()
     }
 
@@ -34,13 +32,10 @@ impl Program for Settings {
         routes()
     }
 
-    fn open(&self) -> Result<Publisher, BuildError> {
+    fn open(&self) -> Result<Publish, BuildError> {
         let address = self.queue()?;
         let producer = RedisProducer::new(&address, self.publishing.queue_max_len);
-        Ok(Publisher {
-            publish: Publish::new(Arc::new(producer), self.common.limits),
-            queue: address.watched(),
-        })
+        Ok(Publish::new(Arc::new(producer), self.common.limits))
     }
 
     async fn run_command(&self) -> anyhow::Result<Option<ExitCode>> {
@@ -49,20 +44,14 @@ impl Program for Settings {
     }
 }
 
-/// `POST /publish` over a queue that other processes see too.
-pub struct Publisher {
-    publish: Publish,
-    queue: Watched,
-}
-
-impl Service for Publisher {
+impl Service for Publish {
     type Error = io::Error;
 
     fn watched(&self) -> Vec<Watched> {
-        vec![self.queue.clone()]
+        self.queue_watched().into_iter().collect()
     }
 
     async fn run(self, server: Server, stop: CancellationToken) -> io::Result<()> {
-        server.state(self.publish).serve(stop).await
+        server.state(self).serve(stop).await
     }
 }

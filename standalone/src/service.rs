@@ -2,16 +2,16 @@
 
 use std::{net::SocketAddr, process::ExitCode, str::FromStr, sync::Arc};
 
-use aggregator::{Aggregator, Parts, RunError};
+use aggregator::{Aggregator, RunError};
 use edge::routes::Routes;
-use program::{BuildError, CommonArgs, Program, Server, Service, Watched};
+use program::{BuildError, CommonArgs, Program, Server, Service};
 use publisher::Publish;
 use queue::{
-    Producer, QueueError,
+    Producer,
     memory::MemoryQueue,
-    redis::{Address, RedisProducer, acl::Rights},
+    redis::{Address, AddressError, RedisProducer, acl::Rights},
 };
-use runtime::settings::Secret;
+use runtime::{readiness::Watched, settings::Secret};
 use store::{Store, postgres::Postgres, sqlite::Sqlite};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,7 @@ impl Program for Settings {
         &self.common
     }
 
-    fn queue(&self) -> Result<Address, QueueError> {
+    fn queue(&self) -> Result<Address, AddressError> {
         let default = Secret::from_str(ANY_REDIS).unwrap_or_else(|never| match never {});
         self.queue.address(self.redis_url().unwrap_or(&default))
     }
@@ -50,9 +50,8 @@ impl Program for Settings {
         let max_len = self.publishing.queue_max_len;
         let (producer, aggregator): (Arc<dyn Producer>, _) = if self.redis_url().is_some() {
             let address = self.queue()?;
-            let parts = Parts::over_redis(&address, store, workers);
             let producer = RedisProducer::new(&address, max_len);
-            let aggregator = Aggregator::over(parts, workers, limits);
+            let aggregator = Aggregator::over(workers.open(&address), store, workers, limits);
             (Arc::new(producer), aggregator)
         } else {
             let queue = Arc::new(MemoryQueue::new(max_len));

@@ -19,7 +19,7 @@ const PUBLISH: Access = Access::Needs(Scope::Publish);
 const READ: Access = Access::Needs(Scope::Read);
 const ADMIN: Access = Access::Needs(Scope::Admin);
 
-/// The paths. They need what [`Aggregator::serve`](crate::Aggregator::serve) gives them.
+/// The paths. They need what an [`Aggregator`](crate::Aggregator) gives them when it runs.
 #[must_use]
 pub fn routes() -> Routes {
     use dead_letters::{__path_discard, __path_list as __path_letters, __path_replay};

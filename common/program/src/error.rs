@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use edge::settings::ConfigError;
-use queue::QueueError;
+use queue::redis::AddressError;
 
 /// Why a program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum BuildError {
     Config(#[from] ConfigError),
     /// The queue's address cannot be used.
     #[error(transparent)]
-    Queue(#[from] QueueError),
+    Queue(#[from] AddressError),
     /// The database's address, or its file, cannot be used.
     #[error(transparent)]
     Database(Box<dyn Error + Send + Sync>),

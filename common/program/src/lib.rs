@@ -1,6 +1,6 @@
 //! What every program that serves HTTP has in common: settings, commands, and the way from its start to its end.
 //!
-//! A program implements [`Program`] for its settings and [`Service`] for what it does, and its `main` calls [`run`].
+//! A program implements [`Program`] for its settings and [`Service`] for what it does, and its `main` calls [`run()`].
 
 mod application;
 mod command;
@@ -17,5 +17,5 @@ pub use error::BuildError;
 pub use program::Program;
 pub use run::run;
 pub use server::Server;
-pub use service::{Service, Watched};
+pub use service::Service;
 pub use settings::{CommonArgs, RedisArgs};

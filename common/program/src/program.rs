@@ -3,10 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode};
 
 use edge::{openapi::Description, routes::Routes};
-use queue::{
-    QueueError,
-    redis::{Address, acl::Rights},
-};
+use queue::redis::{Address, AddressError, acl::Rights};
 
 use crate::{BuildError, CommonArgs, Service};
 
@@ -30,8 +27,8 @@ pub trait Program: clap::Parser + 'static {
     /// The queue in Redis whose rights [`Command::Acl`](crate::Command::Acl) prints.
     ///
     /// # Errors
-    /// [`QueueError`] if the address cannot be used.
-    fn queue(&self) -> Result<Address, QueueError>;
+    /// [`AddressError`] if the address cannot be used.
+    fn queue(&self) -> Result<Address, AddressError>;
 
     /// The paths of its own. Those of every server come on top.
     fn routes() -> Routes;

@@ -1,14 +1,11 @@
 //! What a program does.
 
-use std::{error::Error, sync::Arc};
+use std::error::Error;
 
-use runtime::readiness::{Dependency, Probe};
+use runtime::readiness::Watched;
 use tokio_util::sync::CancellationToken;
 
 use crate::Server;
-
-/// What `/ready` knows of something that a program depends on, and what tries it.
-pub type Watched = (Arc<Dependency>, Arc<dyn Probe>);
 
 /// What a program does.
 pub trait Service: Send + Sized + 'static {

@@ -2,7 +2,10 @@
 
 use clap::Args;
 use edge::settings::{LimitArgs, ServerArgs};
-use queue::{QueueError, redis::Address, settings::QueueArgs};
+use queue::{
+    redis::{Address, AddressError},
+    settings::QueueArgs,
+};
 use runtime::{settings::Secret, telemetry::LogArgs};
 
 /// Settings that every program has.
@@ -44,8 +47,8 @@ impl RedisArgs {
     /// Where the queue is.
     ///
     /// # Errors
-    /// [`QueueError`] if the address cannot be used.
-    pub fn address(&self) -> Result<Address, QueueError> {
+    /// [`AddressError`] if the address cannot be used.
+    pub fn address(&self) -> Result<Address, AddressError> {
         self.queue.address(&self.redis_url)
     }
 }

@@ -1,20 +1,19 @@
-//! The queue seam: a producer half that accepts batches, a consumer half that hands them out in
-//! claims.
+//! The queue's interface: a [`Producer`] accepts batches, a [`Consumer`] of each worker hands them out in claims, and the
+//! [`Queue`] knows all claims, whoever made them.
 //!
 //! Two implementations: [`redis`], shared by any number of processes, and [`memory`], inside one.
-//! What both promise is in `tests/tests/queue_contract.rs`; the protocol is in
+//! What both promise is in `tests/tests/it/queue_contract`; the protocol is in
 //! `docs/EXACTLY-ONCE.md`.
 
 pub mod memory;
 pub mod redis;
 pub mod settings;
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, error::Error, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use event::{Claim, ClaimId, Event, Verdict, WorkerId};
-use runtime::hold::Hold;
-use tls::{TlsError, trust::Distrust};
+use runtime::{hold::Hold, readiness::Watched};
 
 /// How long a lease may be. A deadline further away than this was set by another clock, and counts as run out.
 pub const LONGEST_LEASE: Duration = Duration::from_hours(1);
@@ -28,7 +27,7 @@ pub struct Depth {
     pub processing: u64,
 }
 
-/// In which right a claim is released.
+/// Who releases a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
     /// The worker that made it, which will not commit it any more. Nothing is done where somebody has
@@ -49,76 +48,46 @@ pub enum PushError {
         /// `QUEUE_MAX_LEN`.
         max: u64,
     },
-    /// The server's memory is nearly full; nothing was accepted.
-    #[error("redis has used nearly all of its maxmemory; try again when the queue has drained")]
-    MemoryFull,
+    /// What holds the queue has no memory left, for this reason; nothing was accepted.
+    #[error("{0}; try again when the queue has drained")]
+    NoMemory(&'static str),
     /// The queue cannot be reached, or its answer was lost: the batch may or may not be in. It is
     /// never pushed again from here; the client's retry with the same ids is harmless.
     #[error("the queue did not confirm the batch; send it again with the same ids")]
     Unconfirmed(#[source] QueueError),
-    /// The server must not be given events; nothing was accepted.
-    #[error("redis: {0}; nothing was accepted")]
-    Unfit(redis::Unfit),
+    /// The queue would not keep events, for this reason; nothing was accepted.
+    #[error("{0}; nothing was accepted")]
+    Unfit(String),
     /// The process is going down; nothing was accepted.
     #[error("shutting down; send the batch again to another instance")]
     Closed,
 }
 
-/// Why the queue could not do what it was asked.
+/// The queue did not do what it was asked, or its answer was lost. The caller does the same in each case: it tries again,
+/// or leaves a claim to its lease. The text is for the log.
 #[derive(Debug, thiserror::Error)]
-pub enum QueueError {
-    /// Redis is away, or refused the command.
-    #[error("redis: {0}")]
-    Redis(#[source] ::redis::RedisError),
-    /// Redis is not the one that was meant, as far as its certificate tells.
-    #[error("redis is not trusted: {}", .0.advice("REDIS_CA_CERT", "REDIS_URL"))]
-    Untrusted(Distrust),
-    /// The authorities that sign its certificate cannot be read.
-    #[error(transparent)]
-    Authorities(#[from] TlsError),
-    /// Authorities were named, and no TLS is spoken.
-    #[error("REDIS_CA_CERT needs TLS: give rediss://HOST:PORT in REDIS_URL, or unset it")]
-    AuthoritiesWithoutTls,
-    /// The address of the server cannot be read. (It may hold a password: it is not shown.)
-    #[error(
-        "REDIS_URL is not the address of a Redis server; give redis://HOST:PORT or rediss://HOST:PORT"
-    )]
-    Address,
-    /// Redis answers, but would not keep the queue.
-    #[error("redis: {0}")]
-    Unfit(#[source] redis::Unfit),
-    /// Something under the queue's keys is not ours.
-    #[error("{0:?} is among the leases and is not a claim; remove it")]
-    Foreign(String),
-    /// Other events went first, because the store failed on these again and again.
-    #[error("the store failed on these events again and again")]
-    GaveWay,
-    /// It took longer than the named limit.
-    #[error("no answer within {} ms", .0.as_millis())]
-    TimedOut(Duration),
-}
+#[error(transparent)]
+pub struct QueueError(Box<dyn Error + Send + Sync>);
 
-impl From<::redis::RedisError> for QueueError {
-    fn from(error: ::redis::RedisError) -> Self {
-        if let Some(unfit) = redis::Unfit::find(&error) {
-            return Self::Unfit(unfit);
-        }
-        match Distrust::find(&error) {
-            Some(distrust) => Self::Untrusted(distrust),
-            None => Self::Redis(error),
-        }
+impl QueueError {
+    /// An error with this cause, or this text.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
     }
 }
 
-/// The half that accepts.
+/// What a publisher needs of the queue.
 #[async_trait]
 pub trait Producer: Send + Sync {
     /// Accepts the whole batch durably, or none of it as far as this side can tell. `hold` is kept for as long as the
     /// events are in memory here, also if the caller gives up waiting.
     async fn push(&self, batch: Vec<Event>, hold: Hold) -> Result<(), PushError>;
+
+    /// What `/ready` knows of the server that holds the queue. `None`: no other process holds it.
+    fn watched(&self) -> Option<Watched>;
 }
 
-/// The half that hands out.
+/// What one worker needs of the queue to make claims. Each worker has its own.
 #[async_trait]
 pub trait Consumer: Send + Sync {
     /// Waits a bounded time until there may be something to claim. May be cancelled at any point.
@@ -131,21 +100,28 @@ pub trait Consumer: Send + Sync {
     /// After an error the claim may exist all the same, now or later. The caller must go on as a new
     /// worker: the lease runs out, and the claim is adopted under its own identity.
     async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Claim>, QueueError>;
+}
 
+/// The queue as a whole: its claims, whoever made them, and how much is in it.
+#[async_trait]
+pub trait Queue: Send + Sync {
     /// Extends the lease. `false`: the claim is gone (somebody adopted and settled it).
     async fn renew(&self, id: ClaimId) -> Result<bool, QueueError>;
 
-    /// Removes a claim that the store has committed. `verdicts` are those of its events, in order,
-    /// where they are known. Settling twice does nothing.
-    async fn settle(&self, id: ClaimId, verdicts: Option<&[Verdict]>) -> Result<(), QueueError>;
+    /// The store has committed this claim, with these verdicts of its events, in order. Publishers that wait for them are
+    /// told. In a queue whose publishers do not wait for them, nothing need be done.
+    fn recorded(&self, _id: ClaimId, _verdicts: &[Verdict]) {}
+
+    /// Removes a claim that the store has committed. Settling twice does nothing.
+    async fn settle(&self, id: ClaimId) -> Result<(), QueueError>;
 
     /// Puts the events of a claim back where they came from, in their order. Only for a claim that
     /// certainly was not committed and, as `holder` says, never will be. `false`: nothing was done.
     async fn release(&self, id: ClaimId, holder: Holder) -> Result<bool, QueueError>;
 
-    /// The worker that made this claim works on it no more, and it may be committed. In a shared queue it keeps its lease,
-    /// until it is adopted; so nothing need be done.
-    async fn leave(&self, _id: ClaimId) {}
+    /// The worker that made this claim does not work on it any more, and it may be committed. In a shared queue it keeps its
+    /// lease until it is adopted, so nothing need be done.
+    fn leave(&self, _id: ClaimId) {}
 
     /// Takes over one claim whose lease has run out, under its own identity and with a new lease.
     /// `None`: there is none.
@@ -156,4 +132,16 @@ pub trait Consumer: Send + Sync {
 
     /// How much waits and how much is claimed, in one snapshot.
     async fn depth(&self) -> Result<Depth, QueueError>;
+
+    /// What `/ready` knows of the server that holds the queue. `None`: no other process holds it.
+    fn watched(&self) -> Option<Watched>;
+}
+
+/// A queue that is open to the workers of this process.
+#[derive(Clone)]
+pub struct Opened {
+    /// The queue as a whole.
+    pub queue: Arc<dyn Queue>,
+    /// For each worker its own.
+    pub consumers: Vec<Arc<dyn Consumer>>,
 }

@@ -10,18 +10,21 @@ use std::{
 
 use async_trait::async_trait;
 use event::Event;
-use runtime::hold::Hold;
+use runtime::{hold::Hold, readiness::Watched};
 use tokio::{
     sync::{Notify, oneshot},
     time::timeout,
 };
 
 use super::{
-    Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, QueueError, Verdict, WorkerId,
+    Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, Queue, QueueError, Verdict,
+    WorkerId,
 };
 
 /// How long a push waits for its commit. After that the client is told to try again.
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+/// Why a push is not confirmed if its events were left.
+const GAVE_WAY: &str = "the store failed on these events again and again";
 /// How long a worker waits at a time.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -44,7 +47,7 @@ struct State {
     next_ticket: u64,
 }
 
-/// The place in its push that an event's verdict belongs to.
+/// The push that an event is part of, and its position there.
 struct Place {
     ticket: u64,
     position: usize,
@@ -89,10 +92,11 @@ impl MemoryQueue {
         self.arrived.notify_one();
         match timeout(COMMIT_WITHIN, answer).await {
             Ok(Ok(verdicts)) => Ok(verdicts),
-            Ok(Err(_)) => Err(PushError::Unconfirmed(QueueError::GaveWay)),
+            Ok(Err(_)) => Err(PushError::Unconfirmed(QueueError::new(GAVE_WAY))),
             Err(_) => {
                 self.withdraw(ticket);
-                Err(PushError::Unconfirmed(QueueError::TimedOut(COMMIT_WITHIN)))
+                let late = format!("no answer within {} ms", COMMIT_WITHIN.as_millis());
+                Err(PushError::Unconfirmed(QueueError::new(late)))
             }
         }
     }
@@ -143,6 +147,15 @@ impl MemoryQueue {
 }
 
 impl State {
+    /// Removes a committed claim, and tells those who wait for its events.
+    fn end(&mut self, id: ClaimId, verdict: impl Fn(usize) -> Option<Verdict>) {
+        let claimed = self.claims.remove(&id);
+        let places = claimed.map_or_else(Vec::new, |claimed| claimed.places);
+        for (at, place) in places.iter().enumerate() {
+            self.note(place, verdict(at));
+        }
+    }
+
     fn note(&mut self, place: &Place, verdict: Option<Verdict>) {
         let Some(ticket) = self.tickets.get_mut(&place.ticket) else {
             return;
@@ -162,6 +175,10 @@ impl State {
 impl Producer for MemoryQueue {
     async fn push(&self, batch: Vec<Event>, hold: Hold) -> Result<(), PushError> {
         self.submit(batch, hold).await.map(|_| ())
+    }
+
+    fn watched(&self) -> Option<Watched> {
+        None
     }
 }
 
@@ -198,20 +215,21 @@ impl Consumer for MemoryQueue {
             malformed: Vec::new(),
         }))
     }
+}
 
+#[async_trait]
+impl Queue for MemoryQueue {
     async fn renew(&self, id: ClaimId) -> Result<bool, QueueError> {
         Ok(self.lock().claims.contains_key(&id))
     }
 
-    async fn settle(&self, id: ClaimId, verdicts: Option<&[Verdict]>) -> Result<(), QueueError> {
-        let mut state = self.lock();
-        let Some(claimed) = state.claims.remove(&id) else {
-            return Ok(());
-        };
-        for (at, place) in claimed.places.into_iter().enumerate() {
-            let verdict = verdicts.and_then(|verdicts| verdicts.get(at).copied());
-            state.note(&place, verdict);
-        }
+    fn recorded(&self, id: ClaimId, verdicts: &[Verdict]) {
+        self.lock().end(id, |at| verdicts.get(at).copied());
+    }
+
+    async fn settle(&self, id: ClaimId) -> Result<(), QueueError> {
+        // Unless it was recorded here, the verdicts are not known.
+        self.lock().end(id, |_| None);
         Ok(())
     }
 
@@ -230,7 +248,7 @@ impl Consumer for MemoryQueue {
     }
 
     /// Nobody adopts it. None of its events was acknowledged, and those who pushed them are told to do it again.
-    async fn leave(&self, id: ClaimId) {
+    fn leave(&self, id: ClaimId) {
         let claimed = self.lock().claims.remove(&id);
         let places = claimed.map_or_else(Vec::new, |claimed| claimed.places);
         let tickets: HashSet<u64> = places.iter().map(|place| place.ticket).collect();
@@ -255,8 +273,12 @@ impl Consumer for MemoryQueue {
             processing: state
                 .claims
                 .values()
-                .map(|claimed| claimed.places.len())
+                .map(|claimed| claimed.events.len())
                 .sum::<usize>() as u64,
         })
+    }
+
+    fn watched(&self) -> Option<Watched> {
+        None
     }
 }

@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use runtime::settings::Secret;
 
-use crate::{
-    QueueError,
-    redis::{Address, QueueName},
-};
+use crate::redis::{Address, AddressError, QueueName};
 
 /// Which queue.
 #[derive(Debug, Clone, Args)]
@@ -26,8 +23,8 @@ impl QueueArgs {
     /// Where the queue is, in the Redis at `url`.
     ///
     /// # Errors
-    /// [`QueueError`] if that is no address, or the authorities cannot be used.
-    pub fn address(&self, url: &Secret) -> Result<Address, QueueError> {
+    /// [`AddressError`] if that is no address, or the authorities cannot be used.
+    pub fn address(&self, url: &Secret) -> Result<Address, AddressError> {
         let address = Address::new(url.expose(), self.queue_name.clone())?;
         match &self.redis_ca_cert {
             Some(file) => address.trusting(file),

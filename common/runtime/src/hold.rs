@@ -1,4 +1,4 @@
-//! What is kept for as long as something is in memory: a place, a share of a bound.
+//! What is kept for as long as something is in memory, such as a place or a share of a limit.
 
 use std::{any::Any, fmt, sync::Arc};
 

@@ -1,7 +1,7 @@
-//! Whether events get stored, as those experience it who store them.
+//! Whether events get stored, as the code that stores them finds out.
 //!
-//! A [`Dependency`] is something that events need on their way, such as Redis. What the workers and the pushes meet there
-//! is noted with [`Dependency::works`] and [`Dependency::fails`]. While nobody uses it, its [`Probe`] tries what they
+//! A [`Dependency`] is something that events need on their way, such as Redis. Workers and pushes note how
+//! they fare there with [`Dependency::works`] and [`Dependency::fails`]. While nobody uses it, its [`Probe`] tries what they
 //! would do. `/ready` only reads what was noted: it costs the dependency nothing, however often it is asked.
 
 use std::{
@@ -56,6 +56,9 @@ pub trait Probe: Send + Sync {
     /// [`Trouble`] says what failed.
     async fn probe(&self) -> Result<(), Trouble>;
 }
+
+/// What is known of something that events need, and what tries it while no events come.
+pub type Watched = (Arc<Dependency>, Arc<dyn Probe>);
 
 /// Something that events need on their way, and what is known of it.
 pub struct Dependency {

@@ -118,7 +118,7 @@ pub trait Store: Probe {
     ///
     /// A forgotten worker can never commit again. So that none is forgotten whose claim is
     /// committed and not settled: first [`Store::idle_workers`], then look who has a claim
-    /// (`queue::Consumer::holders`), then forget the others.
+    /// (`queue::Queue::holders`), then forget the others.
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError>;
 
     /// Closes every connection, once they are back. Nothing works afterwards.

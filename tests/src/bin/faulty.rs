@@ -44,13 +44,13 @@ async fn main() -> anyhow::Result<()> {
             let settings = aggregator::Settings::parse_from(["aggregator"]);
             telemetry::init(&settings.common.log);
             let aggregator = aggregator::Application::build_with(&settings, |settings| {
-                let parts = settings.parts()?;
-                let parts = match arguments.mutant {
-                    Some(mutant) => mutant.among(parts),
-                    None => parts,
-                };
+                let (mut queue, mut store) = settings.parts()?;
+                if let Some(mutant) = arguments.mutant {
+                    (queue, store) = mutant.among(queue, store);
+                }
                 Ok(Aggregator::over(
-                    parts,
+                    queue,
+                    store,
                     settings.workers,
                     settings.common.limits,
                 ))

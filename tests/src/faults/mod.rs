@@ -3,41 +3,42 @@
 
 mod consumer;
 mod mutant;
+mod queue;
 mod store;
 
 use std::{process, sync::Arc};
 
-use aggregator::Parts;
+use ::queue::Opened;
+use ::store::Store;
 use clap::ValueEnum;
 use runtime::faults::{Point, crash_with};
 
 pub use self::mutant::Mutant;
-use self::{consumer::FaultyConsumer, store::FaultyStore};
+use self::{consumer::FaultyConsumer, queue::FaultyQueue, store::FaultyStore};
 
 impl Mutant {
-    /// An aggregator of these parts breaks the rule.
+    /// A queue and a store with which an aggregator breaks the rule.
     #[must_use]
-    pub fn among(self, parts: Parts) -> Parts {
-        let Parts {
-            consumers, store, ..
-        } = &parts;
-        let faulty_store = Arc::new(FaultyStore {
+    pub fn among(self, shared: Opened, store: Arc<dyn Store>) -> (Opened, Arc<dyn Store>) {
+        let queue = Arc::new(FaultyQueue {
             mutant: self,
+            queue: shared.queue.clone(),
             store: store.clone(),
-            consumer: consumers[0].clone(),
         });
-        let faulty_consumers = consumers.iter().map(|consumer| {
+        let consumers = shared.consumers.into_iter().map(|consumer| {
             Arc::new(FaultyConsumer {
                 mutant: self,
-                consumer: consumer.clone(),
-                store: store.clone(),
+                consumer,
+                queue: shared.queue.clone(),
             }) as _
         });
-        Parts {
-            consumers: faulty_consumers.collect(),
-            store: faulty_store,
-            ..parts
-        }
+        let consumers = consumers.collect();
+        let store = Arc::new(FaultyStore {
+            mutant: self,
+            store,
+            queue: shared.queue,
+        });
+        (Opened { queue, consumers }, store)
     }
 }
 

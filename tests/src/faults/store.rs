@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use event::{Claim, ClaimId, EventId, Topic, WorkerId};
-use queue::Consumer;
+use queue::Queue;
 use runtime::readiness::{Dependency, Probe, Trouble};
 use store::{
     Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
@@ -17,7 +17,7 @@ use super::mutant::Mutant;
 pub(super) struct FaultyStore {
     pub(super) mutant: Mutant,
     pub(super) store: Arc<dyn Store>,
-    pub(super) consumer: Arc<dyn Consumer>,
+    pub(super) queue: Arc<dyn Queue>,
 }
 
 impl FaultyStore {
@@ -39,7 +39,7 @@ impl Store for FaultyStore {
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
         if self.mutant == Mutant::SettleFirst {
             // If this fails, the protocol is kept this once.
-            let _ = self.consumer.settle(claim.id, None).await;
+            let _ = self.queue.settle(claim.id).await;
         }
         match self.store.record(claim).await? {
             Recorded::AlreadyCommitted | Recorded::UnknownWorker

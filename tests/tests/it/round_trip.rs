@@ -13,7 +13,7 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 use queue::{
-    Consumer, Producer,
+    Producer,
     redis::{Address, RedisConsumer, RedisProducer},
 };
 use runtime::hold::Hold;
@@ -113,15 +113,15 @@ async fn accepted_events_survive_queue_and_stores_unchanged() {
     let producer = RedisProducer::new(&address, EVENTS as u64);
     producer.push(sent.clone(), Hold::nothing()).await.unwrap();
     let lease = std::time::Duration::from_secs(30);
-    let consumer = RedisConsumer::for_workers(&address, lease, 1).remove(0);
+    let opened = RedisConsumer::for_workers(&address, lease, 1);
     let worker = WorkerId(Ids::default().next(SystemClock.now()));
-    let claim = consumer
+    let claim = opened.consumers[0]
         .claim(ClaimId::first(worker), EVENTS)
         .await
         .unwrap();
     let claim = claim.unwrap();
     assert_eq!(*claim.events, sent);
-    consumer.settle(claim.id, None).await.unwrap();
+    opened.queue.settle(claim.id).await.unwrap();
 
     let (database, folder) = (servers::database().await, tempfile::tempdir().unwrap());
     let file = format!("sqlite://{}", folder.path().join("events.db").display());

@@ -10,7 +10,7 @@ use queue::{
     Producer, PushError,
     memory::{MemoryQueue, Verdicts},
 };
-use runtime::hold::Hold;
+use runtime::{hold::Hold, readiness::Watched};
 
 /// Events that were read within the server's limits, whose topics are the caller's, and which the caller's rate allows.
 #[derive(Debug)]
@@ -50,6 +50,12 @@ impl Intake {
     /// See [`Producer::push`].
     pub async fn push(&self, admitted: Admitted) -> Result<(), PushError> {
         self.0.push(admitted.events, admitted.hold).await
+    }
+
+    /// What `/ready` knows of the server that holds the queue. `None`: no other process holds it.
+    #[must_use]
+    pub fn watched(&self) -> Option<Watched> {
+        self.0.watched()
     }
 }
 

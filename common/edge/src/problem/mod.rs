@@ -148,7 +148,7 @@ impl ResponseError for Problem {
 impl From<PushError> for Problem {
     fn from(error: PushError) -> Self {
         let kind = match &error {
-            PushError::Full { .. } | PushError::MemoryFull => Kind::QueueFull,
+            PushError::Full { .. } | PushError::NoMemory(_) => Kind::QueueFull,
             PushError::Closed => Kind::ShuttingDown,
             PushError::Unconfirmed(cause) => {
                 tracing::warn!(error = %cause, "a batch was not confirmed by the queue");

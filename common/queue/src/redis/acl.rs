@@ -26,7 +26,7 @@ pub enum Rights {
     PublishAndWork,
 }
 
-/// Whom to give the rights to.
+/// The Redis user that gets the rights.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Acl {
     /// The user's name in Redis
@@ -64,20 +64,20 @@ impl fmt::Display for UserName {
     }
 }
 
-/// `ACL SETUSER …`. A database other than 0 takes a right of its own.
+/// `ACL SETUSER …`. A database other than 0 needs a further right.
 pub(super) fn line(rights: Rights, user: &UserName, queue: &QueueName, database: i64) -> String {
     let select = if database == 0 { "" } else { " +select" };
     let rules = rules(rights, queue);
     format!("ACL SETUSER {user} reset on >PASSWORD{select} {rules}")
 }
 
-/// The rules behind the password.
+/// The rules that follow the password.
 fn rules(rights: Rights, queue: &QueueName) -> String {
     let keys = format!("~{{{queue}}}:*");
     match rights {
         Rights::Publish => {
             let probe = Keys::new(queue).probe;
-            // It may remove nothing but what it has written to see whether it can.
+            // It may remove only the key that `/ready` tries its rights on.
             format!("{keys} {COMMON} {PUBLISH} (~{probe} +del)")
         }
         Rights::Work => format!("{keys} {COMMON} {WORK}"),

@@ -2,19 +2,36 @@
 
 use std::{path::Path, sync::Arc};
 
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
-use runtime::readiness::{Dependency, Probe};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError, TlsCertificates};
+use tls::TlsError;
 
 use super::{
     acl::{self, Rights, UserName},
     keys::QueueName,
-    rehearsal::Rehearsal,
+    monitor::monitor,
     server::{Server, Use},
-    watch::watch,
 };
-use crate::QueueError;
 
-/// Where the queue is. The ends that are opened there share what they learn about its server.
+/// Why the address of the queue cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// It cannot be read. (It may hold a password, so it is not shown.)
+    #[error(
+        "REDIS_URL is not the address of a Redis server; give redis://HOST:PORT or rediss://HOST:PORT"
+    )]
+    Unreadable,
+    /// Authorities were named, and TLS is not spoken.
+    #[error("REDIS_CA_CERT needs TLS: give rediss://HOST:PORT in REDIS_URL, or unset it")]
+    AuthoritiesWithoutTls,
+    /// The authorities that sign the server's certificate cannot be read.
+    #[error(transparent)]
+    Authorities(#[from] TlsError),
+    /// The driver does not take the authorities.
+    #[error("redis: {0}")]
+    Tls(#[from] RedisError),
+}
+
+/// Where the queue is. Everything that is opened at one address shares what is learned about its server.
 #[derive(Clone)]
 pub struct Address {
     name: QueueName,
@@ -25,15 +42,15 @@ impl Address {
     /// Contacts nobody yet.
     ///
     /// # Errors
-    /// [`QueueError::Address`] if `url` is no Redis address.
-    pub fn new(url: &str, name: QueueName) -> Result<Self, QueueError> {
+    /// [`AddressError::Unreadable`] if `url` is not a Redis address.
+    pub fn new(url: &str, name: QueueName) -> Result<Self, AddressError> {
         let info = url
             .into_connection_info()
-            .map_err(|_| QueueError::Address)?;
-        // The right to name oneself is one that nobody needs, and that Redis 7.0 cannot give.
+            .map_err(|_| AddressError::Unreadable)?;
+        // A client needs a right to tell its name, and Redis 7.0 cannot give this right.
         let settings = info.redis_settings().clone().set_skip_set_lib_name();
         let info = info.set_redis_settings(settings);
-        let client = Client::open(info).map_err(|_| QueueError::Address)?;
+        let client = Client::open(info).map_err(|_| AddressError::Unreadable)?;
         Ok(Self::of(client, name))
     }
 
@@ -45,11 +62,11 @@ impl Address {
     /// Trusts the authorities in this PEM file, instead of the public ones.
     ///
     /// # Errors
-    /// [`QueueError`] if the file cannot be used, or the address is not one of `rediss://`.
-    pub fn trusting(self, authorities: &Path) -> Result<Self, QueueError> {
+    /// [`AddressError`] if the file cannot be used, or the address is not one of `rediss://`.
+    pub fn trusting(self, authorities: &Path) -> Result<Self, AddressError> {
         let info = self.server.peer.client().get_connection_info();
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            return Err(QueueError::AuthoritiesWithoutTls);
+            return Err(AddressError::AuthoritiesWithoutTls);
         }
         let certificates = TlsCertificates {
             client_tls: None,
@@ -66,19 +83,11 @@ impl Address {
         acl::line(rights, user, &self.name, info.redis_settings().db())
     }
 
-    /// What `/ready` needs to know of the server: what events have met there, and what tries it while none come. It
-    /// covers all ends that are opened at this address. Call it within the runtime.
-    #[must_use]
-    pub fn watched(&self) -> (Arc<Dependency>, Arc<dyn Probe>) {
-        let rehearsal = Rehearsal::new(self.server.clone());
-        (self.server.health.dependency(), Arc::new(rehearsal))
-    }
-
-    /// Opens an end of the queue. From the first one on the server's settings are watched, for as long as anybody holds
-    /// the server.
+    /// Opens an end of the queue. The first one starts the monitor of the server's settings, which ends when nobody holds
+    /// the server any more.
     pub(super) fn opened_to(&self, usage: Use) -> Arc<Server> {
         if self.server.open(usage) {
-            tokio::spawn(watch(Arc::downgrade(&self.server)));
+            tokio::spawn(monitor(Arc::downgrade(&self.server)));
         }
         self.server.clone()
     }

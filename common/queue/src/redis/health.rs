@@ -1,13 +1,12 @@
-//! What events meet at the server, for `/ready` and the log.
+//! How the steps that events take at the server have ended, for `/ready` and the log.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::readiness::{Dependency, Trouble};
 
-use super::{trouble::Refusal, unfit::Unfit};
-use crate::QueueError;
+use super::{failure::Failure, refusal::Refusal, unfit::Unfit};
 
-/// What events are led through at the server.
+/// The steps that events take at the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Push,
@@ -19,7 +18,7 @@ pub(super) enum Step {
     Adopt,
 }
 
-/// What events meet at the server.
+/// How the steps that events take at the server have ended.
 pub(super) struct Health {
     dependency: Arc<Dependency>,
     state: Mutex<State>,
@@ -27,9 +26,9 @@ pub(super) struct Health {
 
 #[derive(Default)]
 struct State {
-    /// The step that failed last and has not succeeded since. That others succeed does not make it well.
+    /// The step that failed last and has not succeeded since. The success of another step does not clear it.
     failing: Option<Step>,
-    /// Why it must not be given events although it takes them.
+    /// Why it must not be given events, although it would accept them.
     unfit: Option<Unfit>,
 }
 
@@ -45,12 +44,12 @@ impl Health {
         self.dependency.clone()
     }
 
-    /// Notes how a step ended. `moved` says whether its success shows that the server takes what events need: finding
-    /// nothing to do does not.
+    /// Notes how a step ended. `moved` says whether its success shows that the server does what events need. A step that
+    /// found nothing to do does not show it.
     pub(super) fn note<T>(
         &self,
         step: Step,
-        result: &Result<T, QueueError>,
+        result: &Result<T, Failure>,
         moved: impl FnOnce(&T) -> bool,
     ) {
         match result {
@@ -59,7 +58,7 @@ impl Health {
         }
     }
 
-    /// What the server's settings say.
+    /// Notes what the server's settings say.
     pub(super) fn set_unfit(&self, unfit: Option<Unfit>) {
         self.lock().unfit = unfit;
     }
@@ -69,7 +68,7 @@ impl Health {
         self.lock().unfit.clone()
     }
 
-    /// All that events need was tried, and worked.
+    /// Notes that everything that events need was tried, and worked.
     pub(super) fn rehearsed(&self) {
         self.lock().failing = None;
     }
@@ -87,10 +86,10 @@ impl Health {
         }
     }
 
-    fn failed(&self, step: Step, error: &QueueError) {
+    fn failed(&self, step: Step, error: &Failure) {
         self.lock().failing = Some(step);
         let refusal = Refusal::of(error);
-        // The rehearsal finds out which key or which command it is. Once it has, that is not overwritten.
+        // The rehearsal finds out which key or which command it is. What it has found is not overwritten.
         if refusal.is_vague() && self.dependency.check().is_err() {
             return;
         }
@@ -111,8 +110,8 @@ mod tests {
         Health::new(Dependency::new("redis", "localhost:6379"))
     }
 
-    fn failure() -> Result<bool, QueueError> {
-        Err(QueueError::TimedOut(std::time::Duration::from_secs(1)))
+    fn failure() -> Result<bool, Failure> {
+        Err(Failure::Foreign("made up for a test".to_owned()))
     }
 
     #[test]

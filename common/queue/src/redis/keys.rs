@@ -12,7 +12,7 @@ pub struct QueueName(String);
 
 const MAX_QUEUE_NAME_BYTES: usize = 64;
 
-/// A text that is no queue name.
+/// A text that is not the name of a queue.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("must be 1 to {MAX_QUEUE_NAME_BYTES} letters, digits, '-', '_', '.' or ':'")]
 pub struct QueueNameError;
@@ -40,7 +40,7 @@ impl fmt::Display for QueueName {
 pub(super) struct Keys {
     /// List: envelopes, newest left, oldest right.
     pub(super) queue: String,
-    /// List: what a blocked worker was woken with. Taken before `queue`, by any worker.
+    /// List: elements that have woken a waiting worker. Every worker takes them before those of `queue`.
     pub(super) handoff: String,
     /// Sorted set: claim id by the deadline of its lease, in milliseconds of the server's clock.
     pub(super) leases: String,
@@ -48,9 +48,9 @@ pub(super) struct Keys {
     pub(super) adopted: String,
     /// List: elements that are larger than any event, set aside by the script that claims.
     pub(super) oversized: String,
-    /// What `/ready` rehearses on; it exists only while a script runs.
+    /// The key of the rehearsal for `/ready`. It exists only while a script runs.
     pub(super) probe: String,
-    /// What the key of a claim's list begins with; its id follows.
+    /// The beginning of the key of a claim's list. The id of the claim follows.
     pub(super) claim_prefix: String,
 }
 

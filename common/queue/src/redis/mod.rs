@@ -13,23 +13,25 @@
 
 pub mod acl;
 mod address;
+mod backpressure;
+mod connections;
 mod consumer;
+mod failure;
+mod greeting;
 mod health;
-mod introduction;
 mod keys;
-mod link;
+mod monitor;
 mod producer;
 mod pushes;
+mod queue;
+mod refusal;
 mod rehearsal;
-mod room;
 mod scripts;
 mod server;
-mod trouble;
 mod unfit;
-mod watch;
 
-pub use address::Address;
-pub use consumer::{MAX_ELEMENT_BYTES, RedisConsumer};
+pub use address::{Address, AddressError};
+pub use consumer::RedisConsumer;
 pub use keys::{QueueName, QueueNameError};
 pub use producer::{PUSH_CONNECTIONS, RedisProducer};
-pub use unfit::Unfit;
+pub use queue::{MAX_ELEMENT_BYTES, RedisQueue};

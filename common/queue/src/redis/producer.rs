@@ -5,28 +5,33 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use event::Event;
 use redis::AsyncCommands;
-use runtime::hold::Hold;
+use runtime::{hold::Hold, readiness::Watched};
 
 use super::{
     Address,
+    backpressure::LengthLimit,
+    connections::Connections,
+    failure::Failure,
     health::Step,
-    link::Link,
     pushes::{MAX_GROUPS, Pushes},
-    room::Room,
+    rehearsal::Rehearsal,
     server::{Server, Use},
 };
-use crate::{Producer, PushError, QueueError};
+use crate::{Producer, PushError};
 
 /// How long the server may take to answer a command.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Connections of a publisher: one for each command that may be under way.
 pub const PUSH_CONNECTIONS: NonZeroUsize = MAX_GROUPS;
 
+/// Why nothing is accepted while the server has no memory left.
+const MEMORY_FULL: &str = "redis has used nearly all of its maxmemory";
+
 /// The publisher's end.
 pub struct RedisProducer {
-    link: Arc<Link>,
+    connections: Arc<Connections>,
     server: Arc<Server>,
-    room: Arc<Room>,
+    limit: Arc<LengthLimit>,
     pushes: Arc<Pushes>,
 }
 
@@ -36,36 +41,44 @@ impl RedisProducer {
     #[must_use]
     pub fn new(address: &Address, max_len: u64) -> Self {
         let server = address.opened_to(Use::Publish);
-        let link = Link::of_several(PUSH_CONNECTIONS, server.peer.clone(), ANSWER_WITHIN);
-        let (link, room) = (Arc::new(link), Arc::new(Room::new(max_len)));
-        let pushes = Pushes::new(link.clone(), server.keys.queue.clone(), room.clone());
+        let connections =
+            Connections::several(PUSH_CONNECTIONS, server.peer.clone(), ANSWER_WITHIN);
+        let (connections, limit) = (Arc::new(connections), Arc::new(LengthLimit::new(max_len)));
+        let pushes = Pushes::new(
+            connections.clone(),
+            server.keys.queue.clone(),
+            limit.clone(),
+        );
         Self {
-            link,
+            connections,
             server,
-            room,
+            limit,
             pushes: Arc::new(pushes),
         }
     }
 
     /// Every push tells the length, so the server is asked only while the queue seems full.
-    async fn check_room(&self, batch: u64) -> Result<(), PushError> {
+    async fn check_limits(&self, batch: u64) -> Result<(), PushError> {
         if self.server.memory.is_full() {
-            return Err(PushError::MemoryFull);
+            return Err(PushError::NoMemory(MEMORY_FULL));
         }
-        if self.room.fits(batch) {
+        if self.limit.fits(batch) {
             return Ok(());
         }
         let key = &self.server.keys.queue;
-        let asked = self.link.run(async |redis| redis.llen(key).await).await;
-        let asked = asked.map_err(QueueError::from);
+        let asked = self
+            .connections
+            .run(async |redis| redis.llen(key).await)
+            .await;
+        let asked = asked.map_err(Failure::from);
         self.server.health.note(Step::Push, &asked, |_| false);
         let len: u64 = asked.map_err(refused)?;
-        if self.room.fits_into(len, batch) {
+        if self.limit.fits_into(len, batch) {
             Ok(())
         } else {
             Err(PushError::Full {
                 len,
-                max: self.room.max_len(),
+                max: self.limit.max_len(),
             })
         }
     }
@@ -77,21 +90,21 @@ impl Producer for RedisProducer {
         if batch.is_empty() {
             return Ok(());
         }
-        self.check_room(batch.len() as u64).await?;
-        let pushed = self
-            .pushes
-            .push(batch, hold)
-            .await
-            .map_err(QueueError::from);
+        self.check_limits(batch.len() as u64).await?;
+        let pushed = self.pushes.push(batch, hold).await.map_err(Failure::from);
         self.server.health.note(Step::Push, &pushed, |()| true);
         pushed.map_err(refused)
     }
+
+    fn watched(&self) -> Option<Watched> {
+        Some(Rehearsal::watch(&self.server))
+    }
 }
 
-fn refused(error: QueueError) -> PushError {
-    match error {
+fn refused(failure: Failure) -> PushError {
+    match failure {
         // It shows when a connection is made: no command was sent.
-        QueueError::Unfit(unfit) => PushError::Unfit(unfit),
-        other => PushError::Unconfirmed(other),
+        Failure::Unfit(_) => PushError::Unfit(failure.to_string()),
+        other => PushError::Unconfirmed(other.into()),
     }
 }

@@ -1,10 +1,10 @@
-//! Pushing: batches that come at the same time go in one command.
+//! Pushing: batches that arrive at the same time are sent in one command.
 //!
-//! As in Nagle's algorithm ([RFC 896](https://www.rfc-editor.org/rfc/rfc896)) the first one goes at once. What comes while it
-//! is under way is gathered, and goes when that is answered, or over another connection as soon as it is a full group.
-//! Redis makes durable in one go what it finds on all its connections, but takes only up to 16 KiB from each at a time
-//! (`readQueryFromClient`, `beforeSleep` in its sources): small batches share a command, and large ones get connections of
-//! their own.
+//! As in Nagle's algorithm ([RFC 896](https://www.rfc-editor.org/rfc/rfc896)) the first batch is sent at once. Batches that
+//! arrive while it is under way are gathered. They are sent when it is answered, or over another connection as soon as they
+//! are a full group. Redis writes what it finds on all its connections to disk together, but it reads only up to 16 KiB from
+//! each connection at a time (`readQueryFromClient`, `beforeSleep` in its sources). So small batches share a command, and
+//! large ones have a connection of their own.
 
 use std::{
     collections::VecDeque,
@@ -20,20 +20,20 @@ use runtime::{
 };
 use tokio::sync::oneshot;
 
-use super::{link::Link, room::Room};
+use super::{backpressure::LengthLimit, connections::Connections};
 
-/// Groups under way at a time, each on a connection of its own.
+/// The most groups that are under way at a time, each on a connection of its own.
 pub(super) const MAX_GROUPS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 /// A group is full once it has so many bytes.
 const GROUP_BYTES: usize = 16 * 1024;
-/// What an envelope takes beside its payload, about: room to begin with.
+/// About how many bytes an envelope has beside its payload. So much memory is reserved at first.
 const ENVELOPE_BYTES: usize = 256;
 
 /// Pushes to one list.
 pub(super) struct Pushes {
-    link: Arc<Link>,
+    connections: Arc<Connections>,
     key: String,
-    room: Arc<Room>,
+    limit: Arc<LengthLimit>,
     gathered: Mutex<Gathered>,
 }
 
@@ -53,18 +53,18 @@ struct Batch {
     answer: oneshot::Sender<RedisResult<()>>,
 }
 
-/// Envelopes, one behind the other.
+/// Envelopes, one after the other.
 struct Elements {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Pushes {
-    pub(super) fn new(link: Arc<Link>, key: String, room: Arc<Room>) -> Self {
+    pub(super) fn new(connections: Arc<Connections>, key: String, limit: Arc<LengthLimit>) -> Self {
         Self {
-            link,
+            connections,
             key,
-            room,
+            limit,
             gathered: Mutex::default(),
         }
     }
@@ -72,8 +72,8 @@ impl Pushes {
     /// Pushes a batch, alone or with others. It goes on if the caller gives up waiting.
     ///
     /// # Errors
-    /// What the server answered to the group, or that it did not. Also if the group before it failed: then the server is
-    /// likely to be away, and callers are not kept waiting to find out one by one.
+    /// If the server refuses the group or does not answer, or if the group before it failed. In the last case the server is
+    /// probably away, so callers do not wait to find it out one by one.
     pub(super) async fn push(self: &Arc<Self>, events: Vec<Event>, hold: Hold) -> RedisResult<()> {
         let (answer, answered) = oneshot::channel();
         let batch = Batch {
@@ -89,22 +89,23 @@ impl Pushes {
         };
         if let Some(group) = group {
             let pushes = self.clone();
-            self.link.spawn(async move { pushes.run(group).await });
+            self.connections
+                .spawn(async move { pushes.run(group).await });
         }
-        // Nobody answers only where the runtime of the connections is gone, and the process with it.
+        // Nobody answers only if the runtime of the connections has ended, and then the process ends, too.
         answered.await.unwrap_or_else(|_| {
             let gone = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
             Err(RedisError::from(gone))
         })
     }
 
-    /// Sends groups until there is no other to send.
+    /// Sends groups until no group is left.
     async fn run(&self, mut group: Vec<Batch>) {
         loop {
             let sent = self.send(&group).await;
             let (next, failed) = self.lock().after(sent.is_ok());
             for batch in group.into_iter().chain(failed) {
-                // Who has gone away needs no answer.
+                // A caller that has gone away needs no answer.
                 let _ = batch.answer.send(sent.clone());
             }
             match next {
@@ -124,9 +125,9 @@ impl Pushes {
             push.arg(element);
         }
         let pushing = async |redis: &mut _| push.query_async(redis).await;
-        let len = self.link.run(pushing).await?;
+        let len = self.connections.run(pushing).await?;
         crash_at(Point::AfterPush);
-        self.room.set_len(len);
+        self.limit.set_len(len);
         Ok(())
     }
 
@@ -161,7 +162,7 @@ impl Gathered {
         Some(group)
     }
 
-    /// After a group: the next one to send; or what is not sent any more, because the group failed.
+    /// After a group: the next group to send, or the batches that are not sent any more because the group failed.
     fn after(&mut self, succeeded: bool) -> (Option<Vec<Batch>>, VecDeque<Batch>) {
         self.under_way -= 1;
         if succeeded {

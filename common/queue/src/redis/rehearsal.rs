@@ -1,42 +1,48 @@
-//! What `/ready` rests on while no events come: a rehearsal of all that they need.
+//! How `/ready` knows whether the server works while no events arrive: by a rehearsal of everything that they need.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use redis::ScriptInvocation;
-use runtime::readiness::{Probe, Trouble};
+use runtime::readiness::{Probe, Trouble, Watched};
 
 use super::{
-    link::Link,
+    connections::Connections,
+    failure::Failure,
+    refusal::Refusal,
     scripts::Scripts,
     server::{Server, Use},
-    trouble::Refusal,
 };
-use crate::QueueError;
 
-/// How long an answer may take: less than a probe may, so that a connection that has fallen silent is given up.
+/// How long an answer may take. This is less than a probe may take, so that a connection that does not answer is given up.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Runs every command that events need on a key of its own, and writes to disk as they do. It has a connection of its own,
 /// on which nothing else can keep it waiting.
 pub(super) struct Rehearsal {
     server: Arc<Server>,
-    link: Link,
+    connections: Connections,
     scripts: Scripts,
 }
 
 impl Rehearsal {
-    pub(super) fn new(server: Arc<Server>) -> Self {
+    /// How events fare at the server, and the rehearsal that tries it while none arrive.
+    pub(super) fn watch(server: &Arc<Server>) -> Watched {
+        let rehearsal = Self::new(server.clone());
+        (server.health.dependency(), Arc::new(rehearsal))
+    }
+
+    fn new(server: Arc<Server>) -> Self {
         Self {
-            link: Link::new(server.peer.clone(), ANSWER_WITHIN),
+            connections: Connections::one(server.peer.clone(), ANSWER_WITHIN),
             scripts: Scripts::new(),
             server,
         }
     }
 
-    async fn rehearse(&self) -> Result<(), QueueError> {
+    async fn rehearse(&self) -> Result<(), Failure> {
         if let Some(unfit) = self.server.health.unfit() {
-            return Err(QueueError::Unfit(unfit));
+            return Err(Failure::Unfit(unfit));
         }
         let (scripts, keys) = (&self.scripts, &self.server.keys);
         if self.server.is_used_to(Use::Publish) {
@@ -48,9 +54,9 @@ impl Rehearsal {
         Ok(())
     }
 
-    async fn run(&self, script: &ScriptInvocation<'_>) -> Result<(), QueueError> {
+    async fn run(&self, script: &ScriptInvocation<'_>) -> Result<(), Failure> {
         let run = self
-            .link
+            .connections
             .run(async |redis| script.invoke_async(redis).await);
         Ok(run.await?)
     }

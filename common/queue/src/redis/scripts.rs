@@ -1,11 +1,11 @@
 //! The steps of the claim protocol that must be atomic, as Lua scripts
 //! ([Redis: scripting](https://redis.io/docs/latest/develop/programmability/eval-intro/)).
 //!
-//! - They move elements one at a time with `LMOVE`: even a script that fails half-way leaves every
-//!   element in one list.
-//! - `allow-oom`: a full Redis must be drained, not locked (needs Redis 7).
+//! - They move elements one at a time with `LMOVE`, so that even after a script that fails half-way every element is in
+//!   exactly one list.
+//! - They are declared `allow-oom`, because workers must be able to empty a Redis whose memory is full (needs Redis 7).
 //! - Deadlines are by the server's clock, the only one that all workers share. It may be set back: a deadline further
-//!   away than the longest lease is one of the former clock, and counts as run out. A live owner's next renewal sets it
+//!   away than the longest lease was set by the former clock, and counts as run out. A live owner's next renewal sets it
 //!   right; if somebody has adopted the claim before, that does no harm.
 
 use std::time::Duration;

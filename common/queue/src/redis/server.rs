@@ -10,10 +10,10 @@ use redis::Client;
 use runtime::readiness::Dependency;
 
 use super::{
+    backpressure::MemoryLimit,
+    connections::Peer,
     health::Health,
     keys::{Keys, QueueName},
-    link::Peer,
-    room::Memory,
 };
 
 /// What the server is used for by this process.
@@ -29,7 +29,7 @@ pub(super) struct Server {
     pub(super) peer: Arc<Peer>,
     pub(super) keys: Keys,
     pub(super) health: Health,
-    pub(super) memory: Memory,
+    pub(super) memory: MemoryLimit,
     publishes: AtomicBool,
     works: AtomicBool,
     is_open: AtomicBool,
@@ -38,13 +38,13 @@ pub(super) struct Server {
 impl Server {
     /// Contacts nobody yet.
     pub(super) fn new(client: Client, name: &QueueName) -> Self {
-        // Host and port; whatever secrets there are stand elsewhere in the address.
+        // This is host and port. The secrets of an address are in its other parts.
         let address = client.get_connection_info().addr().to_string();
         Self {
             peer: Arc::new(Peer::new(client)),
             keys: Keys::new(name),
             health: Health::new(Dependency::new("redis", address)),
-            memory: Memory::default(),
+            memory: MemoryLimit::default(),
             publishes: AtomicBool::new(false),
             works: AtomicBool::new(false),
             is_open: AtomicBool::new(false),

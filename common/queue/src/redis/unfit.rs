@@ -6,22 +6,22 @@ use redis::RedisError;
 
 /// Why a server that answers must not be given events.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// It throws keys away when its memory is full, the queue among them.
+pub(super) enum Unfit {
+    /// When its memory is full, it removes keys, and the queue is one of them.
     #[error(
         "its maxmemory-policy is {0}, which may throw the queue away; set it to noeviction \
          (CONFIG SET maxmemory-policy noeviction)"
     )]
     Evicts(String),
-    /// It copies another server and takes no writes.
+    /// It is a copy of another server and does not accept writes.
     #[error("it is a read-only replica; point REDIS_URL at its primary")]
     Replica,
-    /// It does not know what the queue is made of.
+    /// It does not know all commands that the queue needs.
     #[error("its version is {0}, which is too old; the queue needs Redis 7 or later")]
     TooOld(String),
 }
 
-/// So it passes through the driver.
+/// In this form it passes through the driver.
 impl From<Unfit> for RedisError {
     fn from(unfit: Unfit) -> Self {
         io::Error::other(unfit).into()
@@ -29,8 +29,8 @@ impl From<Unfit> for RedisError {
 }
 
 impl Unfit {
-    /// Finds it in an error that it has become.
-    pub(crate) fn find(error: &RedisError) -> Option<Self> {
+    /// Finds it in an error of the driver.
+    pub(super) fn find(error: &RedisError) -> Option<Self> {
         let source = error.source()?;
         let source = match source.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
             Some(shared) => &**shared,

@@ -40,8 +40,8 @@ async fn an_empty_queue_gives_no_claim(queue: Queue) {
     let id = a_worker();
     assert!(queue.claim(id, 10).await.is_none());
     assert_eq!(queue.depth().await, depth(0, 0));
-    assert!(!queue.consumers[0].renew(id).await.unwrap());
-    assert!(!queue.consumers[0].release(id, Holder::Owner).await.unwrap());
+    assert!(!queue.claims.renew(id).await.unwrap());
+    assert!(!queue.claims.release(id, Holder::Owner).await.unwrap());
 }
 
 async fn a_settled_claim_is_gone_and_settling_twice_does_nothing(queue: Queue) {
@@ -61,19 +61,9 @@ async fn a_released_claim_goes_back_in_its_place(queue: Queue) {
     let batch = events("a", 5);
     let _pushing = queue.push(batch.clone()).await;
     let claim = queue.claim(a_worker(), 3).await.unwrap();
-    assert!(
-        queue.consumers[0]
-            .release(claim.id, Holder::Owner)
-            .await
-            .unwrap()
-    );
+    assert!(queue.claims.release(claim.id, Holder::Owner).await.unwrap());
     assert_eq!(queue.depth().await, depth(5, 0));
-    assert!(
-        !queue.consumers[0]
-            .release(claim.id, Holder::Owner)
-            .await
-            .unwrap()
-    );
+    assert!(!queue.claims.release(claim.id, Holder::Owner).await.unwrap());
     let again = queue.claim(a_worker(), 5).await.unwrap();
     assert_eq!(*again.events, batch);
 }
@@ -81,9 +71,9 @@ async fn a_released_claim_goes_back_in_its_place(queue: Queue) {
 async fn a_claim_is_held_until_it_is_settled(queue: Queue) {
     let _pushing = queue.push(events("a", 1)).await;
     let claim = queue.claim(a_worker(), 1).await.unwrap();
-    assert!(queue.consumers[0].renew(claim.id).await.unwrap());
+    assert!(queue.claims.renew(claim.id).await.unwrap());
     queue.settle(&claim).await;
-    assert!(!queue.consumers[0].renew(claim.id).await.unwrap());
+    assert!(!queue.claims.renew(claim.id).await.unwrap());
 }
 
 async fn concurrent_workers_never_share_an_event(queue: Queue) {

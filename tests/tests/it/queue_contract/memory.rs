@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event::Verdict;
-use queue::{Consumer, PushError, memory::MemoryQueue};
+use queue::{Consumer, PushError, Queue, memory::MemoryQueue};
 use runtime::hold::Hold;
 use tests::{SOON, events::events, eventually};
 
@@ -22,12 +22,10 @@ async fn a_push_into_memory_is_confirmed_with_verdicts_once_all_of_it_is_settled
     .await;
     let first = queue.claim(a_worker(), 2).await.unwrap().unwrap();
     let second = queue.claim(a_worker(), 2).await.unwrap().unwrap();
-    queue
-        .settle(second.id, Some(&[Verdict::Duplicate]))
-        .await
-        .unwrap();
+    queue.recorded(second.id, &[Verdict::Duplicate]);
+    queue.settle(second.id).await.unwrap();
     assert!(!pushing.is_finished());
-    queue.settle(first.id, None).await.unwrap();
+    queue.settle(first.id).await.unwrap();
     let verdicts = confirmed(pushing).await.unwrap();
     assert_eq!(verdicts, [None, None, Some(Verdict::Duplicate)]);
 }

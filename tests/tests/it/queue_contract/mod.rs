@@ -45,6 +45,7 @@ const LEASE: Duration = Duration::from_secs(30);
 struct Queue {
     producer: Arc<dyn Producer>,
     consumers: [Arc<dyn Consumer>; 2],
+    claims: Arc<dyn queue::Queue>,
 }
 
 impl Queue {
@@ -52,7 +53,8 @@ impl Queue {
         let queue = Arc::new(MemoryQueue::new(MAX_LEN));
         Self {
             producer: queue.clone(),
-            consumers: [queue.clone(), queue],
+            consumers: [queue.clone(), queue.clone()],
+            claims: queue,
         }
     }
 
@@ -62,12 +64,14 @@ impl Queue {
 
     fn at(url: &str, name: &str) -> Self {
         let address = Address::new(url, name.parse().unwrap()).unwrap();
-        let mut consumers = RedisConsumer::for_workers(&address, LEASE, 2)
-            .into_iter()
-            .map(|consumer| Arc::new(consumer) as Arc<dyn Consumer>);
+        let opened = RedisConsumer::for_workers(&address, LEASE, 2);
+        let [one, two] = &opened.consumers[..] else {
+            panic!("one for each worker");
+        };
         Self {
             producer: Arc::new(RedisProducer::new(&address, MAX_LEN)),
-            consumers: [consumers.next().unwrap(), consumers.next().unwrap()],
+            consumers: [one.clone(), two.clone()],
+            claims: opened.queue,
         }
     }
 
@@ -91,7 +95,7 @@ impl Queue {
     }
 
     async fn depth(&self) -> Depth {
-        self.consumers[0].depth().await.unwrap()
+        self.claims.depth().await.unwrap()
     }
 
     async fn claim(&self, id: ClaimId, max: usize) -> Option<Claim> {
@@ -100,10 +104,8 @@ impl Queue {
 
     async fn settle(&self, claim: &Claim) {
         let verdicts = vec![Verdict::Accepted; claim.events.len()];
-        self.consumers[0]
-            .settle(claim.id, Some(&verdicts))
-            .await
-            .unwrap();
+        self.claims.recorded(claim.id, &verdicts);
+        self.claims.settle(claim.id).await.unwrap();
     }
 }
 

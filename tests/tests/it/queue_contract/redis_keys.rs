@@ -18,7 +18,8 @@ async fn a_drained_queue_leaves_no_key_in_redis() {
     let queue = Queue::at(&url, &name);
     queue.pushed(events("a", 10)).await;
     let released = queue.claim(a_worker(), 4).await.unwrap();
-    queue.consumers[0]
+    queue
+        .claims
         .release(released.id, Holder::Owner)
         .await
         .unwrap();

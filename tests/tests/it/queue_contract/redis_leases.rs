@@ -17,12 +17,7 @@ async fn an_adopted_claim_is_not_handed_back_by_its_former_owner() {
         .sadd(format!("{{{name}}}:adopted"), claim.id.to_string())
         .await
         .unwrap();
-    assert!(
-        !queue.consumers[0]
-            .release(claim.id, Holder::Owner)
-            .await
-            .unwrap()
-    );
+    assert!(!queue.claims.release(claim.id, Holder::Owner).await.unwrap());
     assert_eq!(queue.depth().await, depth(0, 3));
 }
 
@@ -41,7 +36,7 @@ async fn a_lease_ends_by_the_clock_of_the_server_and_renewing_moves_it() {
     assert!((20.0..=31.0).contains(&left), "{left} s left");
 
     let _: () = redis.zadd(&leases, &id, 1).await.unwrap();
-    assert!(queue.consumers[0].renew(claim.id).await.unwrap());
+    assert!(queue.claims.renew(claim.id).await.unwrap());
     let renewed: f64 = redis.zscore(&leases, &id).await.unwrap();
     assert!(renewed >= deadline);
 }
@@ -55,13 +50,7 @@ async fn a_deadline_that_the_clock_was_set_back_behind_counts_as_run_out() {
     let mut redis = connect(&url).await;
     let (leases, id) = (format!("{{{name}}}:leases"), claim.id.to_string());
     let (now, _): (u64, u64) = redis::cmd("TIME").query_async(&mut redis).await.unwrap();
-    let adopted = async || {
-        queue.consumers[1]
-            .adopt()
-            .await
-            .unwrap()
-            .map(|claim| claim.id)
-    };
+    let adopted = async || queue.claims.adopt().await.unwrap().map(|claim| claim.id);
 
     // Somebody's lease may be as long as this.
     let longest = (now + LONGEST_LEASE.as_secs()) * 1000;
@@ -71,7 +60,7 @@ async fn a_deadline_that_the_clock_was_set_back_behind_counts_as_run_out() {
     // Nobody's is as long as this; a live owner's renewal sets it right.
     let implausible = longest + 2 * LEASE.as_secs() * 1000;
     let _: () = redis.zadd(&leases, &id, implausible).await.unwrap();
-    assert!(queue.consumers[0].renew(claim.id).await.unwrap());
+    assert!(queue.claims.renew(claim.id).await.unwrap());
     assert_eq!(adopted().await, None);
 
     let _: () = redis.zadd(&leases, &id, implausible).await.unwrap();

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use queue::{
-    Consumer, Holder, Producer, PushError,
+    Holder, Producer, PushError,
     redis::{
         Address, RedisConsumer, RedisProducer,
         acl::{Rights, UserName},
     },
 };
-use runtime::hold::Hold;
+use runtime::{hold::Hold, readiness::Watched};
 use tests::{SOON, events::events, eventually, servers::OwnRedis};
 
 use super::{MAX_LEN, a_worker, connect};
@@ -20,31 +20,32 @@ async fn all_that_is_needed(redis: &OwnRedis, name: &str) -> Result<(), String> 
     let address = |user: &str| Address::new(&url(user), name.parse().unwrap()).unwrap();
     let (publishing, working) = (address("publisher"), address("aggregator"));
     let producer = RedisProducer::new(&publishing, MAX_LEN);
-    let consumer = &RedisConsumer::for_workers(&working, Duration::ZERO, 1)[0];
-    let probe = async |address: &Address| {
-        let (_, probe) = address.watched();
+    let opened = RedisConsumer::for_workers(&working, Duration::ZERO, 1);
+    let (queue, consumer) = (&opened.queue, &opened.consumers[0]);
+    let probe = async |watched: Option<Watched>| {
+        let (_, probe) = watched.expect("it is in another process");
         probe.probe().await.map_err(|trouble| trouble.detail)
     };
     let text = |error: queue::QueueError| error.to_string();
-    probe(&publishing).await?;
-    probe(&working).await?;
+    probe(producer.watched()).await?;
+    probe(queue.watched()).await?;
     let pushed = producer.push(events("a", 2), Hold::nothing()).await;
     pushed.map_err(|error| error.to_string())?;
     consumer.wait().await.map_err(text)?;
     let id = a_worker();
     consumer.claim(id, 1).await.map_err(text)?;
-    consumer.renew(id).await.map_err(text)?;
-    consumer.release(id, Holder::Owner).await.map_err(text)?;
+    queue.renew(id).await.map_err(text)?;
+    queue.release(id, Holder::Owner).await.map_err(text)?;
     consumer.claim(id.next(), 2).await.map_err(text)?;
     // Its lease is over as soon as it is made.
-    consumer
+    queue
         .adopt()
         .await
         .map_err(text)?
         .ok_or("nothing to adopt")?;
-    consumer.holders().await.map_err(text)?;
-    consumer.depth().await.map_err(text)?;
-    consumer.settle(id.next(), None).await.map_err(text)?;
+    queue.holders().await.map_err(text)?;
+    queue.depth().await.map_err(text)?;
+    queue.settle(id.next()).await.map_err(text)?;
     // A full queue is asked for its length.
     let full = RedisProducer::new(&publishing, 1)
         .push(events("b", 2), Hold::nothing())

@@ -1,30 +1,30 @@
-//! Whether there is room for more events: bounded by their number, and by the server's memory.
+//! Whether more events are accepted. Their number is limited, and so is the server's memory.
 //!
-//! Once there is none, a tenth has to come free before there is again, so that publishers do not
-//! change their mind with every batch.
+//! Once a limit is reached, nothing is accepted until a tenth has become free, so that publishers do not accept one batch
+//! and refuse the next.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The share of the server's `maxmemory`, in percent, from which on nothing is accepted.
 const MEMORY_FULL_PERCENT: u64 = 90;
-/// The share, in percent, of what is full that must be left before anything is accepted again.
+/// Nothing is accepted again before the use has fallen to this share of the limit, in percent.
 const ROOM_AGAIN_PERCENT: u64 = 90;
 
-/// What a publisher knows about the queue.
-pub(super) struct Room {
+/// What a publisher knows about the length of the queue.
+pub(super) struct LengthLimit {
     max_len: u64,
-    /// As the server last told it.
+    /// The length that the server told last.
     len: AtomicU64,
     too_long: AtomicBool,
 }
 
 /// What is known about the server's memory: nothing, at first.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct MemoryLimit {
     full: AtomicBool,
 }
 
-impl Room {
+impl LengthLimit {
     pub(super) fn new(max_len: u64) -> Self {
         Self {
             max_len,
@@ -51,7 +51,7 @@ impl Room {
         } else {
             self.max_len
         };
-        // A batch that is larger than the room that is kept free must fit into an empty queue.
+        // A batch that is larger than the tenth that is kept free must fit into an empty queue.
         let fits = len + batch <= limit || (len == 0 && batch <= self.max_len);
         self.too_long.store(!fits, Ordering::Relaxed);
         fits
@@ -62,7 +62,7 @@ impl Room {
     }
 }
 
-impl Memory {
+impl MemoryLimit {
     /// Both in bytes; a `max` of 0 is no limit.
     pub(super) fn set(&self, used: u64, max: u64) {
         let full = percent(max, MEMORY_FULL_PERCENT);
@@ -89,25 +89,25 @@ mod tests {
 
     #[test]
     fn a_queue_that_was_full_accepts_again_once_a_tenth_is_free() {
-        let room = Room::new(1000);
-        assert!(room.fits(1000) && room.fits_into(900, 100));
-        assert!(!room.fits_into(901, 100));
-        assert!(!room.fits(1), "ask first");
-        assert!(!room.fits_into(895, 10));
-        assert!(room.fits_into(890, 10));
-        assert!(room.fits_into(900, 100));
+        let limit = LengthLimit::new(1000);
+        assert!(limit.fits(1000) && limit.fits_into(900, 100));
+        assert!(!limit.fits_into(901, 100));
+        assert!(!limit.fits(1), "ask first");
+        assert!(!limit.fits_into(895, 10));
+        assert!(limit.fits_into(890, 10));
+        assert!(limit.fits_into(900, 100));
     }
 
     #[test]
     fn a_batch_as_large_as_the_queue_fits_into_an_empty_one() {
-        let room = Room::new(10);
-        assert!(!room.fits_into(1, 10));
-        assert!(room.fits_into(0, 10));
+        let limit = LengthLimit::new(10);
+        assert!(!limit.fits_into(1, 10));
+        assert!(limit.fits_into(0, 10));
     }
 
     #[test]
     fn memory_is_full_from_nine_tenths_until_a_tenth_of_those_is_free() {
-        let memory = Memory::default();
+        let memory = MemoryLimit::default();
         let full = |used| {
             memory.set(used, 1000);
             memory.is_full()

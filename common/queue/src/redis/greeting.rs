@@ -18,7 +18,7 @@ const OLDEST_MAJOR: u32 = 7;
 ///
 /// # Errors
 /// [`Unfit`], wrapped, if the server is too old or a replica; else what the server answered.
-pub(super) async fn introduce(redis: &mut MultiplexedConnection) -> RedisResult<Option<String>> {
+pub(super) async fn greet(redis: &mut MultiplexedConnection) -> RedisResult<Option<String>> {
     let hello = redis::cmd("HELLO")
         .query_async::<HashMap<String, Value>>(redis)
         .await;

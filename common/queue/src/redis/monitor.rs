@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Weak, time::Duration};
 use redis::{InfoDict, RedisResult};
 use tokio::time::sleep;
 
-use super::{introduction::allowed, server::Server, unfit::Unfit};
+use super::{greeting::allowed, server::Server, unfit::Unfit};
 
 /// How often the server's settings and its memory are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -18,21 +18,21 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Settings {
     unfit: Option<Unfit>,
-    /// What weakens the promise, in words.
+    /// What weakens the promise, as the log says it.
     weak: Option<&'static str>,
-    /// What cannot be known, and how to change that, in words.
+    /// What cannot be known, and how to change that, as the log says it.
     unchecked: Option<&'static str>,
 }
 
-/// What is asked of the server; `None` where this user may not ask.
+/// The answers of the server. `None`: this user may not ask.
 struct Answers {
     info: Option<InfoDict>,
     fsync: Option<String>,
 }
 
 /// Looks at the server while anybody holds it. Logs what its settings put at risk, as soon as it answers and whenever that
-/// changes. Whoever needs the server says that it is away.
-pub(super) async fn watch(server: Weak<Server>) {
+/// changes. That the server is away is logged by those who need it.
+pub(super) async fn monitor(server: Weak<Server>) {
     let mut known = None;
     loop {
         {
@@ -51,7 +51,7 @@ pub(super) async fn watch(server: Weak<Server>) {
     }
 }
 
-/// Over a new connection each time: it also finds out whether another server answers by now.
+/// Asks over a new connection each time, which also finds out whether another server answers now.
 async fn ask(server: &Server) -> RedisResult<Answers> {
     let mut redis = server.peer.connect(ANSWER_WITHIN).await?;
     let info = redis::cmd("INFO")
@@ -70,7 +70,7 @@ async fn ask(server: &Server) -> RedisResult<Answers> {
 
 impl Answers {
     fn note(&self, server: &Server) -> Settings {
-        // What is not known is no limit.
+        // A number that is not known does not limit anything.
         let bytes = |name: &str| self.info.as_ref().and_then(|info| info.get::<u64>(name));
         server.memory.set(
             bytes("used_memory").unwrap_or_default(),
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn settings(policy: &str, aof: u8, fsync: Option<&str>) -> Settings {
-        let info = format!("# Memory\r\nmaxmemory_policy:{policy}\r\naof_enabled:{aof}\r\n");
+        let info = format!("# MemoryLimit\r\nmaxmemory_policy:{policy}\r\naof_enabled:{aof}\r\n");
         let answers = Answers {
             info: Some(InfoDict::new(&info)),
             fsync: fsync.map(str::to_owned),

@@ -14,17 +14,18 @@ use runtime::readiness::{Probe, Trouble};
 use store::StoreError;
 use tokio::time::Instant;
 
-/// A claim that nobody has tried again in this process for so many leases is another's by now.
+/// A claim that this process has not tried again for so many leases belongs to another process now.
 const REMEMBERED_LEASES: u32 = 4;
 
-/// The claims of this process that others went before, until they are recorded. As a [`Probe`], it fails while there is one.
+/// The claims of this process after which other claims went first, until they are recorded. Its [`Probe`] fails while there
+/// is one.
 #[derive(Clone)]
-pub(crate) struct HeldUp {
-    claims: Arc<Mutex<HashMap<ClaimId, Held>>>,
+pub(crate) struct StuckClaims {
+    claims: Arc<Mutex<HashMap<ClaimId, Stuck>>>,
     remembered_for: Duration,
 }
 
-struct Held {
+struct Stuck {
     tried: Instant,
     /// When the oldest of its events was accepted.
     since: Option<EventTime>,
@@ -33,7 +34,7 @@ struct Held {
     detail: String,
 }
 
-impl HeldUp {
+impl StuckClaims {
     pub(crate) fn new(lease: Duration) -> Self {
         Self {
             claims: Arc::default(),
@@ -41,43 +42,43 @@ impl HeldUp {
         }
     }
 
-    /// Others go before this claim.
+    /// Notes that other claims go before this one.
     pub(crate) fn note(&self, claim: &Claim, error: &StoreError) {
         let accepted = claim.events.iter();
         let accepted = accepted.map(|event| event.receipt_id.received_at());
-        let held = Held {
+        let stuck = Stuck {
             tried: Instant::now(),
             since: accepted.min().map(EventTime::from),
             events: claim.len(),
             why: why(error),
             detail: error.to_string(),
         };
-        self.lock().insert(claim.id, held);
+        self.lock().insert(claim.id, stuck);
     }
 
-    /// It is recorded, or handed back.
+    /// Notes that it is recorded, or handed back.
     pub(crate) fn forget(&self, id: ClaimId) {
         self.lock().remove(&id);
     }
 
     /// No step under the lock can panic half-way through a change.
-    fn lock(&self) -> MutexGuard<'_, HashMap<ClaimId, Held>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClaimId, Stuck>> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
-impl Probe for HeldUp {
+impl Probe for StuckClaims {
     async fn probe(&self) -> Result<(), Trouble> {
         let mut claims = self.lock();
-        claims.retain(|_, held| held.tried.elapsed() < self.remembered_for);
+        claims.retain(|_, stuck| stuck.tried.elapsed() < self.remembered_for);
         let oldest = claims
             .iter()
-            .min_by_key(|(id, held)| (held.since, id.worker, id.number));
-        let Some((id, held)) = oldest else {
+            .min_by_key(|(id, stuck)| (stuck.since, id.worker, id.number));
+        let Some((id, stuck)) = oldest else {
             return Ok(());
         };
-        let since = held.since.map_or_else(String::new, |since| {
+        let since = stuck.since.map_or_else(String::new, |since| {
             let since = since
                 .as_datetime()
                 .to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -86,13 +87,13 @@ impl Probe for HeldUp {
         let shown = format!(
             "claim {id} with {} events{since}, is tried again and again although the database takes other writes: {}; \
              the log has the database's answer",
-            held.events, held.why
+            stuck.events, stuck.why
         );
-        Err(Trouble::new(shown, &held.detail))
+        Err(Trouble::new(shown, &stuck.detail))
     }
 }
 
-/// In words that anyone may read.
+/// The error, in words that anyone may read.
 const fn why(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unavailable(_) | StoreError::ReadOnly(_) | StoreError::Untrusted(_) => {
@@ -132,24 +133,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_claim_that_is_held_up_is_told_until_it_is_recorded_or_another_processes() {
-        let held_up = HeldUp::new(Duration::from_hours(1));
-        assert_eq!(held_up.probe().await, Ok(()));
+    async fn a_claim_that_is_stuck_is_told_until_it_is_recorded_or_another_processes() {
+        let stuck = StuckClaims::new(Duration::from_hours(1));
+        assert_eq!(stuck.probe().await, Ok(()));
         let (one, other) = (claim(1), claim(2));
         let error = StoreError::Schema("made up for a test".into());
-        held_up.note(&one, &error);
-        held_up.note(&other, &error);
-        let told = held_up.probe().await.unwrap_err();
+        stuck.note(&one, &error);
+        stuck.note(&other, &error);
+        let told = stuck.probe().await.unwrap_err();
         assert!(told.shown.contains(&one.id.to_string()), "{told:?}");
         assert!(told.shown.contains("accepted at 20"), "{told:?}");
         assert!(!told.shown.contains("made up"), "{told:?}");
         assert!(told.detail.contains("made up"), "{told:?}");
 
-        held_up.forget(one.id);
-        let told = held_up.probe().await.unwrap_err();
+        stuck.forget(one.id);
+        let told = stuck.probe().await.unwrap_err();
         assert!(told.shown.contains(&other.id.to_string()), "{told:?}");
 
-        let long_ago = HeldUp::new(Duration::ZERO);
+        let long_ago = StuckClaims::new(Duration::ZERO);
         long_ago.note(&one, &error);
         assert_eq!(long_ago.probe().await, Ok(()));
     }

@@ -1,11 +1,11 @@
-//! Connections that are made when they are needed, and dropped as soon as another one may do better.
+//! Connections that are made when they are needed, and dropped when a new one may work where they do not.
 //!
-//! Unlike redis-rs's `ConnectionManager`, a link also drops a connection whose answers no longer come: behind a stalled
-//! network path nothing else would end it for a quarter of an hour. It never sends a command twice.
+//! Unlike redis-rs's `ConnectionManager`, [`Connections`] also drop a connection that does not answer in time. If the
+//! network path has stalled, nothing else would end it for a quarter of an hour. A command is never sent twice.
 //!
-//! All links to one address drop their connections together. When one connection fails, the server is likely to be away
-//! for all of them. When a new connection meets another server than the older ones did (the run id differs), a proxy or
-//! a virtual address points elsewhere since a failover, and the older connections still reach the former primary.
+//! All [`Connections`] to one address are dropped together. When one connection fails, the server is probably away for all
+//! of them. When a new connection meets another server than the older ones did (the run id differs), a proxy or a virtual
+//! address points elsewhere since a failover, and the older connections still reach the former primary.
 
 use std::{
     io,
@@ -20,11 +20,11 @@ use redis::{
 };
 use tokio::runtime::Handle;
 
-use super::introduction::introduce;
+use super::greeting::greet;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The server at an address, as all links to it know it.
+/// The server at an address, as all [`Connections`] to it know it.
 pub(super) struct Peer {
     client: Client,
     met: Mutex<Met>,
@@ -74,7 +74,7 @@ impl Peer {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        let run_id = introduce(&mut redis).await?;
+        let run_id = greet(&mut redis).await?;
         let epoch = self.meet(run_id);
         Ok(Connection { epoch, redis })
     }
@@ -115,10 +115,10 @@ impl Peer {
 }
 
 /// Some connections to a server, used in turn.
-pub(super) struct Link {
+pub(super) struct Connections {
     peer: Arc<Peer>,
     answer_within: Duration,
-    /// Where connections live, whoever uses them: HTTP handlers run on threads that end before the
+    /// The runtime that connections belong to, whoever uses them. HTTP handlers run on threads that end before the
     /// workers do.
     runtime: Handle,
     current: tokio::sync::Mutex<Current>,
@@ -129,15 +129,15 @@ struct Current {
     next: usize,
 }
 
-impl Link {
-    /// Of one connection. Contacts nobody yet. Belongs to the runtime it is made in. `answer_within` counts from sending
-    /// a command.
-    pub(super) fn new(peer: Arc<Peer>, answer_within: Duration) -> Self {
-        Self::of_several(NonZeroUsize::MIN, peer, answer_within)
+impl Connections {
+    /// One connection, which is not made yet. It belongs to the runtime in which this is called. `answer_within` counts
+    /// from sending a command.
+    pub(super) fn one(peer: Arc<Peer>, answer_within: Duration) -> Self {
+        Self::several(NonZeroUsize::MIN, peer, answer_within)
     }
 
-    /// Of so many connections.
-    pub(super) fn of_several(
+    /// So many connections.
+    pub(super) fn several(
         connections: NonZeroUsize,
         peer: Arc<Peer>,
         answer_within: Duration,
@@ -168,7 +168,7 @@ impl Link {
         result
     }
 
-    /// Runs something where the connections live.
+    /// Runs a task on the runtime of the connections.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
     }
@@ -193,8 +193,8 @@ impl Link {
     }
 }
 
-/// Whether another connection may do better: it may meet another server, as after a failover that made this one a
-/// read-only replica or cut it off from its replicas, or another state of this one.
+/// Whether a new connection may work where this one does not. It may meet another server, as after a failover that made this
+/// one a read-only replica or cut it off from its replicas. Or the same server may have changed its state.
 fn is_about_the_connection(error: &RedisError) -> bool {
     let elsewhere = match error.kind() {
         ErrorKind::Server(kind) => matches!(

@@ -3,8 +3,7 @@
 
 use redis::{ErrorKind, RedisError};
 
-use super::scripts::REHEARSAL;
-use crate::QueueError;
+use super::{failure::Failure, scripts::REHEARSAL};
 
 /// Most characters of a command or a key that is named.
 const MAX_NAME_CHARS: usize = 100;
@@ -23,14 +22,14 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn of(error: &QueueError) -> Self {
-        match error {
-            QueueError::Redis(error) => Self::of_driver(error),
-            QueueError::Unfit(unfit) => Self::Plain(unfit.to_string()),
-            QueueError::Untrusted(distrust) => {
+    pub(super) fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Redis(error) => Self::of_driver(error),
+            Failure::Unfit(unfit) => Self::Plain(unfit.to_string()),
+            Failure::Untrusted(distrust) => {
                 Self::Plain(distrust.advice("REDIS_CA_CERT", "REDIS_URL"))
             }
-            other => Self::Plain(other.to_string()),
+            Failure::Foreign(_) => Self::Plain(failure.to_string()),
         }
     }
 
