@@ -9,6 +9,7 @@ use queue::{
     redis::{Address, AddressError, acl::Rights},
 };
 use runtime::output::print;
+use secrecy::ExposeSecret;
 use store::{
     Store,
     postgres::{self, Postgres, UrlError},
@@ -86,7 +87,7 @@ impl Settings {
 
     fn store(&self) -> Result<Postgres, UrlError> {
         let url = self.database_url.as_ref().ok_or(UrlError::Missing)?;
-        Postgres::from_url(url.expose(), self.workers.workers)
+        Postgres::from_url(url.expose_secret(), self.workers.workers)
     }
 }
 

@@ -6,7 +6,8 @@ use queue::{
     Opened,
     redis::{Address, RedisConsumer},
 };
-use runtime::settings::{self, Secret};
+use runtime::settings;
+use secrecy::SecretString;
 
 /// Takes events off Redis and stores each exactly once in PostgreSQL.
 #[derive(Debug, Clone, Parser)]
@@ -26,7 +27,7 @@ pub struct Settings {
         hide_env_values = true,
         global = true
     )]
-    pub database_url: Option<Secret>,
+    pub database_url: Option<SecretString>,
 
     /// Which queue, in which Redis.
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! Which queue and which store the settings mean.
 
-use std::{net::SocketAddr, process::ExitCode, str::FromStr, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use aggregator::{Aggregator, RunError};
 use edge::routes::Routes;
@@ -11,7 +11,8 @@ use queue::{
     memory::MemoryQueue,
     redis::{Address, AddressError, RedisProducer, acl::Rights},
 };
-use runtime::{readiness::Watched, settings::Secret};
+use runtime::readiness::Watched;
+use secrecy::{ExposeSecret, SecretString};
 use store::{Store, postgres::Postgres, sqlite::Sqlite};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +36,7 @@ impl Program for Settings {
     }
 
     fn queue(&self) -> Result<Address, AddressError> {
-        let default = Secret::from_str(ANY_REDIS).unwrap_or_else(|never| match never {});
+        let default = SecretString::from(ANY_REDIS);
         self.queue.address(self.redis_url().unwrap_or(&default))
     }
 
@@ -79,7 +80,7 @@ impl Program for Settings {
 
 impl Settings {
     fn store(&self) -> Result<Arc<dyn Store>, BuildError> {
-        let url = self.database_url.expose();
+        let url = self.database_url.expose_secret();
         if self.stores_in_sqlite() {
             let store = Sqlite::open(url);
             Ok(Arc::new(

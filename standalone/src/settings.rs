@@ -4,7 +4,8 @@ use aggregator::WorkerArgs;
 use clap::{Parser, Subcommand};
 use program::CommonArgs;
 use queue::settings::{PublishArgs, QueueArgs};
-use runtime::settings::{self, Secret};
+use runtime::settings;
+use secrecy::{ExposeSecret, SecretString};
 use store::sqlite;
 
 /// Accepts events over HTTP and stores each exactly once: all in one process.
@@ -25,7 +26,7 @@ pub struct Settings {
         value_name = "URL",
         hide_env_values = true
     )]
-    pub database_url: Secret,
+    pub database_url: SecretString,
 
     /// Queue in this Redis server instead of in memory.
     #[arg(
@@ -35,7 +36,7 @@ pub struct Settings {
         value_name = "URL",
         hide_env_values = true
     )]
-    pub redis_url: Option<Secret>,
+    pub redis_url: Option<SecretString>,
 
     /// Which queue.
     #[command(flatten)]
@@ -70,14 +71,14 @@ pub enum Command {
 
 impl Settings {
     /// An empty variable means the same as none.
-    pub(crate) fn redis_url(&self) -> Option<&Secret> {
+    pub(crate) fn redis_url(&self) -> Option<&SecretString> {
         self.redis_url
             .as_ref()
-            .filter(|url| !url.expose().is_empty())
+            .filter(|url| !url.expose_secret().is_empty())
     }
 
     pub(crate) fn stores_in_sqlite(&self) -> bool {
-        self.database_url.expose().starts_with("sqlite:")
+        self.database_url.expose_secret().starts_with("sqlite:")
     }
 
     /// One worker where one can write at a time: others would take from its transactions, and wait. It takes what has
@@ -95,7 +96,7 @@ impl Settings {
 
     /// What it does, and one line to try, for the person who started it.
     pub(crate) fn banner(&self, port: u16) -> String {
-        let stored = match sqlite::path(self.database_url.expose()) {
+        let stored = match sqlite::path(self.database_url.expose_secret()) {
             Ok(path) => format!("SQLite, in {}", path.display()),
             Err(_) => "PostgreSQL (DATABASE_URL)".to_owned(),
         };

@@ -6,7 +6,8 @@ use queue::{
     redis::{Address, AddressError},
     settings::QueueArgs,
 };
-use runtime::{settings::Secret, telemetry::LogArgs};
+use runtime::telemetry::LogArgs;
+use secrecy::SecretString;
 
 /// Settings that every program has.
 #[derive(Debug, Clone, Args)]
@@ -36,7 +37,7 @@ pub struct RedisArgs {
         value_name = "URL",
         hide_env_values = true
     )]
-    pub redis_url: Secret,
+    pub redis_url: SecretString,
 
     /// Which queue.
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use runtime::settings::Secret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::redis::{Address, AddressError, QueueName};
 
@@ -24,8 +24,8 @@ impl QueueArgs {
     ///
     /// # Errors
     /// [`AddressError`] if that is no address, or the authorities cannot be used.
-    pub fn address(&self, url: &Secret) -> Result<Address, AddressError> {
-        let address = Address::new(url.expose(), self.queue_name.clone())?;
+    pub fn address(&self, url: &SecretString) -> Result<Address, AddressError> {
+        let address = Address::new(url.expose_secret(), self.queue_name.clone())?;
         match &self.redis_ca_cert {
             Some(file) => address.trusting(file),
             None => Ok(address),

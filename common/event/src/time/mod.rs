@@ -1,4 +1,7 @@
 //! A point in time, written as ISO 8601 date and time.
+//!
+//! It is read here and not by `jiff` or `chrono`: `jiff` refuses more than 9 digits of a fraction and reads the second 60 as
+//! 59, `chrono` takes a second 60 at any minute, and neither says what is wrong.
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +31,7 @@ const MAX_MICROS: i64 = 253_402_300_799_999_999;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventTime(DateTime<Utc>);
 
-/// Why a text is no [`EventTime`].
+/// Why a text is not an [`EventTime`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     /// It is written in another way.
