@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use edge::settings::LimitArgs;
+use edge::{batch::Ingestion, settings::LimitArgs};
 use event::clock::{Clock, Ids};
-use queue::{Queue, memory::MemoryQueue};
+use queue::Queue;
 use store::Store;
 
 /// What the handlers need.
@@ -13,7 +13,7 @@ pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     /// The queue whose depth `/stats` tells.
     pub(crate) queue: Arc<dyn Queue>,
-    pub(crate) ingest: Arc<MemoryQueue>,
+    pub(crate) ingest: Ingestion,
     pub(crate) limits: LimitArgs,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<Ids>,

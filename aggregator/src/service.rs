@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use edge::settings::LimitArgs;
+use edge::{batch::Ingestion, settings::LimitArgs};
 use event::clock::{Clock, Ids, SystemClock};
 use program::{Server, Service};
 use queue::{Consumer, Opened, Queue, memory::MemoryQueue};
@@ -119,7 +119,7 @@ impl Aggregator {
         Api {
             store: self.store.clone(),
             queue: self.queue.clone(),
-            ingest: self.local.clone(),
+            ingest: Ingestion::of(self.local.clone()),
             limits: self.limits,
             clock: self.clock.clone(),
             ids: self.ids.clone(),

@@ -9,7 +9,7 @@ use actix_web::{
 use edge::{
     access::Access,
     auth::{Caller, Scope},
-    batch::{self, Beside, Rejected},
+    batch::{self, Beside, Intake, Rejected},
     openapi::Group,
     problem::Problem,
     routes::Routes,
@@ -29,7 +29,8 @@ use utoipa::ToSchema;
 pub struct Publish(Arc<Inner>);
 
 struct Inner {
-    producer: Arc<dyn Producer>,
+    intake: Intake,
+    watched: Option<Watched>,
     limits: LimitArgs,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
@@ -62,7 +63,8 @@ impl Publish {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self(Arc::new(Inner {
-            producer,
+            watched: producer.watched(),
+            intake: Intake::of(producer),
             limits,
             clock,
             ids: Arc::default(),
@@ -71,7 +73,7 @@ impl Publish {
 
     /// What `/ready` knows of the queue.
     pub(crate) fn queue_watched(&self) -> Option<Watched> {
-        self.0.producer.watched()
+        self.0.watched.clone()
     }
 }
 
@@ -115,14 +117,15 @@ async fn publish(
     state: Data<Publish>,
 ) -> Result<HttpResponse, Problem> {
     let Inner {
-        producer,
+        intake,
         limits,
         clock,
         ids,
+        ..
     } = &*state.0;
     let batch = batch::read(&request, payload, &caller, limits, &**clock, ids).await?;
-    let accepted = batch.events.len();
-    producer.push(batch.events, batch.hold).await?;
+    let accepted = batch.admitted.events().len();
+    intake.push(batch.admitted).await?;
     Ok(HttpResponse::Accepted().json(Published {
         status: "accepted",
         count: accepted + batch.rejected.count,

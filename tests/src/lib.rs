@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod chaos;
 pub mod deployment;
 pub mod description;
+pub mod documents;
 pub mod events;
 pub mod faults;
 pub mod http;

@@ -70,7 +70,7 @@ struct Letter {
     raw_hex: Option<String>,
     /// Why it could not be stored.
     reason: String,
-    /// Of the event in it; null if there is none that can be read.
+    /// Of the event in it; null if no event in it can be read.
     #[schema(schema_with = receipt_id, required)]
     receipt_id: Option<Uuid>,
     failed_at: EventTime,
@@ -247,7 +247,7 @@ impl IntoResponses for ReplayProblems {
     responses(
         (status = 200, description = "What became of them", body = Replayed, example = json!({
             "dry_run": false, "accepted": 1, "duplicates": 0,
-            "refused": [{"id": 2, "reason": "is no envelope: expected value at line 1 column 1"}],
+            "refused": [{"id": 2, "reason": "is not an envelope: expected value at line 1 column 1"}],
             "next_cursor": null,
         })),
         ReplayProblems,

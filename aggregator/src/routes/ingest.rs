@@ -110,14 +110,13 @@ pub(super) async fn ingest(
         limits, clock, ids, ..
     } = &**api;
     let batch = batch::read(&request, payload, &caller, limits, &**clock, ids).await?;
-    let keys: Vec<_> = batch
-        .events
-        .iter()
+    let events = batch.admitted.events().iter();
+    let keys: Vec<_> = events
         .map(|event| (event.topic.clone(), event.event_id.clone()))
         .collect();
     let verdicts: Option<Vec<Verdict>> = api
         .ingest
-        .submit(batch.events, batch.hold)
+        .submit(batch.admitted)
         .await?
         .into_iter()
         .collect();

@@ -35,7 +35,7 @@ pub(super) struct Counters {
     dead_lettered: i64,
     /// Unique events by topic; of the topics that the key is for.
     topics: BTreeMap<String, i64>,
-    /// At most as old as the counters: whoever sees it empty sees final counters.
+    /// At most as old as the counters: if it is empty, the counters are final.
     queue: Depth,
     /// How long this process has been running, in seconds; the same as `uptime_seconds`.
     #[schema(minimum = 0)]

@@ -29,8 +29,8 @@ const SECURITY: [(HeaderName, HeaderValue); 4] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Sees to it. What is logged on the way to the answer names the request's id, too.
-pub(super) async fn add(
+/// Gives a request its id and its answer these headers. What is logged on the way to the answer names the id, too.
+pub(crate) async fn add(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {

@@ -5,9 +5,9 @@ use runtime::readiness::{Dependency, Readiness};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use super::{
-    access::Access,
-    openapi::{Answers, Group, problems},
+use crate::{
+    admission::access::Access,
+    description::openapi::{Answers, Group, problems},
     problem::{Kind, Problem},
     routes::Routes,
 };

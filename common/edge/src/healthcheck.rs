@@ -100,7 +100,7 @@ impl Healthcheck {
     }
 }
 
-/// Whoever listens on all addresses also listens on loopback.
+/// A server that listens on all addresses also listens on loopback.
 fn reachable(bind_addr: SocketAddr) -> SocketAddr {
     let ip = match bind_addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -15,7 +15,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::problem::{Kind, Problem};
+use crate::problem::{Kind, Problem};
 
 /// Most characters of what is said about what a client chose: it may be repeated there.
 const MAX_SAID_CHARS: usize = 200;

@@ -19,9 +19,9 @@ use utoipa::{
     },
 };
 
-use super::{
-    access::{self, Access},
-    openapi::{Group, operation::complete},
+use crate::{
+    admission::access::{self, Access},
+    description::openapi::{Group, operation::complete},
     problem::Problem,
 };
 
@@ -33,8 +33,8 @@ type Add = dyn Fn(&mut ServiceConfig) + Send + Sync;
 pub struct Routes {
     group: Group,
     added: Vec<Arc<Add>>,
-    pub(super) paths: Paths,
-    pub(super) schemas: Vec<(String, RefOr<Schema>)>,
+    pub(crate) paths: Paths,
+    pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
 }
 
 impl Routes {
@@ -101,7 +101,7 @@ impl Routes {
     }
 
     /// Hands them to a server.
-    pub(super) fn configure(&self, config: &mut ServiceConfig) {
+    pub(crate) fn configure(&self, config: &mut ServiceConfig) {
         for add in &self.added {
             add(config);
         }

@@ -23,24 +23,20 @@ use runtime::readiness::Readiness;
 use tls::Identity;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    answers,
-    client_certificate::{self, ClientCertificates},
-    cors::Origins,
-    docs,
-    handshake::Handshake,
-    headers, health, index,
-    load::Load,
-    nearby, open_files,
-    openapi::Description,
+use crate::{
+    admission::{cors::Origins, in_flight::InFlight, unread, unsent},
+    auth::Gate,
+    connection::{
+        client_certificate::{self, ClientCertificates},
+        handshake::Handshake,
+        open_files,
+        places::Places,
+        stream::{HEAD_WITHIN, Stream},
+    },
+    description::{docs, index, openapi::Description, suggestions},
+    headers, health,
     problem::{Kind, Problem},
     routes::Routes,
-    seats::Seats,
-    stream::{HEAD_WITHIN, Stream},
-    unread,
-};
-use crate::{
-    auth::Gate,
     settings::{ConfigError, LimitArgs, ServerArgs},
 };
 
@@ -56,7 +52,7 @@ pub struct Front {
     listener: TcpListener,
     gate: Gate,
     origins: Origins,
-    load: Load,
+    load: InFlight,
     max_connections: usize,
     identity: Option<Identity>,
     grace: Duration,
@@ -82,7 +78,7 @@ impl Front {
         Ok(Self {
             listener,
             origins: args.cors_allow_origin.clone(),
-            load: Load::new(
+            load: InFlight::new(
                 args.max_requests_in_flight as usize,
                 args.max_bytes_in_flight as usize,
                 limits.largest_request(),
@@ -170,13 +166,13 @@ pub async fn serve(
             .app_data(certificates)
             .app_data(origins.clone())
             // The last one is the first to see a request.
-            .wrap(from_fn(answers::hold))
+            .wrap(from_fn(unsent::hold))
             .wrap(origins.middleware())
             .wrap(from_fn(unread::hold))
             .wrap(from_fn(headers::add))
             .configure(|config| routes.configure(config))
             .default_service(web::to(unknown_path));
-        let handshake = Handshake::new(Seats::new(connections), tls.clone());
+        let handshake = Handshake::new(Places::new(connections), tls.clone());
         let stopping = stopping.clone();
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
@@ -186,10 +182,10 @@ pub async fn serve(
             .client_request_timeout(HEAD_WITHIN)
             .client_disconnect_timeout(DISCONNECT_WITHIN)
             .keep_alive(KEEP_ALIVE)
-            .h1_write_buffer_size(answers::PORTION)
+            .h1_write_buffer_size(unsent::PORTION)
             .on_connect_ext(|stream: &Stream, data: &mut Extensions| {
                 client_certificate::note(stream, data);
-                data.insert(Rc::clone(stream.seat()));
+                data.insert(Rc::clone(stream.place()));
             })
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(move |socket: TcpStream| {
@@ -237,7 +233,7 @@ async fn unknown_path(request: HttpRequest) -> Problem404 {
         .into_iter()
         .flat_map(|description| description.calls())
         .collect();
-    let detail = nearby::detail(request.path(), &served);
+    let detail = suggestions::detail(request.path(), &served);
     Err(Problem::new(Kind::NotFound, detail))
 }
 

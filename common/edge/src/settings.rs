@@ -12,8 +12,8 @@ use runtime::settings::{bytes, seconds};
 use tls::{Identity, TlsError};
 
 use crate::{
+    admission::cors::Origins,
     auth::{Gate, LocalHosts, gate::GateError},
-    cors::Origins,
 };
 
 const MIB: u32 = 1024 * 1024;

@@ -18,7 +18,7 @@ impl fmt::Display for WorkerId {
 
 /// The identity of a claim: the worker that made it and its running number, from 1.
 ///
-/// A store records a claim at most once under this identity, whoever brings it.
+/// A store records a claim at most once under this identity, also if several workers bring it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClaimId {
     /// Who claimed.
@@ -75,7 +75,7 @@ pub struct Claim {
     pub id: ClaimId,
     /// The events, oldest first.
     pub events: Arc<Vec<Event>>,
-    /// What stood in the queue but is no event.
+    /// Elements of the queue that are not events.
     pub malformed: Vec<Malformed>,
 }
 
@@ -93,7 +93,7 @@ impl Claim {
     }
 }
 
-/// A queue element that is no envelope of ours: somebody else pushed it.
+/// A queue element that is not an envelope of ours: somebody else pushed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
     /// The element, byte for byte.

@@ -82,7 +82,7 @@ pub fn append(event: &Event, to: &mut Vec<u8>) {
 /// The event in an element. One that is given away and cannot be read is handed back without a copy.
 ///
 /// # Errors
-/// The element, with the reason, if it is no envelope, of a newer version, or of a bad event.
+/// The element, with the reason, if it is not an envelope, or of a newer version, or if its event is not valid.
 pub fn decode<'a>(element: impl Into<Cow<'a, [u8]>>) -> Result<Event, Malformed> {
     let element = element.into();
     read(&element).map_err(|reason| Malformed {
@@ -115,7 +115,7 @@ fn unreadable(text: &str, error: &serde_json::Error) -> String {
     match serde_json::from_str::<Version>(text) {
         Ok(Version { v }) if v != VERSION => version_error(v),
         _ => {
-            let reason = format!("is no envelope: {error}");
+            let reason = format!("is not an envelope: {error}");
             reason.chars().take(MAX_REASON_CHARS).collect()
         }
     }
@@ -153,8 +153,8 @@ mod tests {
     #[test]
     fn what_is_no_envelope_is_kept_with_the_reason() {
         for (element, reason) in [
-            ("hello".to_owned(), "is no envelope"),
-            ("{}".to_owned(), "is no envelope"),
+            ("hello".to_owned(), "is not an envelope"),
+            ("{}".to_owned(), "is not an envelope"),
             (ELEMENT.replace(r#""v":1"#, r#""v":2"#), "version 2"),
             (r#"{"v":2,"other":true}"#.to_owned(), "version 2"),
             (ELEMENT.replace("logs/ä", ""), "topic must not be empty"),
@@ -175,7 +175,7 @@ mod tests {
         let element = format!(r#"{{"v":"{}"}}"#, "x".repeat(1_000_000));
         let reason = decode(element.as_bytes()).unwrap_err().reason;
         assert!(
-            reason.starts_with("is no envelope: invalid type"),
+            reason.starts_with("is not an envelope: invalid type"),
             "{reason}"
         );
         assert_eq!(reason.chars().count(), MAX_REASON_CHARS);

@@ -5,7 +5,7 @@ use std::fmt;
 /// Longest topic, event id or source, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// Why a text is no topic, event id or source.
+/// Why a text is not a valid topic, event id or source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// It has no character.

@@ -38,7 +38,7 @@ pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Calls `look` every second and on SIGHUP, until `stop`. What fails is logged once, with `kept`, which
-/// says what stays in force; after a SIGHUP at once, for somebody waits for it.
+/// says what stays in force. After a SIGHUP it does so at once, because somebody waits for it.
 pub async fn follow<E: Display>(
     stop: CancellationToken,
     kept: &str,

@@ -1,20 +1,27 @@
 //! The store seam: what is recorded, and what can be read back. No SQL here.
 //!
 //! - [`query`]: pages of events and dead letters
-//! - [`plan`]: a batch made ready, and what came of it
-//! - [`replay`]: dead letters tried again
+//! - `plan`: a batch made ready, and what came of it
+//! - `record`: recording a claim, the one algorithm of every store; `replay`: dead letters tried again; `failure`: why a
+//!   transaction was not committed, and what to do then
 //! - [`audit`]: do the counters agree with the rows?
 //!
 //! Implementations: [`postgres`] and [`sqlite`], each behind the feature of its name.
 
 pub mod audit;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod failure;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
-pub mod plan;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod plan;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod query;
-pub mod replay;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod record;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod replay;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -26,11 +33,9 @@ use event::{Claim, EventId, Topic, Verdict, WorkerId};
 use runtime::readiness::{Dependency, Probe};
 
 pub use audit::Audit;
-pub use plan::{Letter, Outcome, Plan, TopicDelta};
 pub use query::{
     Cursor, CursorError, DeadLetter, EventQuery, Limit, Page, Replayed, Selection, StoredEvent,
 };
-pub use replay::Replay;
 
 /// Where events are stored exactly once, with counters that agree with them. Its [`Probe`] tries whether it can be written
 /// to, and says more until [`Store::migrate`] has succeeded.
@@ -66,7 +71,7 @@ pub trait Store: Probe {
     ) -> Result<Page<DeadLetter>, StoreError>;
 
     /// Tries to store one page of dead letters again, of these or of all, after a place: in one transaction, as many as
-    /// [`Limit::MAX`] and [`FULL_REPLAY_BYTES`](replay::FULL_REPLAY_BYTES) allow, and one at least.
+    /// [`Limit::MAX`] and [`FULL_PAGE_BYTES`](query::FULL_PAGE_BYTES) allow, and one at least.
     ///
     /// What is stored now, or was stored before, is a dead letter no more, and moves from one counter to the other;
     /// `received` stays. Replaying again changes nothing. With `dry_run` all of it is rolled back.
@@ -100,7 +105,7 @@ pub trait Store: Probe {
         Ok(all)
     }
 
-    /// Throws away what is in a dead letter. It stays counted. `false`: there is none with this id.
+    /// Throws away what is in a dead letter. It stays counted. `false`: no dead letter has this id.
     async fn discard(&self, id: i64) -> Result<bool, StoreError>;
 
     /// Compares the counters with the rows, in one snapshot.
@@ -159,75 +164,6 @@ pub enum StoreError {
     /// It would not store every event, or would not count it rightly. With what to do.
     #[error("the database cannot be used: {0}")]
     Unfit(String),
-}
-
-/// What an error of the database asks of the caller; each store sorts its own codes into these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorClass {
-    /// Try again later.
-    Unavailable,
-    /// Not with this data.
-    Refused,
-    /// Not with these tables.
-    Schema,
-    /// The error alone does not tell whether the data is at fault: it is if its statement fails again where other
-    /// statements do not.
-    Unexplained,
-}
-
-impl ErrorClass {
-    /// The error of this class; not for one whose commit may have happened.
-    pub fn wrap(self, error: impl Into<BoxError>) -> StoreError {
-        let error = error.into();
-        match self {
-            Self::Unavailable | Self::Unexplained => StoreError::Unavailable(error),
-            Self::Refused => StoreError::Refused(error),
-            Self::Schema => StoreError::Schema(error),
-        }
-    }
-}
-
-/// The database took a statement without an error, and did not do all of it: a trigger or a rule is in the way.
-#[derive(Debug, thiserror::Error)]
-pub enum Unsound {
-    /// What stands in `processed_events` is not what was inserted.
-    #[error(
-        "a trigger of the table processed_events did not store the event, or changed its topic or event_id; \
-         remove the trigger, then replay this dead letter"
-    )]
-    Events,
-    /// Rows of this table, which count or keep what was received, were not written.
-    #[error(
-        "a trigger or a rule keeps rows out of the table {0}, so the counters would be wrong; remove it"
-    )]
-    Rows(&'static str),
-}
-
-impl Unsound {
-    /// What it asks of the caller.
-    #[must_use]
-    pub const fn class(&self) -> ErrorClass {
-        match self {
-            Self::Events => ErrorClass::Refused,
-            Self::Rows(_) => ErrorClass::Schema,
-        }
-    }
-
-    /// Nothing is wrong if a statement has written as many rows of `table` as it was to write.
-    ///
-    /// # Errors
-    /// [`Unsound::Rows`] else.
-    pub const fn unless_written(
-        table: &'static str,
-        written: u64,
-        meant: usize,
-    ) -> Result<(), Self> {
-        if written == meant as u64 {
-            Ok(())
-        } else {
-            Err(Self::Rows(table))
-        }
-    }
 }
 
 /// The driver's error behind a [`StoreError`].

@@ -8,7 +8,7 @@ use uuid::Uuid;
 /// Events made ready for the store: in key order, so that two transactions with the same events
 /// lock them in the same order and cannot deadlock.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     events: &'a [Event],
     /// Positions in `events`, by key and then by position.
     order: Vec<usize>,
@@ -16,8 +16,7 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Sorts the events.
-    #[must_use]
-    pub fn new(events: &'a [Event]) -> Self {
+    pub(crate) fn new(events: &'a [Event]) -> Self {
         let mut order: Vec<usize> = (0..events.len()).collect();
         order.sort_unstable_by_key(|&at| (events[at].key(), at));
         Self { events, order }
@@ -25,8 +24,7 @@ impl<'a> Plan<'a> {
 
     /// The rows to insert, each identity once: the first that came of it. None of those that are known to be
     /// stored, by position; nothing is known beyond the end.
-    #[must_use]
-    pub fn rows(&self, known: &[bool]) -> Vec<&'a Event> {
+    pub(crate) fn rows(&self, known: &[bool]) -> Vec<&'a Event> {
         let new = self
             .order
             .iter()
@@ -38,8 +36,7 @@ impl<'a> Plan<'a> {
 
     /// All events with their positions, for a store that inserts them piece by piece because it has
     /// refused some: if the first of an identity is refused, the next one counts.
-    #[must_use]
-    pub fn deliveries(&self) -> Vec<(usize, &'a Event)> {
+    pub(crate) fn deliveries(&self) -> Vec<(usize, &'a Event)> {
         self.order
             .iter()
             .map(|&at| (at, &self.events[at]))
@@ -48,8 +45,7 @@ impl<'a> Plan<'a> {
 
     /// What came of the batch, given which identities the database inserted, in any order, and which
     /// events (by position) it refused.
-    #[must_use]
-    pub fn outcome<K: AsRef<str>>(
+    pub(crate) fn outcome<K: AsRef<str>>(
         &self,
         inserted: &[(K, K)],
         refused: Vec<(usize, String)>,
@@ -94,8 +90,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What is put aside of this outcome.
-    #[must_use]
-    pub fn letters(&self, outcome: &Outcome<'_>) -> Vec<Letter> {
+    pub(crate) fn letters(&self, outcome: &Outcome<'_>) -> Vec<Letter> {
         let refused = outcome.refused.iter();
         refused
             .map(|(at, reason)| Letter::of_event(&self.events[*at], reason.clone()))
@@ -105,49 +100,47 @@ impl<'a> Plan<'a> {
 
 /// What one batch changes.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome<'a> {
+pub(crate) struct Outcome<'a> {
     /// One an event, in the order they came.
-    pub verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verdict>,
     /// In key order.
-    pub topics: Vec<TopicDelta<'a>>,
+    pub(crate) topics: Vec<TopicDelta<'a>>,
     /// Which events, by position, the database refused, and why.
-    pub refused: Vec<(usize, String)>,
+    pub(crate) refused: Vec<(usize, String)>,
 }
 
 impl Outcome<'_> {
     /// Newly stored events.
-    #[must_use]
-    pub fn unique(&self) -> i64 {
+    pub(crate) fn unique(&self) -> i64 {
         self.topics.iter().map(|topic| topic.unique).sum()
     }
 
     /// Events that were stored before.
-    #[must_use]
-    pub fn duplicate(&self) -> i64 {
+    pub(crate) fn duplicate(&self) -> i64 {
         self.topics.iter().map(|topic| topic.duplicate).sum()
     }
 }
 
 /// What one batch changes in the counters of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TopicDelta<'a> {
+pub(crate) struct TopicDelta<'a> {
     /// Which topic.
-    pub topic: &'a str,
+    pub(crate) topic: &'a str,
     /// Newly stored.
-    pub unique: i64,
+    pub(crate) unique: i64,
     /// Stored before.
-    pub duplicate: i64,
+    pub(crate) duplicate: i64,
 }
 
 /// A dead letter about to be put aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// The queue element.
-    pub raw: Vec<u8>,
+    pub(crate) raw: Vec<u8>,
     /// Why it cannot be stored.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Of the event in it, if it could be read.
-    pub receipt_id: Option<Uuid>,
+    pub(crate) receipt_id: Option<Uuid>,
 }
 
 impl Letter {

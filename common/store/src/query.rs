@@ -102,7 +102,7 @@ impl fmt::Display for Cursor {
 
 /// A text that no [`Cursor`] prints.
 #[derive(Debug, thiserror::Error)]
-#[error("is no cursor; use a next_cursor as it was answered")]
+#[error("is not a valid cursor; pass next_cursor unchanged")]
 pub struct CursorError;
 
 impl PartialSchema for Cursor {
@@ -222,7 +222,7 @@ pub enum Selection {
     /// These; unknown ones are passed over. At most [`Limit::MAX`] count.
     Ids(Vec<i64>),
     /// Those after a place: up to [`Limit::MAX`], and fewer if they are large
-    /// ([`FULL_REPLAY_BYTES`](super::replay::FULL_REPLAY_BYTES)).
+    /// ([`FULL_PAGE_BYTES`]).
     After(Option<Cursor>),
 }
 

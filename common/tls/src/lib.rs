@@ -17,7 +17,7 @@ use rustls::crypto::{CryptoProvider, ring};
 pub use identity::{Files, Identity};
 pub use pem::authorities;
 
-/// Given to whoever needs one, so that none has to be installed for the process.
+/// Every user of TLS gets this one, so that none has to be installed for the process.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())

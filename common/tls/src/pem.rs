@@ -43,7 +43,7 @@ impl<'a> PemFile<'a> {
     pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let certificates = CertificateDer::pem_slice_iter(&self.bytes)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| self.problem(format!("is no PEM file: {error}")))?;
+            .map_err(|error| self.problem(format!("is not a PEM file: {error}")))?;
         if certificates.is_empty() {
             let problem = "has no certificate; it must have one, in PEM (BEGIN CERTIFICATE)";
             return Err(self.problem(problem));
@@ -57,7 +57,7 @@ impl<'a> PemFile<'a> {
             pem::Error::NoItemsFound => self.problem(
                 "has no private key; it must have one, in PEM and not encrypted (BEGIN PRIVATE KEY)",
             ),
-            error => self.problem(format!("is no PEM file: {error}")),
+            error => self.problem(format!("is not a PEM file: {error}")),
         })?;
         provider.key_provider.load_private_key(key).map_err(|_| {
             self.problem(
@@ -90,7 +90,7 @@ impl<'a> PemFile<'a> {
 /// The text of a file of authorities, which was found to be good; `setting` names it.
 ///
 /// # Errors
-/// [`TlsError`] if it cannot be read, or has no certificate or one that is none.
+/// [`TlsError`] if it cannot be read, or has no certificate, or one that is not valid.
 pub fn authorities(setting: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     let file = PemFile::read(setting, path)?;
     file.roots()?;

@@ -1,4 +1,4 @@
-//! Trusting one certificate, byte for byte, whatever names are in it and whoever signed it.
+//! Trusting one certificate, byte for byte. The names in it and its signature do not matter.
 
 use std::{path::Path, sync::Arc};
 

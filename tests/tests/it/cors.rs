@@ -172,7 +172,7 @@ async fn an_origin_that_is_not_valid_stops_the_start_by_name() {
         assert_eq!(ended.code, Some(2), "{program}");
         let said = ended.err;
         assert!(
-            said.contains("--cors-allow-origin") && said.contains("is no origin"),
+            said.contains("--cors-allow-origin") && said.contains("is not an origin"),
             "{said}"
         );
     }

@@ -11,6 +11,7 @@ mod cors;
 mod crash_points;
 mod database_rights;
 mod dead_letters;
+mod documents;
 mod eventctl;
 mod formats;
 mod help;

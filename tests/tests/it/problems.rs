@@ -30,38 +30,6 @@ const HEADERS: [&str; 6] = [
 /// No key here may send as many requests at once.
 const OVER_EVERY_RATE: usize = 30;
 
-macro_rules! kinds {
-    ($($kind:ident,)*) => {
-        const KINDS: &[Kind] = &[$(Kind::$kind),*];
-
-        /// A kind that is not listed does not compile.
-        const _: fn(Kind) = |kind| match kind {
-            $(Kind::$kind => (),)*
-        };
-    };
-}
-
-kinds![
-    MalformedBody,
-    InvalidBatch,
-    InvalidEvent,
-    InvalidParameter,
-    Unauthorized,
-    CertificateRequired,
-    Forbidden,
-    NotFound,
-    MethodNotAllowed,
-    RequestTimeout,
-    TooLarge,
-    UnsupportedMediaType,
-    RateLimited,
-    QueueFull,
-    Overloaded,
-    Unavailable,
-    ShuttingDown,
-    Internal,
-];
-
 /// The problems that were shown so far.
 #[derive(Default)]
 struct Shown(BTreeSet<String>);
@@ -108,7 +76,7 @@ async fn each_problem_is_as_it_was_accepted() {
     bounds(&mut shown).await;
     servers_away(&mut shown).await;
     not_on_request(&mut shown);
-    let kinds = KINDS.iter().map(|kind| kind.type_uri()).collect();
+    let kinds = Kind::ALL.iter().map(|kind| kind.type_uri()).collect();
     assert_eq!(shown.0, kinds);
 }
 

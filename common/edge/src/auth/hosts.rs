@@ -8,7 +8,7 @@ use std::{
 /// Most names that may be listed.
 const MAX_HOSTS: usize = 100;
 
-/// Names that mean this machine to whoever set them, beside those that always do. Ports do not matter.
+/// Names that the operator has set for this machine, beside those that always mean it. Ports do not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocalHosts(Vec<String>);
 

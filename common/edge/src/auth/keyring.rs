@@ -101,7 +101,7 @@ impl Keyring {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether it has no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

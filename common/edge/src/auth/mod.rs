@@ -8,7 +8,7 @@
 //! - [`gate`]: the keys in force, which follow the file
 //! - [`hosts`]: by which names a server without keys may be called
 //!
-//! What a request needs is decided in [`access`](crate::access).
+//! What a request needs is decided in [`access`](crate::admission::access).
 
 mod caller;
 pub mod command;

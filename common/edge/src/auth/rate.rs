@@ -18,7 +18,7 @@ const MAX_PER_SECOND: u32 = 10_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate(NonZeroU32);
 
-/// A number that is no rate.
+/// A number that is not a rate.
 #[derive(Debug, thiserror::Error)]
 #[error("a rate must be a number from 1 to {MAX_PER_SECOND} a second; leave it out for no limit")]
 pub struct RateError;

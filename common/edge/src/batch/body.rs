@@ -19,8 +19,8 @@ use super::{
     work,
 };
 use crate::{
-    load::{self, Held},
-    pace::{BYTES_A_SECOND, Pace, WINDOW},
+    admission::in_flight::{self, Held},
+    connection::pace::{BYTES_A_SECOND, Pace, WINDOW},
     problem::{Kind, Problem},
 };
 
@@ -111,7 +111,7 @@ impl Body {
         let limit = self.limit;
         let refuse = |error: io::Error| match error.kind() {
             io::ErrorKind::FileTooLarge => too_large(limit),
-            io::ErrorKind::QuotaExceeded => load::overloaded(),
+            io::ErrorKind::QuotaExceeded => in_flight::overloaded(),
             _ => Problem::new(
                 Kind::MalformedBody,
                 format!("the body cannot be decompressed as Content-Encoding says: {error}"),

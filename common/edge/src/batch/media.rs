@@ -8,7 +8,7 @@ use event::{cloudevents::is_binary, media_type::essence};
 
 use crate::problem::Problem;
 
-/// The media types of events, as `Accept` says them to whoever sent another.
+/// The media types of events, as the header `Accept` names them to a client that has sent another one.
 const EVENT_TYPES: &str = "application/json, application/x-ndjson, application/cloudevents+json, \
                            application/cloudevents-batch+json";
 /// The media type of everything else.

@@ -3,6 +3,7 @@
 //! - `media`: what the request says its body is
 //! - `body`, `decode`: its bytes, decompressed, within limits
 //! - `work`: where long work is done
+//! - `admitted`: what becomes of it, and the only way into a queue
 //! - [`event`]: the formats
 //!
 //! Memory for one request, with B for `MAX_BODY_BYTES`: up to 3 B for the body, while the buffer that
@@ -10,6 +11,7 @@
 //! of an event or for what is wrong with it. NDJSON has one line instead of the body. Decompression
 //! adds less than 9 MiB. The bodies of all requests together are bounded by `MAX_BYTES_IN_FLIGHT`.
 
+mod admitted;
 mod body;
 #[cfg(test)]
 mod cost;
@@ -39,30 +41,30 @@ use utoipa::{
     },
 };
 
+pub use admitted::{Admitted, Ingestion, Intake};
+
 use self::{body::Body, decode::Sink, media::Format};
 #[cfg(doc)]
-use super::problem::MAX_REPORTED_ERRORS;
-
-use super::{
-    load::{self, Held},
-    openapi::{Answers, problems},
+use crate::problem::MAX_REPORTED_ERRORS;
+use crate::{
+    admission::in_flight::{self, Held},
+    auth::Caller,
+    description::openapi::{Answers, problems},
     parameters::{flag, query},
     problem::{BatchItem, Kind, Problem},
     routes::Routes,
+    settings::LimitArgs,
 };
-use crate::{auth::Caller, settings::LimitArgs};
 
-/// What a client sent, each event valid.
+/// What a client sent and may publish now.
 #[derive(Debug)]
 pub struct Batch {
     /// One event alone, or several.
     pub shape: Shape,
-    /// In the client's order.
-    pub events: Vec<Event>,
+    /// The events that are accepted.
+    pub admitted: Admitted,
     /// What was not valid; nothing, unless the client asked for `?partial=true`.
     pub rejected: Rejected,
-    /// What the events take of the server's bounds, to be kept for as long as they are in memory.
-    pub hold: Hold,
 }
 
 /// The events of a batch that are not accepted with the others.
@@ -194,17 +196,21 @@ pub async fn read(
     let count = parsed.as_ref().map_or(1, |(parsed, _)| parsed.count());
     let count = count.max(least);
     let batch = parsed.and_then(|(parsed, mut held)| {
-        let mut batch = judge(parsed, partial)?;
-        caller.check_topics(&batch.events)?;
-        let grown = held.grow(batch.events.len() * Event::OVERHEAD);
-        grown.map_err(|_| load::overloaded())?;
-        batch.hold = load::keep(request, Hold::of(held));
-        Ok(batch)
+        let (shape, events, rejected) = judge(parsed, partial)?;
+        caller.check_topics(&events)?;
+        let grown = held.grow(events.len() * Event::OVERHEAD);
+        grown.map_err(|_| in_flight::overloaded())?;
+        let hold = in_flight::keep(request, Hold::of(held));
+        Ok((shape, events, hold, rejected))
     });
     match batch {
-        Ok(batch) => {
+        Ok((shape, events, hold, rejected)) => {
             caller.spend_events(request, count, least)?;
-            Ok(batch)
+            Ok(Batch {
+                shape,
+                admitted: Admitted::new(events, hold),
+                rejected,
+            })
         }
         Err(problem) => {
             if !problem.status_code().is_server_error() {
@@ -280,12 +286,12 @@ pub async fn read_json(
 ) -> Result<Vec<u8>, Problem> {
     media::require_json(request)?;
     let (body, held) = Body::of(request, payload, limit)?.whole().await?;
-    load::keep(request, Hold::of(held));
+    in_flight::keep(request, Hold::of(held));
     Ok(body)
 }
 
-/// Accepts all events or, if `partial`, those that are valid.
-fn judge(parsed: Parsed, partial: bool) -> Result<Batch, Problem> {
+/// The events that can be accepted: all of them or, if `partial`, those that are valid.
+fn judge(parsed: Parsed, partial: bool) -> Result<(Shape, Vec<Event>, Rejected), Problem> {
     let count = parsed.count();
     let Parsed {
         shape,
@@ -293,15 +299,11 @@ fn judge(parsed: Parsed, partial: bool) -> Result<Batch, Problem> {
         invalid,
     } = parsed;
     if invalid.count == 0 || partial && !events.is_empty() {
-        Ok(Batch {
-            shape,
-            events,
-            rejected: Rejected {
-                count: invalid.count,
-                errors: items(invalid.first),
-            },
-            hold: Hold::nothing(),
-        })
+        let rejected = Rejected {
+            count: invalid.count,
+            errors: items(invalid.first),
+        };
+        Ok((shape, events, rejected))
     } else {
         Err(refuse(shape, count, invalid))
     }

@@ -27,7 +27,7 @@ const MAX_ATTRIBUTES: usize = 256;
 const NOT_EMPTY: [&str; 3] = ["subject", "dataschema", "datacontenttype"];
 /// The attribute that is a timestamp.
 pub(super) const TIME: &str = "time";
-/// What would be a member `data` in JSON can be no attribute.
+/// This would be the member `data` in JSON, so it cannot be an attribute.
 const RESERVED: &str = "data";
 
 /// Attributes by name. Each name is one, and each value is of the
@@ -112,7 +112,7 @@ impl<'a> Attributes<'a> {
         self.add(name, value)
     }
 
-    /// Before anything else: what is no name is not repeated as one.
+    /// This is checked before anything else, so that a text that is not a name is not repeated as one.
     fn check_name(&self, name: &str) -> Result<(), EventError> {
         if is_name(name) {
             return Ok(());

@@ -21,7 +21,7 @@ const ATTRIBUTES: &str = "cloudevents";
 pub(super) enum Data<'a> {
     /// A JSON value.
     Json(&'a RawValue),
-    /// Text that is no JSON.
+    /// Text that is not JSON.
     Text(&'a str),
     /// Anything else, in Base64.
     Base64(Cow<'a, str>),

@@ -1,5 +1,5 @@
 //! Writing records. Texts of clients, databases and Redis are in them, so a record is made one line that shows every
-//! character as what it is, in both formats: whoever reads the log sees no line that the program did not write.
+//! character as what it is, in both formats: a reader of the log sees no line that the program did not write.
 
 use std::{
     env,

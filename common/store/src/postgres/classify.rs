@@ -1,98 +1,42 @@
 //! What to do about an error of PostgreSQL, by its SQLSTATE
 //! ([appendix A](https://www.postgresql.org/docs/current/errcodes-appendix.html)).
 
-use sqlx::migrate::MigrateError;
+use sqlx::{error::DatabaseError, migrate::MigrateError};
 use tls::trust::Distrust;
 
-use crate::{ErrorClass, StoreError, Unsound};
+use crate::{
+    StoreError,
+    failure::{self, ErrorClass, ErrorCodes},
+};
 
-/// Why a transaction was not committed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-    #[error(transparent)]
-    Unsound(#[from] Unsound),
-    /// The commit was sent.
-    #[error(transparent)]
-    Commit(sqlx::Error),
-}
+/// SQLSTATEs.
+pub(super) enum SqlStates {}
 
-impl Failure {
-    pub(super) fn class(&self) -> ErrorClass {
-        match self {
-            Self::Database(error) => class(error),
-            Self::Unsound(unsound) => unsound.class(),
-            Self::Commit(error) if is_about_the_commit(error) => class(error),
-            Self::Commit(_) => ErrorClass::Unavailable,
-        }
+impl ErrorCodes for SqlStates {
+    const NAME: &str = "SQLSTATE";
+
+    fn class(error: &dyn DatabaseError) -> ErrorClass {
+        let code = error.code();
+        code.map_or(ErrorClass::Unavailable, |code| by_sqlstate(&code))
     }
 
-    /// For whoever reads the dead letter.
-    pub(super) fn reason(&self) -> String {
-        match self {
-            Self::Database(error) => reason(error),
-            other => other.to_string(),
-        }
+    fn is_about_the_commit(error: &dyn DatabaseError) -> bool {
+        is_said_by_the_commit(&error.code().unwrap_or_default())
     }
-}
 
-/// What the server said, with its code.
-pub(super) fn reason(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(database) => {
-            let code = database.code().unwrap_or_default();
-            format!("SQLSTATE {code}: {}", database.message())
-        }
-        other => other.to_string(),
-    }
-}
-
-impl From<Failure> for StoreError {
-    fn from(error: Failure) -> Self {
-        match error {
-            Failure::Database(error) => failure(error),
-            Failure::Unsound(unsound) => unsound.class().wrap(unsound),
-            Failure::Commit(error) => commit_failure(error),
+    fn wrap(error: sqlx::Error) -> StoreError {
+        match Distrust::find(&error) {
+            Some(distrust) => StoreError::Untrusted(
+                distrust.advice("sslrootcert in DATABASE_URL", "DATABASE_URL"),
+            ),
+            None => failure::class::<Self>(&error).wrap(error),
         }
     }
 }
 
 /// Nothing was committed, or the server said so.
 pub(super) fn failure(error: sqlx::Error) -> StoreError {
-    match Distrust::find(&error) {
-        Some(distrust) => {
-            StoreError::Untrusted(distrust.advice("sslrootcert in DATABASE_URL", "DATABASE_URL"))
-        }
-        None => class(&error).wrap(error),
-    }
-}
-
-fn class(error: &sqlx::Error) -> ErrorClass {
-    match error {
-        sqlx::Error::Database(database) => database
-            .code()
-            .map_or(ErrorClass::Unavailable, |code| by_sqlstate(&code)),
-        sqlx::Error::Migrate(_)
-        | sqlx::Error::ColumnNotFound(_)
-        | sqlx::Error::ColumnDecode { .. } => ErrorClass::Schema,
-        // Connections, time-outs, and all that is not known: trying again loses nothing.
-        _ => ErrorClass::Unavailable,
-    }
-}
-
-/// The commit was sent. Unless the server itself said no, it may have happened.
-fn commit_failure(error: sqlx::Error) -> StoreError {
-    if is_about_the_commit(&error) {
-        failure(error)
-    } else {
-        StoreError::Uncertain(Box::new(error))
-    }
-}
-
-fn is_about_the_commit(error: &sqlx::Error) -> bool {
-    let database = error.as_database_error();
-    database.is_some_and(|error| is_said_by_the_commit(&error.code().unwrap_or_default()))
+    SqlStates::wrap(error)
 }
 
 /// Not if it is about the connection (08), an operator's intervention (57), the system (58) or something internal (XX): a
@@ -128,6 +72,7 @@ fn by_sqlstate(code: &str) -> ErrorClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::commit_failure;
 
     #[test]
     fn every_known_class_has_its_answer() {
@@ -181,6 +126,9 @@ mod tests {
     fn a_lost_answer_is_uncertain_only_once_the_commit_was_sent() {
         let lost = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
         assert!(matches!(failure(lost()), StoreError::Unavailable(_)));
-        assert!(matches!(commit_failure(lost()), StoreError::Uncertain(_)));
+        assert!(matches!(
+            commit_failure::<SqlStates>(lost()),
+            StoreError::Uncertain(_)
+        ));
     }
 }

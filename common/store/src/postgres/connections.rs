@@ -18,7 +18,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::known::Known;
+use super::dedup_cache::DedupCache;
 
 /// Connections for the worker of `/ingest`, and for recovery.
 pub const INGEST_CONNECTIONS: u32 = 2;
@@ -79,7 +79,7 @@ impl Purpose {
 /// Which connections are not to be used any more: those that were made before a moment.
 struct Outlived {
     moments: Mutex<Moments>,
-    known: Arc<Known>,
+    known: Arc<DedupCache>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -117,7 +117,7 @@ impl Outlived {
 
 impl Connections {
     /// Contacts nobody yet. What is `known` is forgotten with each new connection that writes.
-    pub(super) fn new(options: PgConnectOptions, workers: u16, known: Arc<Known>) -> Self {
+    pub(super) fn new(options: PgConnectOptions, workers: u16, known: Arc<DedupCache>) -> Self {
         let outlived = Arc::new(Outlived {
             moments: Mutex::default(),
             known,
@@ -224,7 +224,7 @@ mod tests {
     fn only_connections_from_before_are_outlived() {
         let outlived = Outlived {
             moments: Mutex::default(),
-            known: Arc::new(Known::new()),
+            known: Arc::new(DedupCache::new()),
         };
         let made = || {
             sleep(Duration::from_millis(5));

@@ -1,4 +1,4 @@
-//! On what a transaction works: which server and which table, and whether triggers have a say in what is stored.
+//! What a transaction works on: which server and which table, and whether triggers may change what is stored.
 
 use chrono::{DateTime, Utc};
 use sqlx::{

@@ -1,9 +1,9 @@
 //! The PostgreSQL store.
 //!
 //! - `address`: `DATABASE_URL`; `connections`: separate ones for each purpose; `migrate`, `rights`: what must be there
-//! - `record`: a claim in one transaction; `insert`: its events; `workers`: that it counts once
-//! - `known`: what need not be inserted again
-//! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
+//! - `session`, `transaction`: the statements that record a claim; `workers`: the rows of workers
+//! - `dedup_cache`: what need not be inserted again
+//! - `read`: counters, events; `dead_letters`; `audit`: do the counters agree?
 //! - `horizon`: a cursor that misses nothing
 //! - `probe`: what events need, tried while none come; `trouble`: what is wrong, in words
 //! - `classify`: what to do about an error
@@ -13,17 +13,17 @@ mod address;
 mod audit;
 mod classify;
 mod connections;
+mod dead_letters;
+mod dedup_cache;
 mod fitness;
 mod ground;
 mod horizon;
-mod insert;
-mod known;
-mod letters;
 mod migrate;
 mod probe;
 mod read;
-mod record;
 mod rights;
+mod session;
+mod transaction;
 mod trouble;
 mod workers;
 
@@ -44,10 +44,13 @@ pub use connections::{
 };
 pub use rights::grants;
 
-use self::{address::Address, connections::Connections, known::Known, probe::Prober};
+use self::{
+    address::Address, classify::SqlStates, connections::Connections, dedup_cache::DedupCache,
+    probe::Prober, session::Session, transaction::Transaction,
+};
 use crate::{
     Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
-    Store, StoreError, StoredEvent,
+    Store, StoreError, StoredEvent, failure::Failure, record, replay,
 };
 
 /// How long the database may take to say why a pool could not connect.
@@ -56,7 +59,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(2);
 /// The store in a PostgreSQL database, 13 or later.
 pub struct Postgres {
     connections: Connections,
-    known: Arc<Known>,
+    known: Arc<DedupCache>,
     prober: Prober,
     dependency: Arc<Dependency>,
     /// What came of the last [`Store::migrate`].
@@ -72,7 +75,7 @@ impl Postgres {
     /// be used.
     pub fn from_url(url: &str, workers: u16) -> Result<Self, UrlError> {
         let Address { options, shown } = Address::parse(url)?;
-        let known = Arc::new(Known::new());
+        let known = Arc::new(DedupCache::new());
         let pending = Trouble::new(
             "its tables are not up to date yet",
             "the migrations have not run",
@@ -199,7 +202,10 @@ impl Store for Postgres {
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
-        let recorded = record::record(&self.connections, &self.known, claim).await;
+        let recorded = match Session::open(&self.connections, &self.known).await {
+            Ok(session) => record::record(session, claim).await,
+            Err(error) => Err(classify::failure(error)),
+        };
         if let Ok(Recorded::Committed(_) | Recorded::AlreadyCommitted) = recorded {
             self.dependency.works();
         }
@@ -223,7 +229,7 @@ impl Store for Postgres {
         after: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<DeadLetter>, StoreError> {
-        self.seen(letters::page(&self.connections.pages, after, limit).await)
+        self.seen(dead_letters::page(&self.connections.pages, after, limit).await)
     }
 
     async fn replay_page(
@@ -232,12 +238,17 @@ impl Store for Postgres {
         after: Option<Cursor>,
         dry_run: bool,
     ) -> Result<Replayed, StoreError> {
-        let replayed = letters::replay(&self.connections.letters, ids, after, dry_run).await;
-        self.seen(replayed.map_err(StoreError::from))
+        let replaying = async {
+            let mut connection = self.connections.letters.acquire().await?;
+            let transaction = Transaction::begin(&mut connection, &self.known).await?;
+            replay::replay(transaction, ids, after, dry_run).await
+        };
+        let replayed = replaying.await;
+        self.seen(replayed.map_err(Failure::into_error::<SqlStates>))
     }
 
     async fn discard(&self, id: i64) -> Result<bool, StoreError> {
-        self.seen(letters::discard(&self.connections.letters, id).await)
+        self.seen(dead_letters::discard(&self.connections.letters, id).await)
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

@@ -1,11 +1,11 @@
-//! What is wrong with the database, for whoever asks `/ready`. What the server says itself goes to the log only.
+//! What is wrong with the database, as `/ready` says it. What the server says itself goes to the log only.
 
 use std::{error::Error, io};
 
 use runtime::readiness::Trouble;
 
-use super::classify;
-use crate::StoreError;
+use super::classify::SqlStates;
+use crate::{StoreError, failure::reason};
 
 /// What a failure of the store says about the database.
 pub(super) fn of(error: &StoreError) -> Trouble {
@@ -13,7 +13,7 @@ pub(super) fn of(error: &StoreError) -> Trouble {
         return Trouble::new(said_by_store(error), error);
     };
     let shown = by_driver(driver).unwrap_or_else(|| said_by_store(error));
-    Trouble::new(shown, classify::reason(driver))
+    Trouble::new(shown, reason::<SqlStates>(driver))
 }
 
 /// The driver's error behind it, if it comes from there.
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_the_server_said_is_for_the_log_only() {
         let cause = io::Error::new(io::ErrorKind::ConnectionRefused, "s3cret");
-        let trouble = of(&classify::failure(sqlx::Error::Io(cause)));
+        let trouble = of(&super::super::classify::failure(sqlx::Error::Io(cause)));
         assert!(trouble.shown.contains("nobody answers"), "{trouble:?}");
         assert!(!trouble.shown.contains("s3cret"), "{trouble:?}");
         assert!(trouble.detail.contains("s3cret"), "{trouble:?}");

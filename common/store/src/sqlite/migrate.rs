@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use sqlx::{SqlitePool, migrate::Migrator};
 
 use super::{
+    begin::BEGIN,
     classify::{commit_failure, failure, migration_failure},
-    transaction::BEGIN,
 };
 use crate::{StoreError, migrations::migrator};
 
@@ -26,11 +26,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// All migrations in one transaction. sqlx has no lock for migrations of SQLite; the file's write
-/// lock serves as one, and whoever comes second finds all of them done.
+/// lock serves as one, and the second process finds all of them done.
 pub(super) async fn run(pool: &SqlitePool) -> Result<(), StoreError> {
     let mut transaction = pool.begin_with(BEGIN).await.map_err(failure)?;
-    // `Migrator::run` on a borrowed connection gives a future that is not `Send`, to the compiler's
-    // mind; sqlx has this for just that.
+    // `Migrator::run` on a borrowed connection gives a future that is not `Send`, as far as the
+    // compiler can tell.
     let (all, skip) = (None, false);
     MIGRATIONS
         .run_direct(all, &mut *transaction, skip)

@@ -1,21 +1,23 @@
 //! The SQLite store.
 //!
-//! - `record`: a claim in one transaction; `insert`: its events; `workers`: that it counts once
-//! - `read`: counters, events; `letters`: dead letters; `audit`: do the counters agree?
+//! - `session`, `transaction`: the statements that record a claim; `workers`: the rows of workers
+//! - `chunks`: many rows in a few sizes of statements
+//! - `read`: counters, events; `dead_letters`; `audit`: do the counters agree?
 //! - `migrate`: the tables
 //! - `probe`: what events need, tried while none come
 //! - `classify`: what to do about an error
 //! - `file`: are the files still those that were opened?
 
 mod audit;
+mod begin;
+mod chunks;
 mod classify;
+mod dead_letters;
 mod file;
-mod insert;
-mod letters;
 mod migrate;
 mod probe;
 mod read;
-mod record;
+mod session;
 mod transaction;
 mod workers;
 
@@ -42,10 +44,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use self::file::Files;
+use self::{classify::ResultCodes, file::Files, session::Session, transaction::Transaction};
 use crate::{
     Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
-    Store, StoreError, StoredEvent,
+    Store, StoreError, StoredEvent, failure::Failure, record, replay,
 };
 
 /// Connections for pages of events and dead letters.
@@ -74,7 +76,7 @@ pub const WRITER_PRAGMAS: [(&str, &str); 3] = [
 /// ([WAL](https://www.sqlite.org/wal.html),
 /// [`synchronous=FULL`](https://www.sqlite.org/pragma.html#pragma_synchronous)).
 ///
-/// One connection writes, for SQLite has one writer at a time; others read snapshots beside it. Ids
+/// One connection writes, because SQLite has one writer at a time; others read snapshots beside it. Ids
 /// are drawn by that one writer, so they become visible in order.
 pub struct Sqlite {
     files: Files,
@@ -90,7 +92,7 @@ pub struct Sqlite {
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The address is none. It may be a mistyped one with a password: it is not shown.
+    /// The address is not valid. It may be a mistyped one with a password, so it is not shown.
     #[error(
         "DATABASE_URL is neither sqlite://PATH nor postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
     )]
@@ -240,8 +242,11 @@ impl Store for Sqlite {
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
-        let recording = record::record(&self.writer, claim, self.now_micros());
-        let recorded = self.durably(recording).await;
+        let session = Session {
+            writer: &self.writer,
+            now: self.now_micros(),
+        };
+        let recorded = self.durably(record::record(session, claim)).await;
         if let Ok(Recorded::Committed(_) | Recorded::AlreadyCommitted) = recorded {
             self.dependency.works();
         }
@@ -265,7 +270,7 @@ impl Store for Sqlite {
         after: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<DeadLetter>, StoreError> {
-        letters::page(&self.readers, after, limit).await
+        dead_letters::page(&self.readers, after, limit).await
     }
 
     async fn replay_page(
@@ -274,12 +279,16 @@ impl Store for Sqlite {
         after: Option<Cursor>,
         dry_run: bool,
     ) -> Result<Replayed, StoreError> {
-        let replaying = letters::replay(&self.writer, ids, after, dry_run, self.now_micros());
-        self.durably(replaying.map_err(StoreError::from)).await
+        let replaying = async {
+            let transaction = Transaction::begin(&self.writer, self.now_micros()).await?;
+            replay::replay(transaction, ids, after, dry_run).await
+        };
+        self.durably(replaying.map_err(Failure::into_error::<ResultCodes>))
+            .await
     }
 
     async fn discard(&self, id: i64) -> Result<bool, StoreError> {
-        self.durably(letters::discard(&self.writer, id, self.now_micros()))
+        self.durably(dead_letters::discard(&self.writer, id, self.now_micros()))
             .await
     }
 

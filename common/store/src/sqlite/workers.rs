@@ -1,31 +1,23 @@
-//! `worker_claims`: which claims are committed, of each worker all up to one. It is what makes a
-//! claim count once, whoever brings it.
+//! `worker_claims`: each row says up to which claim a worker has committed.
 
 use std::time::Duration;
 
 use chrono::DateTime;
-use event::{ClaimId, WorkerId};
-use sqlx::{SqliteConnection, SqlitePool, query, query_as, query_scalar};
+use event::WorkerId;
+use sqlx::{SqlitePool, query, query_as};
 use uuid::Uuid;
 
 use super::{
+    begin::BEGIN,
     classify::{commit_failure, failure},
-    transaction::BEGIN,
 };
-use crate::{IdleWorker, Recorded, StoreError};
+use crate::{IdleWorker, StoreError};
 
 /// Workers looked at in one go.
 const IDLE_AT_A_TIME: i64 = 1000;
 
 const REGISTER: &str =
     "INSERT INTO worker_claims (worker_id, updated_at) VALUES (?, ?) ON CONFLICT DO NOTHING";
-
-/// Never inserts: a worker whose row was removed must stay out.
-const ADVANCE: &str = "
-    UPDATE worker_claims SET last_claim = ?2, updated_at = ?3
-    WHERE worker_id = ?1 AND last_claim < ?2";
-
-const KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM worker_claims WHERE worker_id = ?)";
 
 const IDLE: &str = "
     SELECT worker_id, updated_at FROM worker_claims
@@ -41,29 +33,6 @@ pub(super) async fn register(pool: &SqlitePool, worker: WorkerId, now: i64) -> s
         .execute(pool)
         .await?;
     Ok(())
-}
-
-/// `None`: go on and record it. Else there is nothing (more) to record.
-pub(super) async fn advance(
-    transaction: &mut SqliteConnection,
-    id: ClaimId,
-    now: i64,
-) -> sqlx::Result<Option<Recorded>> {
-    let advanced = query(ADVANCE)
-        .bind(id.worker.0)
-        .bind(id.number)
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
-    if advanced.rows_affected() == 1 {
-        return Ok(None);
-    }
-    let known = query_scalar(KNOWN).bind(id.worker.0).fetch_one(transaction);
-    Ok(Some(if known.await? {
-        Recorded::AlreadyCommitted
-    } else {
-        Recorded::UnknownWorker
-    }))
 }
 
 pub(super) async fn idle(

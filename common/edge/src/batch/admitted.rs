@@ -1,0 +1,74 @@
+//! Events that may go into a queue: admission has let them through.
+//!
+//! A route has no other way into a queue than an [`Intake`] or an [`Ingestion`], and these take nothing but an
+//! [`Admitted`], which only [`read`](super::read) makes. So a route that forgets a topic, a rate or a limit does not compile.
+
+use std::sync::Arc;
+
+use event::Event;
+use queue::{
+    Producer, PushError,
+    memory::{MemoryQueue, Verdicts},
+};
+use runtime::hold::Hold;
+
+/// Events that were read within the server's limits, whose topics are the caller's, and which the caller's rate allows.
+#[derive(Debug)]
+pub struct Admitted {
+    events: Vec<Event>,
+    /// What they take of the server's bounds, for as long as they are in memory.
+    hold: Hold,
+}
+
+impl Admitted {
+    /// Admission has let these through.
+    pub(super) fn new(events: Vec<Event>, hold: Hold) -> Self {
+        Self { events, hold }
+    }
+
+    /// The events, in the client's order.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+}
+
+/// The way of `POST /publish` into a queue.
+#[derive(Clone)]
+pub struct Intake(Arc<dyn Producer>);
+
+impl Intake {
+    /// The way into this queue.
+    #[must_use]
+    pub fn of(producer: Arc<dyn Producer>) -> Self {
+        Self(producer)
+    }
+
+    /// Accepts all of the events durably, or none of them.
+    ///
+    /// # Errors
+    /// See [`Producer::push`].
+    pub async fn push(&self, admitted: Admitted) -> Result<(), PushError> {
+        self.0.push(admitted.events, admitted.hold).await
+    }
+}
+
+/// The way of `POST /ingest` into a queue in memory.
+#[derive(Clone)]
+pub struct Ingestion(Arc<MemoryQueue>);
+
+impl Ingestion {
+    /// The way into this queue.
+    #[must_use]
+    pub fn of(queue: Arc<MemoryQueue>) -> Self {
+        Self(queue)
+    }
+
+    /// Waits until the events are stored, and answers what came of each.
+    ///
+    /// # Errors
+    /// See [`MemoryQueue::submit`].
+    pub async fn submit(&self, admitted: Admitted) -> Result<Verdicts, PushError> {
+        self.0.submit(admitted.events, admitted.hold).await
+    }
+}

@@ -1,0 +1,215 @@
+//! Events that this process knows to be stored: the database need not be asked about them again. Clients repeat
+//! themselves soon, so the most recent ones are enough.
+//!
+//! Nothing rests on what is forgotten here, but on what is known: it must be stored, for good. Therefore an event is
+//! learnt only after the commit that stored it or found it stored, and only for the server and the table of that
+//! transaction ([`Home`]): behind the same address there may be another one the next time, such as a promoted replica or a
+//! restored backup, and an older connection may still commit on the one before. Each transaction says where it is.
+//! Everything is also forgotten when a connection is made, because somebody may have repaired the tables meanwhile.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use event::{Event, Verdict};
+
+use super::ground::Home;
+
+/// So many events make a generation. Two are kept, which takes 10 MB when both are full.
+const GENERATION: usize = 200_000;
+
+/// Recently stored events.
+///
+/// Of each there are 128 bits of two keyed hashes
+/// ([SipHash](https://doc.rust-lang.org/std/hash/struct.RandomState.html)). The keys are new in each process and never
+/// shown, so nobody can make two events that look the same, and by chance it happens once in 2¹²⁸ / 400,000 events.
+pub(super) struct DedupCache {
+    hashers: [RandomState; 2],
+    generations: Mutex<Generations>,
+}
+
+#[derive(Default)]
+struct Generations {
+    /// Counts how often everything was forgotten.
+    epoch: u64,
+    /// Where these are stored.
+    home: Option<Home>,
+    young: HashSet<u128>,
+    old: HashSet<u128>,
+}
+
+/// What is known of the events of a batch.
+pub(super) struct Glance {
+    epoch: u64,
+    hashes: Vec<u128>,
+    /// Whether it is stored, for each event in order.
+    pub(super) known: Vec<bool>,
+}
+
+impl DedupCache {
+    pub(super) fn new() -> Self {
+        Self {
+            hashers: [RandomState::new(), RandomState::new()],
+            generations: Mutex::default(),
+        }
+    }
+
+    /// To be called within a transaction, which works at this home.
+    pub(super) fn glance(&self, home: Home, events: &[Event]) -> Glance {
+        let hashes: Vec<u128> = events.iter().map(|event| self.hash(event)).collect();
+        let mut generations = self.lock();
+        if generations.home != Some(home) {
+            generations.forget();
+            generations.home = Some(home);
+        }
+        Glance {
+            epoch: generations.epoch,
+            known: hashes.iter().map(|hash| generations.know(*hash)).collect(),
+            hashes,
+        }
+    }
+
+    /// To be called after the commit, with what it made of the same events.
+    pub(super) fn learn(&self, glance: Glance, verdicts: &[Verdict]) {
+        let mut generations = self.lock();
+        if generations.epoch != glance.epoch {
+            return;
+        }
+        for (hash, verdict) in glance.hashes.into_iter().zip(verdicts) {
+            if *verdict != Verdict::DeadLettered {
+                generations.learn(hash);
+            }
+        }
+    }
+
+    pub(super) fn forget(&self) {
+        self.lock().forget();
+    }
+
+    fn hash(&self, event: &Event) -> u128 {
+        let [high, low] = &self.hashers;
+        let key = event.key();
+        u128::from(high.hash_one(key)) << 64 | u128::from(low.hash_one(key))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generations {
+    fn forget(&mut self) {
+        *self = Self {
+            epoch: self.epoch + 1,
+            ..Self::default()
+        };
+    }
+
+    fn know(&self, hash: u128) -> bool {
+        self.young.contains(&hash) || self.old.contains(&hash)
+    }
+
+    /// What is repeated stays young.
+    fn learn(&mut self, hash: u128) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(hash);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::DateTime;
+    use event::{
+        clock::SystemClock,
+        parse::{Limits, Receipts, parse},
+    };
+    use sqlx::postgres::types::Oid;
+
+    use super::*;
+
+    fn events(ids: std::ops::Range<usize>) -> Vec<Event> {
+        let body: Vec<String> = ids.map(|id| format!("{{\"id\":\"{id}\"}}")).collect();
+        let limits = Limits {
+            max_events: usize::MAX,
+            max_event_bytes: 256,
+        };
+        let receipts = Receipts::new(&SystemClock, &Arc::default());
+        let body = format!("[{}]", body.join(","));
+        let parsed = parse(body.as_bytes(), &limits, &receipts).unwrap();
+        assert_eq!(parsed.invalid.count, 0);
+        parsed.events
+    }
+
+    fn home(events: u32) -> Home {
+        Home {
+            started: DateTime::UNIX_EPOCH,
+            events: Oid(events),
+        }
+    }
+
+    fn known(known: &DedupCache, events: &[Event]) -> usize {
+        let glance = known.glance(home(1), events);
+        glance.known.iter().filter(|known| **known).count()
+    }
+
+    #[test]
+    fn what_was_committed_is_known_and_what_was_refused_is_not() {
+        let memory = DedupCache::new();
+        let batch = events(0..3);
+        let glance = memory.glance(home(1), &batch);
+        assert_eq!(glance.known, [false; 3]);
+        let verdicts = [Verdict::Accepted, Verdict::DeadLettered, Verdict::Duplicate];
+        memory.learn(glance, &verdicts);
+        assert_eq!(memory.glance(home(1), &batch).known, [true, false, true]);
+        assert_eq!(known(&memory, &events(3..100)), 0);
+    }
+
+    #[test]
+    fn nothing_that_was_seen_before_a_new_connection_is_known_after_it() {
+        let memory = DedupCache::new();
+        let batch = events(0..2);
+        let verdicts = [Verdict::Accepted; 2];
+        memory.learn(memory.glance(home(1), &batch), &verdicts);
+        let before = memory.glance(home(1), &batch);
+        memory.forget();
+        assert_eq!(known(&memory, &batch), 0);
+        memory.learn(before, &verdicts);
+        assert_eq!(known(&memory, &batch), 0, "its commit was before, too");
+    }
+
+    #[test]
+    fn what_an_older_connection_commits_elsewhere_is_not_known_here() {
+        let memory = DedupCache::new();
+        let batch = events(0..2);
+        let verdicts = [Verdict::Accepted; 2];
+        // It has begun before the new connection was made, or it begins only now.
+        let early = memory.glance(home(2), &batch);
+        memory.forget();
+        assert_eq!(known(&memory, &batch), 0);
+        memory.learn(early, &verdicts);
+        assert_eq!(known(&memory, &batch), 0);
+        let late = memory.glance(home(2), &batch);
+        memory.learn(late, &verdicts);
+        assert_eq!(known(&memory, &batch), 0);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_recent_ones_are_kept() {
+        let memory = DedupCache::new();
+        let all = events(0..3 * GENERATION);
+        for batch in all.chunks(1000) {
+            let verdicts = vec![Verdict::Accepted; batch.len()];
+            memory.learn(memory.glance(home(1), batch), &verdicts);
+        }
+        assert_eq!(known(&memory, &all[2 * GENERATION..]), GENERATION);
+        assert!(known(&memory, &all) <= 2 * GENERATION);
+    }
+}

@@ -1,0 +1,353 @@
+//! The statements of a transaction that records: READ COMMITTED, one statement a table.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use event::{ClaimId, Event, Verdict, WorkerId};
+use sqlx::{
+    Arguments, Connection, PgConnection, PgTransaction, postgres::PgArguments, query, query_as,
+    query_as_with, query_scalar, query_with,
+};
+use uuid::Uuid;
+
+use super::{
+    classify::SqlStates,
+    dedup_cache::{DedupCache, Glance},
+    ground::{Ground, ground},
+    horizon,
+};
+use crate::{
+    Cursor, Limit,
+    failure::{Failure, Unsound},
+    plan::{Letter, TopicDelta},
+    record::{self, Counted, Inserted, Keys},
+    replay::FULL_REPLAY_BYTES,
+};
+
+/// See [READ COMMITTED](https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED).
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// Never inserts: a worker whose row was removed must stay out. If two transactions bring the same claim, the second one
+/// waits for the row's lock and then sees the number that the first one has written.
+const ADVANCE: &str = concat!(
+    "
+    UPDATE worker_claims SET last_claim = $2, updated_at = now()
+    WHERE worker_id = $1 AND last_claim < $2
+    RETURNING ",
+    ground!()
+);
+
+const IS_REGISTERED: &str = "SELECT EXISTS (SELECT FROM worker_claims WHERE worker_id = $1)";
+
+/// See [INSERT … ON CONFLICT](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT).
+macro_rules! insert {
+    ($returning:literal) => {
+        concat!(
+            "
+    INSERT INTO processed_events
+        (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
+    SELECT topic, event_id, source, payload::jsonb, event_timestamp, received_at, receipt_id
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
+                $6::timestamptz[], $7::uuid[])
+        AS batch (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
+    ON CONFLICT (topic, event_id) DO NOTHING",
+            $returning
+        )
+    };
+}
+
+const INSERT: &str = insert!("");
+const INSERT_RETURNING: &str = insert!(" RETURNING topic, event_id");
+
+/// What this transaction has inserted, outside of savepoints: of the rows since it began, those that it has made
+/// ([xmin](https://www.postgresql.org/docs/current/ddl-system-columns.html)). Without the upper bound, the last id that it
+/// has drawn, the planner would expect a third of the table.
+const INSERTED: &str = "
+    SELECT topic, event_id FROM processed_events
+    WHERE id > $1 AND id <= (SELECT currval('processed_events_id_seq'))
+      AND xmin = pg_current_xact_id()::xid";
+
+/// Which of these are stored.
+const STORED: &str = "
+    SELECT topic, event_id FROM processed_events
+    WHERE (topic, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))";
+
+/// What a deferred constraint or trigger has against a row comes with its statement, not with the commit
+/// ([SET CONSTRAINTS](https://www.postgresql.org/docs/current/sql-set-constraints.html)).
+const CHECK_AT_ONCE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
+
+const COUNT_TOPICS: &str = "
+    INSERT INTO topic_stats AS t (topic, unique_processed, duplicate_dropped, last_processed_at)
+    SELECT topic, unique_processed, duplicate_dropped, now()
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[])
+        AS batch (topic, unique_processed, duplicate_dropped)
+    ON CONFLICT (topic) DO UPDATE SET
+        unique_processed = t.unique_processed + excluded.unique_processed,
+        duplicate_dropped = t.duplicate_dropped + excluded.duplicate_dropped,
+        last_processed_at = excluded.last_processed_at";
+
+const INSERT_LETTERS: &str = "
+    INSERT INTO dead_letters (raw, reason, receipt_id)
+    SELECT raw, reason, receipt_id
+    FROM unnest($1::bytea[], $2::text[], $3::uuid[]) AS batch (raw, reason, receipt_id)";
+
+const COUNT: &str = "
+    UPDATE agg_stats SET
+        received = received + $1 + $2 + $3,
+        unique_processed = unique_processed + $1,
+        duplicate_dropped = duplicate_dropped + $2,
+        dead_lettered = dead_lettered + $3
+    WHERE id = 1";
+
+/// Letters until they are so many or hold so many bytes. The rows stay locked, so that two replays at once do not count a
+/// letter twice. How large a value is, PostgreSQL knows without reading it.
+const TAKE_LETTERS: &str = "
+    SELECT id, raw FROM dead_letters
+    WHERE discarded_at IS NULL AND id IN (
+        SELECT id FROM (
+            SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before
+            FROM (
+                SELECT id, octet_length(raw) AS bytes FROM dead_letters
+                WHERE discarded_at IS NULL AND id > $1 AND ($2::bigint[] IS NULL OR id = ANY($2))
+                ORDER BY id LIMIT $3
+            ) AS first
+        ) AS sized
+        WHERE bytes_before < $4
+    )
+    ORDER BY id
+    FOR UPDATE";
+
+const REMOVE_LETTERS: &str = "DELETE FROM dead_letters WHERE id = ANY($1)";
+
+/// A transaction that records.
+pub(super) struct Transaction<'c> {
+    inner: PgTransaction<'c>,
+    known: &'c DedupCache,
+    /// What is known of the events of the claim.
+    glance: Option<Glance>,
+    /// What it works on, as soon as a statement has told.
+    ground: Option<Ground>,
+    /// None of the rows that it inserts has an id up to this one.
+    since: i64,
+}
+
+impl<'c> Transaction<'c> {
+    pub(super) async fn begin(
+        connection: &'c mut PgConnection,
+        known: &'c DedupCache,
+    ) -> sqlx::Result<Self> {
+        Ok(Self {
+            inner: connection.begin_with(BEGIN).await?,
+            known,
+            glance: None,
+            ground: None,
+            since: 0,
+        })
+    }
+
+    async fn ground(&mut self) -> sqlx::Result<Ground> {
+        let ground = match self.ground {
+            Some(ground) => ground,
+            None => Ground::of(&mut self.inner).await?,
+        };
+        self.ground = Some(ground);
+        Ok(ground)
+    }
+}
+
+impl record::Transaction for Transaction<'_> {
+    type Errors = SqlStates;
+
+    async fn advance(&mut self, claim: ClaimId) -> sqlx::Result<bool> {
+        self.ground = query_as(ADVANCE)
+            .bind(claim.worker.0)
+            .bind(claim.number)
+            .fetch_optional(&mut *self.inner)
+            .await?;
+        Ok(self.ground.is_some())
+    }
+
+    async fn is_registered(&mut self, worker: WorkerId) -> sqlx::Result<bool> {
+        let registered = query_scalar(IS_REGISTERED).bind(worker.0);
+        registered.fetch_one(&mut *self.inner).await
+    }
+
+    async fn prepare(&mut self) -> sqlx::Result<()> {
+        self.ground().await?;
+        self.since = horizon::enter(&mut self.inner).await?;
+        Ok(())
+    }
+
+    fn known(&mut self, events: &[Event]) -> &[bool] {
+        self.glance = self
+            .ground
+            .map(|ground| self.known.glance(ground.home, events));
+        self.glance.as_ref().map_or(&[], |glance| &glance.known)
+    }
+
+    /// Which rows were inserted is asked only if not all were: to be told each time would cost more.
+    async fn insert_all(&mut self, rows: &[&Event]) -> Result<Inserted, Failure> {
+        if self.ground().await?.has_triggers {
+            let inserted = past_triggers(&mut self.inner, rows).await?;
+            return Ok(Inserted::Some(inserted));
+        }
+        let done = query_with(INSERT, bound(rows)?)
+            .execute(&mut *self.inner)
+            .await?;
+        if done.rows_affected() == rows.len() as u64 {
+            return Ok(Inserted::All);
+        }
+        let keys = query_as(INSERTED)
+            .bind(self.since)
+            .fetch_all(&mut *self.inner)
+            .await?;
+        Ok(Inserted::Some(keys))
+    }
+
+    async fn insert_nothing(&mut self) -> sqlx::Result<()> {
+        query(CHECK_AT_ONCE).execute(&mut *self.inner).await?;
+        query_with(INSERT, bound(&[])?)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    async fn insert_piece(&mut self, rows: &[&Event]) -> Result<Keys, Failure> {
+        if self.ground().await?.has_triggers {
+            past_triggers(&mut self.inner, rows).await
+        } else {
+            Ok(returning(&mut self.inner, rows).await?)
+        }
+    }
+
+    async fn count_topics(&mut self, topics: &[TopicDelta<'_>]) -> sqlx::Result<u64> {
+        if topics.is_empty() {
+            return Ok(0);
+        }
+        let names: Vec<&str> = topics.iter().map(|delta| delta.topic).collect();
+        let unique: Vec<i64> = topics.iter().map(|delta| delta.unique).collect();
+        let duplicate: Vec<i64> = topics.iter().map(|delta| delta.duplicate).collect();
+        let counted = query(COUNT_TOPICS)
+            .bind(names)
+            .bind(unique)
+            .bind(duplicate)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(counted.rows_affected())
+    }
+
+    async fn put_aside(&mut self, letters: &[Letter]) -> sqlx::Result<u64> {
+        if letters.is_empty() {
+            return Ok(0);
+        }
+        let raw: Vec<&[u8]> = letters.iter().map(|letter| &letter.raw[..]).collect();
+        // A reason may quote what was in the queue, and PostgreSQL's text holds no U+0000.
+        let reasons: Vec<String> = letters
+            .iter()
+            .map(|letter| letter.reason.replace('\0', "\u{fffd}"))
+            .collect();
+        let receipts: Vec<Option<Uuid>> = letters.iter().map(|letter| letter.receipt_id).collect();
+        let inserted = query(INSERT_LETTERS)
+            .bind(raw)
+            .bind(reasons)
+            .bind(receipts)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(inserted.rows_affected())
+    }
+
+    async fn count(&mut self, counted: &Counted) -> sqlx::Result<u64> {
+        let done = query(COUNT)
+            .bind(counted.unique)
+            .bind(counted.duplicate)
+            .bind(counted.dead_lettered)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn take_letters(
+        &mut self,
+        ids: Option<&[i64]>,
+        after: Option<Cursor>,
+    ) -> sqlx::Result<Vec<(i64, Vec<u8>)>> {
+        query_as(TAKE_LETTERS)
+            .bind(after.map_or(0, |cursor| cursor.id))
+            .bind(ids)
+            .bind(i64::from(Limit::MAX))
+            .bind(i64::try_from(FULL_REPLAY_BYTES).unwrap_or(i64::MAX))
+            .fetch_all(&mut *self.inner)
+            .await
+    }
+
+    async fn remove_letters(&mut self, ids: &[i64]) -> sqlx::Result<()> {
+        let removing = query(REMOVE_LETTERS).bind(ids);
+        removing.execute(&mut *self.inner).await?;
+        Ok(())
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> sqlx::Result<()> {
+        query(statement).execute(&mut *self.inner).await?;
+        Ok(())
+    }
+
+    async fn commit(self, verdicts: &[Verdict]) -> sqlx::Result<()> {
+        self.inner.commit().await?;
+        if let Some(glance) = self.glance {
+            self.known.learn(glance, verdicts);
+        }
+        Ok(())
+    }
+
+    async fn roll_back(self) -> sqlx::Result<()> {
+        self.inner.rollback().await
+    }
+}
+
+async fn returning(transaction: &mut PgConnection, rows: &[&Event]) -> sqlx::Result<Keys> {
+    query_as_with(INSERT_RETURNING, bound(rows)?)
+        .fetch_all(transaction)
+        .await
+}
+
+/// Inserts where a trigger may drop rows or change them, and believes only what is there afterwards.
+async fn past_triggers(transaction: &mut PgConnection, rows: &[&Event]) -> Result<Keys, Failure> {
+    let inserted = returning(transaction, rows).await?;
+    let (topics, ids): (Vec<&str>, Vec<&str>) = rows.iter().map(|row| row.key()).unzip();
+    let stored: Keys = query_as(STORED)
+        .bind(topics)
+        .bind(ids)
+        .fetch_all(transaction)
+        .await?;
+    let stored: HashSet<_> = stored.iter().map(|(topic, id)| (&**topic, &**id)).collect();
+    let meant: HashSet<_> = rows.iter().map(|row| row.key()).collect();
+    let is_meant = |(topic, id): &(String, String)| meant.contains(&(&**topic, &**id));
+    if stored == meant && inserted.iter().all(is_meant) {
+        Ok(inserted)
+    } else {
+        Err(Unsound::Events.into())
+    }
+}
+
+/// One array a column.
+fn bound(rows: &[&Event]) -> sqlx::Result<PgArguments> {
+    let mut arguments = PgArguments::default();
+    let mut add = || {
+        let texts = |of: fn(&Event) -> &str| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
+        arguments.add(texts(|row| row.topic.as_str()))?;
+        arguments.add(texts(|row| row.event_id.as_str()))?;
+        arguments.add(texts(|row| row.source.as_str()))?;
+        arguments.add(texts(|row| row.payload.as_str()))?;
+        let times =
+            |of: fn(&Event) -> DateTime<Utc>| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
+        arguments.add(times(|row| row.timestamp.as_datetime()))?;
+        arguments.add(times(|row| row.receipt_id.received_at()))?;
+        arguments.add(
+            rows.iter()
+                .map(|row| row.receipt_id.0)
+                .collect::<Vec<Uuid>>(),
+        )
+    };
+    add().map_err(sqlx::Error::Encode)?;
+    Ok(arguments)
+}
