@@ -39,7 +39,7 @@ async fn what_is_not_an_envelope_is_kept_and_can_be_replayed_or_thrown_away() {
         letters[0]["reason"]
             .as_str()
             .unwrap()
-            .contains("no envelope")
+            .contains("not an envelope")
     );
     let next = page["next_cursor"].as_str().unwrap();
     let (_, rest) = app.get(&format!("/dead-letters?cursor={next}")).await;

@@ -19,7 +19,7 @@ pub(super) enum Failure {
     #[error("redis: {0}")]
     Unfit(#[source] Unfit),
     /// Another program has written something under the queue's keys.
-    #[error("{0:?} stands among the leases and is not a claim; remove it")]
+    #[error("{0:?} is among the leases and is not a claim; remove it")]
     Foreign(String),
 }
 
