@@ -1,5 +1,5 @@
 //! Working on a claim: record it under its lease, then settle it or hand it back. The same for its
-//! owner and for whoever adopts it.
+//! owner and for a worker that adopts it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ const RECORD_WITHIN: Duration = Duration::from_mins(1);
 const GIVES_WAY_AFTER: u32 = 8;
 /// How long the database may take to show that it takes other writes.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
-/// Attempts to settle or release a claim. After them its lease runs out, and whoever adopts it
+/// Attempts to settle or release a claim. After them its lease runs out, and the worker that adopts it
 /// records it, or finds it committed.
 const END_ATTEMPTS: usize = 5;
 

@@ -124,7 +124,7 @@ pub(super) async fn list(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ReplayParameters {
-    /// Only tell what would become of them
+    /// Only say what would become of them
     #[param(value_type = bool, required = false, default = false)]
     dry_run: Option<String>,
 }

@@ -72,7 +72,7 @@ impl IntoResponses for Away {
         Away,
     ),
 )]
-// The queue is read before the counters: whoever sees it empty sees final counters. Of the topics,
+// The queue is read before the counters, so that the counters are final if the queue is empty. Of the topics,
 // callers see theirs.
 pub(super) async fn stats(caller: Caller, api: Data<Api>) -> Result<HttpResponse, Problem> {
     let queue = api.queue.depth().await.map_err(|error| {

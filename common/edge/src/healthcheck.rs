@@ -1,4 +1,4 @@
-//! A program asks its own server how it is: for containers, which have neither a shell nor curl.
+//! A program asks its own server whether it is alive and ready. This is for containers, which have neither a shell nor curl.
 
 use std::{
     io::{self, Read, Write},

@@ -1,5 +1,5 @@
 //! The queue's interface: a [`Producer`] accepts batches, a [`Consumer`] of each worker hands them out in claims, and the
-//! [`Queue`] knows all claims, whoever made them.
+//! [`Queue`] knows the claims of all workers.
 //!
 //! Two implementations: [`redis`], shared by any number of processes, and [`memory`], inside one.
 //! What both promise is in `tests/tests/it/queue_contract`; the protocol is in
@@ -102,7 +102,7 @@ pub trait Consumer: Send + Sync {
     async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Claim>, QueueError>;
 }
 
-/// The queue as a whole: its claims, whoever made them, and how much is in it.
+/// The queue as a whole: the claims of all workers, and how much is in it.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Extends the lease. `false`: the claim is gone (somebody adopted and settled it).

@@ -23,7 +23,7 @@ impl QueueArgs {
     /// Where the queue is, in the Redis at `url`.
     ///
     /// # Errors
-    /// [`AddressError`] if that is no address, or the authorities cannot be used.
+    /// [`AddressError`] if that is not an address, or the authorities cannot be used.
     pub fn address(&self, url: &SecretString) -> Result<Address, AddressError> {
         let address = Address::new(url.expose_secret(), self.queue_name.clone())?;
         match &self.redis_ca_cert {

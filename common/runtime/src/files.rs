@@ -74,7 +74,7 @@ async fn next(signal: Option<&mut Signal>) {
         None => None,
     };
     if received.is_none() {
-        // There is no signal to come any more.
+        // No signal can come any more.
         pending::<()>().await;
     }
 }

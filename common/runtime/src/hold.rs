@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-/// Kept until the last clone is dropped. Whoever has taken something into memory keeps one beside it, whoever waits for it
+/// Kept until the last clone is dropped. A part of the program that has something in memory keeps one beside it, and one that waits for it
 /// or has gone away.
 #[derive(Clone, Default)]
 pub struct Hold(Option<Arc<dyn Any + Send + Sync>>);

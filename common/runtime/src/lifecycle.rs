@@ -18,7 +18,7 @@ const EXIT_ABORTED: i32 = 130;
 /// # Errors
 /// If the signal handler cannot be installed.
 pub fn outlive_hang_ups() -> std::io::Result<()> {
-    // The handler stays for as long as the process lives; whoever follows files hears of the signal too.
+    // The handler stays for as long as the process lives. Code that follows files gets the signal, too.
     signal(SignalKind::hangup()).map(drop)
 }
 
@@ -49,7 +49,7 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
 }
 
 /// Pauses between attempts: exponential with jitter, each bounded. The number of attempts is not:
-/// whoever retries also watches a token.
+/// a caller that retries also watches a token.
 #[derive(Debug)]
 pub struct Backoff(ExponentialBackoff);
 

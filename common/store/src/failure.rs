@@ -33,7 +33,7 @@ impl ErrorClass {
 /// The database took a statement without an error, and did not do all of it: a trigger or a rule is in the way.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unsound {
-    /// What stands in `processed_events` is not what was inserted.
+    /// The rows of `processed_events` are not those that were inserted.
     #[error(
         "a trigger of the table processed_events did not store the event, or changed its topic or event_id; \
          remove the trigger, then replay this dead letter"

@@ -10,8 +10,8 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
-/// Each migration has a version, a description and its statements. They stand in a file of the name that sqlx's own tools
-/// want: `0002_what_it_does.sql`.
+/// Each migration has a version, a description and its statements. They are in a file with a name that sqlx's own tools
+/// expect: `0002_what_it_does.sql`.
 pub(crate) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
     let migrations = migrations
         .iter()

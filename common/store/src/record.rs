@@ -9,7 +9,7 @@
 //! **Locks are taken in one order by every transaction**, so none waits for another in a circle: the worker's row, the events by
 //! key, the topics by name, and last, for as short a time as possible, the row of counters.
 //!
-//! **An event that the database refuses stands in nobody's way.** The first attempt inserts all events with one statement. If
+//! **An event that the database refuses does not stop the others.** The first attempt inserts all events with one statement. If
 //! the database refuses it, the second attempt halves the batch, each piece under a savepoint, until each refused
 //! event stands alone. These become dead letters, and the others are stored. With `n` events, one of them refused, that
 //! takes about `2 log2 n` statements.

@@ -1,5 +1,5 @@
-//! Who may call what. Every path says what it needs where it is added ([`routes`](crate::routes)); it is asked for
-//! before anything of the body is read.
+//! Who may call what. Every path says what it needs where it is added ([`routes`](crate::routes)). This is checked before
+//! anything of the body is read.
 
 use std::future::{Ready, ready};
 
@@ -125,7 +125,7 @@ impl Caller {
         }
     }
 
-    /// What belongs to no one topic is only for those who may use all.
+    /// A call that concerns all topics is only for callers that may use all topics.
     ///
     /// # Errors
     /// 403 that says what would be possible.

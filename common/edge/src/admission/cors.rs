@@ -40,7 +40,7 @@ const MAX_AGE: usize = 3600;
 /// a page must have a key of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
-    /// All there are.
+    /// Those of all origins.
     Any,
     /// These; no page, if the list is empty.
     These(Vec<String>),
@@ -92,7 +92,7 @@ fn is_origin(text: &str) -> bool {
     };
     let (scheme, host) = (uri.scheme_str(), uri.host().unwrap_or_default());
     let port = match (scheme, uri.port_u16()) {
-        // It is left out where it is what the scheme says.
+        // A browser leaves out the port if it is the usual one of the scheme.
         (Some("http"), Some(80)) | (Some("https"), Some(443)) => return false,
         (_, Some(port)) => format!(":{port}"),
         (_, None) => String::new(),

@@ -1,4 +1,5 @@
-//! Web pages, where no key is asked for: then a browser that can reach the server would let any page call it. Other clients send none of what is looked at here.
+//! Web pages, where no key is asked for. Without these checks, a browser that can reach the server would let any page call
+//! it. Clients that are not browsers do not send the headers that are checked here.
 
 use actix_web::{
     dev::ServiceRequest,
@@ -45,10 +46,10 @@ fn named_page(request: &ServiceRequest) -> bool {
 
 fn own_page(request: &ServiceRequest) -> bool {
     if let Some(site) = request.headers().get(SEC_FETCH_SITE) {
-        // None: somebody typed it.
+        // `none`: a person typed the address.
         return site == "same-origin" || site == "none";
     }
-    // Browsers do not say it to a server that they hold for insecure, and older ones not at all.
+    // Browsers do not send it to a server that they consider insecure, and older browsers never send it.
     let Some(origin) = request.headers().get(ORIGIN) else {
         return true;
     };
@@ -58,7 +59,7 @@ fn own_page(request: &ServiceRequest) -> bool {
 }
 
 /// A server for this machine only is not called by a name of the public DNS, because the owner of the name can make it mean this
-/// machine, and for a browser their pages are of the server's origin then.
+/// machine, and then a browser takes the owner's pages for pages of this server.
 ///
 /// # Errors
 /// 403 that says what would be possible.
@@ -74,7 +75,7 @@ pub(crate) fn check_host(request: &ServiceRequest, gate: &Gate) -> Result<(), Pr
 /// Host and port that the client called; HTTP/1.0 has none, and HTTP/2 has it in the target.
 fn host(request: &ServiceRequest) -> Option<&str> {
     match request.headers().get(HOST) {
-        // What is no text is no name, and so not this machine's.
+        // A value that is not text is not a name of this machine.
         Some(host) => Some(host.to_str().unwrap_or(".")),
         None => request.uri().authority().map(Authority::as_str),
     }
@@ -99,7 +100,7 @@ mod tests {
         let site = "sec-fetch-site";
         let host = ("host", "localhost:8080");
         for (headers, own) in [
-            // No browser.
+            // The client is not a browser.
             (&[host][..], true),
             (&[host, (site, "same-origin")], true),
             (&[host, (site, "none")], true),

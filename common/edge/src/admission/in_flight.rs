@@ -1,4 +1,5 @@
-//! How much may go on at once. What is too much is refused at once: waiting would only hold more.
+//! How many requests and bytes may be in flight. A request over these bounds is refused at once, because letting it wait
+//! would hold even more.
 //!
 //! A request has a place, and its body, its events and its answer count their bytes. Both last until the answer is sent and
 //! the events are pushed or stored, also if the client goes away before. No key may hold more than a share of the bytes,
@@ -19,9 +20,9 @@ use crate::{
     problem::{Kind, Problem},
 };
 
-/// Bytes are counted in pieces of so many.
+/// Bytes are counted in units of this size.
 const UNIT: usize = 1024;
-/// One key, and all callers without one together, may hold one part in so many.
+/// One key may hold this part of the bytes; so may all callers without a key together.
 const SHARES: usize = 4;
 
 /// What goes on in a server, and its bounds.
@@ -120,7 +121,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Nothing so far, of what the caller of this request may hold.
+    /// Holds nothing so far. What is added counts for the caller of this request.
     pub(crate) fn by(request: &HttpRequest) -> Self {
         let load = request.app_data::<Data<InFlight>>();
         let caller = request.extensions();
@@ -132,7 +133,7 @@ impl Held {
         }
     }
 
-    /// So much more.
+    /// Holds this many bytes more.
     ///
     /// # Errors
     /// [`io::ErrorKind::QuotaExceeded`] if the caller, or all callers, hold too much already.

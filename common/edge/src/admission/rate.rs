@@ -1,7 +1,7 @@
 //! The rates of keys over HTTP: 429 where one is used up, and what is left of each in two headers
 //! ([draft-ietf-httpapi-ratelimit-headers-10](https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10)).
 //!
-//! What is answered with 503 costs nothing: the server was at fault.
+//! A request that is answered with 503 costs nothing, because the server was at fault.
 
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ impl Balance {
     }
 }
 
-/// Rounded up: who comes back then is let in.
+/// Rounded up, so that a client that comes back then is let in.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -1,7 +1,7 @@
 //! Bodies that are not read to their end.
 //!
-//! actix closes the connection after the answer, if the body is still held then. A chunked one that was dropped it
-//! reads on and on, however slowly that comes, and with no key asked for.
+//! If the body is still held when the answer is made, actix closes the connection after the answer. If a chunked body was
+//! dropped before, actix reads it to its end, however slowly it arrives, and also from clients without a key.
 
 use std::{
     pin::Pin,
@@ -37,7 +37,7 @@ pub(crate) async fn hold(
     next.call(request).await
 }
 
-/// A body; none once its end was read.
+/// A body; `None` after its end was read.
 struct Held(Option<Payload>);
 
 impl Stream for Held {

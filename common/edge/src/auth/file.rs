@@ -1,5 +1,5 @@
-//! Reading the keys of a file. Somebody may have put a key into any place of it, so what is wrong is told by its line and
-//! in words of our own: no text of the file is repeated.
+//! Reading the keys of a file. Somebody may have put a key into any place of it, so an error
+//! names the line and the rule, and never repeats a text of the file.
 
 use std::ops::Range;
 
@@ -74,7 +74,7 @@ const SCOPES_MISSING: Wrong = Wrong::Form("this key has no scopes; add scopes = 
 const HASH_MISSING: Wrong =
     Wrong::Form("this key has no hash; add the line that the command `keys new` prints");
 
-/// A key as it stands in the file.
+/// A key as it is in the file.
 pub(super) struct Entry {
     /// Where it begins.
     pub(super) line: usize,

@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 const KEY_BYTES: usize = 32;
 /// Every key begins so: people and secret scanners recognize it.
 const KEY_PREFIX: &str = "ea_";
-/// So many hexadecimal digits behind the prefix are a key, or most of one.
+/// A prefix that is followed by this many hexadecimal digits is a key, or most of one.
 const TELLING_DIGITS: usize = 16;
 /// Every hash begins so: another one can be told apart, if ever there is one.
 const HASH_PREFIX: &str = "sha256:";
@@ -63,7 +63,7 @@ pub(super) fn is_in(text: &str) -> bool {
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
-    /// Of what somebody sent as a key.
+    /// The hash of a text that somebody sent as a key.
     #[must_use]
     pub fn of(sent: &str) -> Self {
         Self(Sha256::digest(sent).into())

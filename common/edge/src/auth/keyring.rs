@@ -31,7 +31,7 @@ pub struct Key {
     pub name: String,
     /// What it allows.
     pub scopes: Vec<Scope>,
-    /// What topics must begin with; `None`: no matter.
+    /// What topics must begin with; `None`: any topic is allowed.
     pub topics: Option<Vec<Topic>>,
     /// Counts requests; `None`: no limit.
     pub(super) requests: Option<Arc<Meter>>,
@@ -83,8 +83,8 @@ impl Keyring {
         )
     }
 
-    /// Goes on counting what keys spend that were there before with the same rates: a change of the file gives
-    /// nobody a fresh start.
+    /// Keys that were there before, with the same rates, keep their counts. So a change of the file does not give anybody a
+    /// new allowance.
     pub(super) fn go_on_from(&mut self, before: &Self) {
         for key in &mut self.0 {
             let same = before.0.iter().find(|old| old.hash == key.hash);

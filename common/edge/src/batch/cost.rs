@@ -22,7 +22,7 @@ const LIMITS: Limits = Limits {
 };
 /// How many times what an ordinary body costs is allowed.
 const MOST: f64 = 4.0;
-/// The shortest of so many runs counts, as others were disturbed.
+/// Of this many runs, the shortest counts, because the others were disturbed.
 const RUNS: usize = 3;
 
 /// A text that begins, goes on with numbered parts until it is almost so long, and ends.

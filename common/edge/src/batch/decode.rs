@@ -18,7 +18,7 @@ const MAX_PARTS: usize = 10_000;
 /// Most bytes that one byte of gzip becomes, as
 /// [zlib's author](https://www.zlib.net/zlib_tech.html) has it.
 const GZIP_RATIO: usize = 1032;
-/// Most bytes that one byte of zstd becomes: a block of 4 bytes that stands for 128 KiB.
+/// Most bytes that one byte of zstd becomes: a block of 4 bytes can mean 128 KiB.
 const ZSTD_RATIO: usize = 32 * 1024;
 
 /// Where the bytes of a body go.

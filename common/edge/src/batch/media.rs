@@ -60,7 +60,7 @@ impl Format {
     }
 }
 
-/// Whether a body is JSON: it says so, or says nothing.
+/// Whether a body is JSON: its media type is JSON, or it has none.
 pub(super) fn require_json(request: &HttpRequest) -> Result<(), Problem> {
     match text(request, &header::CONTENT_TYPE) {
         Some(other) if !essence(other).eq_ignore_ascii_case(JSON) => {
@@ -109,7 +109,7 @@ impl Encoding {
     }
 }
 
-/// A header that is not text is like none that is known.
+/// A header that is not text counts as an unknown value.
 pub(super) fn text<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
     let value = request.headers().get(name)?;
     Some(value.to_str().unwrap_or("(not text)"))

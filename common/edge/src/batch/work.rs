@@ -15,7 +15,7 @@ static PLACES: LazyLock<Semaphore> =
 
 /// Does `work` over so many bytes: at once if it is short, else on another thread as soon as there is a place.
 ///
-/// Who stops waiting does not stop the work, which keeps its place until it is done.
+/// If the caller stops waiting, the work goes on and keeps its place until it is done.
 ///
 /// # Errors
 /// 500 if `work` panics.

@@ -32,7 +32,7 @@ impl Pace {
         self.deadline
     }
 
-    /// So many bytes have moved.
+    /// This many bytes have moved.
     pub(crate) const fn add(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes as u64);
     }

@@ -29,7 +29,7 @@ pub(crate) struct Places {
 #[derive(Default)]
 struct State {
     taken: usize,
-    /// The connections without a request; who has waited the longest comes first.
+    /// The connections without a request. The one that has waited the longest comes first.
     waiting: BTreeMap<u64, Rc<Place>>,
     next_rank: u64,
 }

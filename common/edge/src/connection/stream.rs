@@ -32,7 +32,7 @@ pub(crate) enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// See above.
+/// The rest of its state.
 pub(crate) struct Stream {
     transport: Transport,
     taken: Taken,

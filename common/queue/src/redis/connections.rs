@@ -118,7 +118,7 @@ impl Peer {
 pub(super) struct Connections {
     peer: Arc<Peer>,
     answer_within: Duration,
-    /// The runtime that connections belong to, whoever uses them. HTTP handlers run on threads that end before the
+    /// The runtime that connections belong to. HTTP handlers run on threads that end before the
     /// workers do.
     runtime: Handle,
     current: tokio::sync::Mutex<Current>,

@@ -143,7 +143,7 @@ impl Gathered {
         self.batches.push_back(batch);
     }
 
-    /// A group to send now, if there is one. Whoever takes it calls [`Self::after`] when it is answered.
+    /// A group to send now, if there is one. The caller calls [`Self::after`] when it is answered.
     fn next_group(&mut self) -> Option<Vec<Batch>> {
         let full = self.bytes >= GROUP_BYTES && self.under_way < MAX_GROUPS.get();
         let first = self.under_way == 0 && !self.batches.is_empty();

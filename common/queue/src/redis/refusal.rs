@@ -152,7 +152,7 @@ fn without_right(text: &str) -> Refusal {
     if text.contains(" access ") {
         Refusal::MayNotUse(name)
     } else {
-        // Scripts are told "can't run": what stands between quotation marks there is no name.
+        // Scripts are told "can't run": the text between quotation marks there is not a name.
         let name = name.filter(|_| text.contains("run the '"));
         Refusal::MayNotRun(name)
     }

@@ -19,7 +19,7 @@ const IDLE: &str = "
     WHERE updated_at < now() - $1 * interval '1 second'
     ORDER BY updated_at LIMIT $2";
 
-/// Only while the row is as it was seen: who has committed since is left alone.
+/// Only if the row is as it was read: a worker that has committed since then stays.
 const FORGET: &str = "
     DELETE FROM worker_claims USING unnest($1::uuid[], $2::timestamptz[]) AS idle (id, updated_at)
     WHERE worker_id = idle.id AND worker_claims.updated_at = idle.updated_at";

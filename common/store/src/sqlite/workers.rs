@@ -23,7 +23,7 @@ const IDLE: &str = "
     SELECT worker_id, updated_at FROM worker_claims
     WHERE updated_at < ? ORDER BY updated_at LIMIT ?";
 
-/// Only while the row is as it was seen: who has committed since is left alone.
+/// Only if the row is as it was read: a worker that has committed since then stays.
 const FORGET: &str = "DELETE FROM worker_claims WHERE worker_id = ? AND updated_at = ?";
 
 pub(super) async fn register(pool: &SqlitePool, worker: WorkerId, now: i64) -> sqlx::Result<()> {
