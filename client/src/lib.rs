@@ -35,7 +35,7 @@ pub use crate::{
     options::Options,
     problem::{BatchItem, Problem},
     retry::RetryPolicy,
-    stored::{EventPage, EventQuery, IngestStatus, Ingested, IngestedEvent, StoredEvent},
+    stored::{EventPage, EventQuery, IngestStatus, Ingested, IngestedEvent, Order, StoredEvent},
     tls::{CertificateError, Distrust, DistrustKind, TlsOptions},
     transport::FailedAttempt,
     verbatim::Verbatim,

@@ -26,6 +26,16 @@ pub struct StoredEvent {
     pub processed_at: String,
 }
 
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// What was stored first comes first.
+    Oldest,
+    /// What was stored last comes first.
+    Newest,
+}
+
 /// Which events to list. The default lists all, from the beginning.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct EventQuery {
@@ -37,16 +47,19 @@ pub struct EventQuery {
     pub since: Option<String>,
     /// Only events with an earlier timestamp.
     pub until: Option<String>,
+    /// Which end of the list comes first; the server's default is the oldest event.
+    pub order: Option<Order>,
     /// How many events a page may have: 1 to 1000; the server's default is 100.
     pub limit: Option<u64>,
-    /// Where the page begins: [`EventPage::next_cursor`] of the page before.
+    /// Where the page begins: [`EventPage::next_cursor`] of the page before. It is a place in the list, so a list can be read
+    /// from there in the other order, too.
     pub cursor: Option<String>,
 }
 
 /// A page of stored events.
 #[derive(Debug, Clone, Deserialize)]
 pub struct EventPage {
-    /// The events, oldest first.
+    /// The events, in the order that was asked for.
     pub events: Vec<Verbatim<StoredEvent>>,
     /// Where the next page begins; `None` at the end.
     pub next_cursor: Option<String>,

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use console::{Term, style};
-use event_aggregator_client::{Client, EventQuery, StoredEvent, Verbatim};
+use event_aggregator_client::{Client, EventQuery, Order, StoredEvent, Verbatim};
 
 use crate::{
     cli::EventsArgs,
@@ -20,7 +20,7 @@ const FOLLOWED_PAGE: u64 = 100;
 /// The pause before the last page is read again.
 const READ_EVERY: Duration = Duration::from_millis(500);
 
-/// Lists events, oldest first; with `--follow` until a signal arrives.
+/// Lists events in the order in which they were stored; with `--follow` until a signal arrives.
 ///
 /// # Errors
 /// If the server is away or refuses the request.
@@ -33,21 +33,26 @@ pub(crate) async fn run(client: &Client, args: &EventsArgs, json: bool) -> Resul
         EventsArgs::DEFAULT_LIMIT
     };
     let mut left = args.limit.unwrap_or(default);
+    if let Some(count) = args.tail {
+        let (events, place) = tail(client, args, count.into()).await?;
+        for event in &events {
+            print(event, json)?;
+            last = event.id;
+        }
+        cursor = place;
+        if !args.follow {
+            left = 0;
+        }
+    }
     while left > 0 && !client.stop().is_cancelled() {
         let most = if args.follow {
             FOLLOWED_PAGE
         } else {
             PAGE.min(left)
         };
-        let query = EventQuery {
-            topic: args.topic.clone(),
-            source: args.source.clone(),
-            since: args.since.clone(),
-            until: args.until.clone(),
-            limit: Some(most),
-            cursor: cursor.clone(),
-        };
-        let page = client.events(&query).await?;
+        let page = client
+            .events(&query(args, Order::Oldest, most, cursor.clone()))
+            .await?;
         for event in &page.events {
             if event.id <= last || left == 0 {
                 continue;
@@ -69,6 +74,42 @@ pub(crate) async fn run(client: &Client, args: &EventsArgs, json: bool) -> Resul
         output::line(none_found(args))?;
     }
     Ok(Outcome::Well)
+}
+
+/// The last events, in the order in which they were stored, and the place before them; `None` is the beginning.
+async fn tail(
+    client: &Client,
+    args: &EventsArgs,
+    count: u64,
+) -> Result<(Vec<Verbatim<StoredEvent>>, Option<String>), Error> {
+    let (mut events, mut cursor) = (Vec::new(), None);
+    let mut left = count;
+    while left > 0 {
+        let page = client
+            .events(&query(args, Order::Newest, PAGE.min(left), cursor))
+            .await?;
+        left = left.saturating_sub(page.events.len() as u64);
+        events.extend(page.events);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    events.reverse();
+    Ok((events, cursor))
+}
+
+fn query(args: &EventsArgs, order: Order, limit: u64, cursor: Option<String>) -> EventQuery {
+    EventQuery {
+        topic: args.topic.clone(),
+        source: args.source.clone(),
+        since: args.since.clone(),
+        until: args.until.clone(),
+        // A server of an earlier version knows only this order, and not the parameter.
+        order: Some(order).filter(|order| *order != Order::Oldest),
+        limit: Some(limit),
+        cursor,
+    }
 }
 
 const fn none_found(args: &EventsArgs) -> &'static str {

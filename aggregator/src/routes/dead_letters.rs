@@ -17,14 +17,14 @@ use event::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Cursor, DeadLetter, Limit, Selection};
+use store::{Cursor, DeadLetter, Limit, Order, Selection};
 use utoipa::{
     IntoParams, IntoResponses, PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
 };
 use uuid::Uuid;
 
-use super::lists::{ListProblems, limit};
+use super::lists::{ListProblems, part};
 use crate::api::Api;
 
 /// A list of ids is no longer than this.
@@ -35,6 +35,9 @@ const MAX_REPLAY_BODY_BYTES: usize = 64 * 1024;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListParameters {
+    /// Which end of the list comes first
+    #[param(value_type = Order, required = false)]
+    order: Option<String>,
     /// At most so many
     #[param(value_type = u16, required = false, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
@@ -43,7 +46,7 @@ struct ListParameters {
     cursor: Option<String>,
 }
 
-/// A part of the dead letters, oldest first.
+/// A part of the dead letters.
 #[derive(Serialize, ToSchema)]
 pub(super) struct DeadLetterPage {
     #[schema(max_items = 1000)]
@@ -99,7 +102,7 @@ impl From<DeadLetter> for Letter {
 
 /// What could not be stored
 ///
-/// Oldest first. Not for a key that is for some topics only.
+/// Not for a key that is for some topics only.
 #[utoipa::path(get, path = "/dead-letters", params(ListParameters),
     operation_id = "list_dead_letters",
     responses((status = 200, description = "A part of it", body = DeadLetterPage), ListProblems))]
@@ -110,9 +113,8 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Problem> {
     caller.check_all_topics()?;
     let parameters: ListParameters = query(&request)?;
-    let limit = limit(parameters.limit)?;
-    let after = optional("cursor", parameters.cursor, |text| text.parse::<Cursor>())?;
-    let page = api.store.dead_letters(after, limit).await?;
+    let part = part(parameters.order, parameters.limit, parameters.cursor)?;
+    let page = api.store.dead_letters(part).await?;
     Ok(HttpResponse::Ok().json(DeadLetterPage {
         count: page.items.len(),
         dead_letters: page.items.into_iter().map(Letter::from).collect(),

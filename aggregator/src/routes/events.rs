@@ -12,10 +12,10 @@ use edge::{
 };
 use event::{EventId, EventTime, Source, Topic};
 use serde::{Deserialize, Serialize};
-use store::{Cursor, EventQuery, StoredEvent};
+use store::{Cursor, EventQuery, Order, StoredEvent};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::lists::{ListProblems, limit};
+use super::lists::{ListProblems, part};
 use crate::api::Api;
 
 /// Each is parsed by name, by the rules of its schema.
@@ -35,6 +35,9 @@ struct Parameters {
     /// Only with an earlier `timestamp`
     #[param(value_type = EventTime, required = false)]
     until: Option<String>,
+    /// Which end of the list comes first
+    #[param(value_type = Order, required = false)]
+    order: Option<String>,
     /// At most so many
     #[param(value_type = u16, required = false, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
@@ -43,7 +46,7 @@ struct Parameters {
     cursor: Option<String>,
 }
 
-/// A part of the events, oldest first.
+/// A part of the events.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EventPage {
     #[schema(max_items = 1000)]
@@ -57,7 +60,7 @@ pub(super) struct EventPage {
 
 /// Stored events
 ///
-/// Oldest first. Going on with `cursor` until `next_cursor` is null meets every event once, also while events arrive.
+/// Going on with `cursor` until `next_cursor` is null meets every event once, also while events arrive.
 #[utoipa::path(get, path = "/events", operation_id = "list_events", params(Parameters),
     responses((status = 200, description = "A part of them", body = EventPage), ListProblems))]
 pub(super) async fn list(
@@ -119,8 +122,7 @@ fn parse(parameters: Parameters) -> Result<EventQuery, Problem> {
         source: optional("source", parameters.source, Source::try_from)?,
         since: optional("since", parameters.since, |text| time(&text))?,
         until: optional("until", parameters.until, |text| time(&text))?,
-        limit: limit(parameters.limit)?,
-        after: optional("cursor", parameters.cursor, |text| text.parse::<Cursor>())?,
+        part: part(parameters.order, parameters.limit, parameters.cursor)?,
     })
 }
 

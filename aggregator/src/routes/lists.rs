@@ -5,11 +5,24 @@ use edge::{
     parameters::optional,
     problem::{Kind, Problem},
 };
-use store::Limit;
+use store::{Cursor, Limit, Order, Part};
 use utoipa::IntoResponses;
 
+/// Which part of a list was asked for.
+pub(super) fn part(
+    order: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+) -> Result<Part, Problem> {
+    Ok(Part {
+        order: optional("order", order, |text| text.parse::<Order>())?.unwrap_or_default(),
+        after: optional("cursor", cursor, |text| text.parse::<Cursor>())?,
+        limit: self::limit(limit)?,
+    })
+}
+
 /// A page size; the default if it is absent.
-pub(super) fn limit(text: Option<String>) -> Result<Limit, Problem> {
+fn limit(text: Option<String>) -> Result<Limit, Problem> {
     let parsed = |text: String| {
         let limit = text.parse().ok().and_then(Limit::new);
         limit.ok_or_else(|| format!("must be a number from 1 to {}", Limit::MAX))

@@ -34,7 +34,8 @@ use runtime::readiness::{Dependency, Probe};
 
 pub use audit::Audit;
 pub use query::{
-    Cursor, CursorError, DeadLetter, EventQuery, Limit, Page, Replayed, Selection, StoredEvent,
+    Cursor, CursorError, DeadLetter, EventQuery, Limit, Order, Page, Part, Replayed, Selection,
+    StoredEvent,
 };
 
 /// Where events are stored exactly once, with counters that agree with them. Its [`Probe`] tries whether it can be written
@@ -57,18 +58,14 @@ pub trait Store: Probe {
     /// The counters, in one snapshot.
     async fn stats(&self) -> Result<Stats, StoreError>;
 
-    /// One page of stored events, oldest first.
+    /// One page of stored events.
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError>;
 
     /// One event by its identity.
     async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
 
-    /// One page of dead letters, oldest first.
-    async fn dead_letters(
-        &self,
-        after: Option<Cursor>,
-        limit: Limit,
-    ) -> Result<Page<DeadLetter>, StoreError>;
+    /// One page of dead letters.
+    async fn dead_letters(&self, part: Part) -> Result<Page<DeadLetter>, StoreError>;
 
     /// Tries to store one page of dead letters again, of these or of all, after a place: in one transaction, as many as
     /// [`Limit::MAX`] and [`FULL_PAGE_BYTES`](query::FULL_PAGE_BYTES) allow, and one at least.

@@ -48,10 +48,75 @@ pub struct EventQuery {
     pub since: Option<EventTime>,
     /// Only with a `timestamp` before this one.
     pub until: Option<EventTime>,
-    /// At most so many.
-    pub limit: Limit,
-    /// Only after this place.
+    /// Which of those.
+    pub part: Part,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// What was stored first comes first.
+    #[default]
+    Oldest,
+    /// What was stored last comes first.
+    Newest,
+}
+
+/// A text that does not name an [`Order`].
+#[derive(Debug, thiserror::Error)]
+#[error("must be oldest or newest")]
+pub struct OrderError;
+
+impl FromStr for Order {
+    type Err = OrderError;
+
+    fn from_str(text: &str) -> Result<Self, OrderError> {
+        match text {
+            "oldest" => Ok(Self::Oldest),
+            "newest" => Ok(Self::Newest),
+            _ => Err(OrderError),
+        }
+    }
+}
+
+impl PartialSchema for Order {
+    fn schema() -> RefOr<Schema> {
+        from_json(json!({
+            "type": "string",
+            "description": "Which end of a list comes first",
+            "enum": ["oldest", "newest"],
+            "default": "oldest"
+        }))
+    }
+}
+
+impl ToSchema for Order {}
+
+/// A part of a list: a page, and where it begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part {
+    /// Which end comes first.
+    pub order: Order,
+    /// Only what comes after this place, in that order.
     pub after: Option<Cursor>,
+    /// At most this many.
+    pub limit: Limit,
+}
+
+impl Part {
+    /// The ids that are read lie between these two.
+    pub(crate) fn bounds(&self) -> (i64, i64) {
+        let after = self.after.map(|cursor| cursor.id);
+        match self.order {
+            Order::Oldest => (after.unwrap_or(0), i64::MAX),
+            Order::Newest => (0, after.unwrap_or(i64::MAX)),
+        }
+    }
+
+    /// How many rows to ask for. One more than the limit tells whether there is a next page.
+    pub(crate) fn rows(&self) -> i64 {
+        i64::from(self.limit.get()) + 1
+    }
 }
 
 /// A page size: 1 to [`Limit::MAX`].
@@ -166,7 +231,7 @@ impl Listed for DeadLetter {
 /// A page of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
-    /// Oldest first.
+    /// In the order that was asked for.
     pub items: Vec<T>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,

@@ -171,10 +171,17 @@ pub struct EventsArgs {
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
 
+    /// List the last N events, in the order in which they were stored
+    #[arg(long, value_name = "N", conflicts_with = "limit", value_parser = within::<u16>(TAIL))]
+    pub tail: Option<u16>,
+
     /// Also list the events that are stored from now on, until Ctrl-C
     #[arg(long)]
     pub follow: bool,
 }
+
+/// How many events `--tail` may ask for, because they are kept until all are read.
+const TAIL: std::ops::RangeInclusive<u64> = 1..=10_000;
 
 impl EventsArgs {
     /// How many events are listed, unless the command line says otherwise.

@@ -89,6 +89,7 @@ async fn events_are_listed() {
     for (name, arguments, answer) in [
         ("events", &["events"][..], events()),
         ("events_json", &["events", "--json", "--limit=2"], events()),
+        ("events_tail", &["events", "--tail=3"], events()),
         ("events_none", &["events"], nothing.clone()),
         ("events_none_match", &["events", "--topic=t"], nothing),
     ] {

@@ -7,7 +7,7 @@ use event::{Claim, ClaimId, EventId, Topic, WorkerId};
 use queue::Queue;
 use runtime::readiness::{Dependency, Probe, Trouble};
 use store::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Stats,
     Store, StoreError, StoredEvent,
 };
 use uuid::Uuid;
@@ -75,12 +75,8 @@ impl Store for FaultyStore {
         self.store.event(topic, id).await
     }
 
-    async fn dead_letters(
-        &self,
-        after: Option<Cursor>,
-        limit: Limit,
-    ) -> Result<Page<DeadLetter>, StoreError> {
-        self.store.dead_letters(after, limit).await
+    async fn dead_letters(&self, part: Part) -> Result<Page<DeadLetter>, StoreError> {
+        self.store.dead_letters(part).await
     }
 
     async fn replay_page(

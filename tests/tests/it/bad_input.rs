@@ -372,6 +372,7 @@ async fn query_parameters_that_are_not_valid_are_named() {
         ("limit=-1", "limit"),
         ("limit=ten", "limit"),
         ("limit=1&limit=2", "limit"),
+        ("order=latest", "order"),
         ("cursor=", "cursor"),
         ("cursor=abc", "cursor"),
         ("cursor=01zzzzzzzzzzzzzzzz", "cursor"),

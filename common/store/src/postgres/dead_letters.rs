@@ -6,29 +6,41 @@ use futures_util::TryStreamExt;
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow, query, query_as};
 
 use super::classify::failure;
-use crate::{Cursor, DeadLetter, Limit, Page, StoreError};
+use crate::{DeadLetter, Order, Page, Part, StoreError};
 
-const PAGE: &str = "
+macro_rules! page {
+    ($order:literal) => {
+        concat!(
+            "
     SELECT id, raw, reason, receipt_id, failed_at FROM dead_letters
-    WHERE discarded_at IS NULL AND id > $1
-    ORDER BY id LIMIT $2";
+    WHERE discarded_at IS NULL AND id > $1 AND id < $2
+    ORDER BY id",
+            $order,
+            " LIMIT $3"
+        )
+    };
+}
+
+const OLDEST: &str = page!("");
+const NEWEST: &str = page!(" DESC");
 
 const DISCARD: &str = "
     UPDATE dead_letters SET raw = '', discarded_at = now()
     WHERE id = $1 AND discarded_at IS NULL";
 
-pub(super) async fn page(
-    pool: &PgPool,
-    after: Option<Cursor>,
-    limit: Limit,
-) -> Result<Page<DeadLetter>, StoreError> {
-    let rows = query_as(PAGE)
-        .bind(after.map_or(0, |cursor| cursor.id))
-        // One more than asked for tells whether there is a next page.
-        .bind(i64::from(limit.get()) + 1)
+pub(super) async fn page(pool: &PgPool, part: Part) -> Result<Page<DeadLetter>, StoreError> {
+    let (above, below) = part.bounds();
+    let page = match part.order {
+        Order::Oldest => OLDEST,
+        Order::Newest => NEWEST,
+    };
+    let rows = query_as(page)
+        .bind(above)
+        .bind(below)
+        .bind(part.rows())
         .fetch(pool)
         .map_ok(|LetterRow(letter)| letter);
-    Page::collect(rows, limit).await.map_err(failure)
+    Page::collect(rows, part.limit).await.map_err(failure)
 }
 
 pub(super) async fn discard(pool: &PgPool, id: i64) -> Result<bool, StoreError> {

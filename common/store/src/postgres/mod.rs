@@ -49,7 +49,7 @@ use self::{
     probe::Prober, session::Session, transaction::Transaction,
 };
 use crate::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Stats,
     Store, StoreError, StoredEvent, failure::Failure, record, replay,
 };
 
@@ -224,12 +224,8 @@ impl Store for Postgres {
         self.seen(read::event(&self.connections.pages, topic, id).await)
     }
 
-    async fn dead_letters(
-        &self,
-        after: Option<Cursor>,
-        limit: Limit,
-    ) -> Result<Page<DeadLetter>, StoreError> {
-        self.seen(dead_letters::page(&self.connections.pages, after, limit).await)
+    async fn dead_letters(&self, part: Part) -> Result<Page<DeadLetter>, StoreError> {
+        self.seen(dead_letters::page(&self.connections.pages, part).await)
     }
 
     async fn replay_page(

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow, query, query_as};
 
 use super::{classify::failure, horizon};
-use crate::{EventQuery, Page, Stats, StoreError, StoredEvent};
+use crate::{EventQuery, Order, Page, Stats, StoreError, StoredEvent};
 
 /// One statement sees one snapshot.
 const STATS: &str = "
@@ -16,16 +16,26 @@ const STATS: &str = "
         ARRAY(SELECT unique_processed FROM topic_stats WHERE unique_processed > 0 ORDER BY topic)
     FROM agg_stats WHERE id = 1";
 
-const EVENTS: &str = "
+macro_rules! events {
+    ($order:literal) => {
+        concat!(
+            "
     SELECT id, topic, event_id, event_timestamp, source, payload::text, received_at, processed_at
     FROM processed_events
-    WHERE id > $1 AND id <= $2
+    WHERE id > $1 AND id < $2
       AND ($3::text IS NULL OR topic = $3)
       AND ($4::text IS NULL OR source = $4)
       AND ($5::timestamptz IS NULL OR event_timestamp >= $5)
       AND ($6::timestamptz IS NULL OR event_timestamp < $6)
-    ORDER BY id
-    LIMIT $7";
+    ORDER BY id",
+            $order,
+            " LIMIT $7"
+        )
+    };
+}
+
+const OLDEST_EVENTS: &str = events!("");
+const NEWEST_EVENTS: &str = events!(" DESC");
 
 const EVENT: &str = "
     SELECT id, topic, event_id, event_timestamp, source, payload::text, received_at, processed_at
@@ -55,18 +65,24 @@ pub(super) async fn events(
 ) -> Result<Page<StoredEvent>, StoreError> {
     let mut connection = pool.acquire().await.map_err(failure)?;
     let horizon = horizon::read(&mut connection).await.map_err(failure)?;
-    let rows = query_as(EVENTS)
-        .bind(filter.after.map_or(0, |cursor| cursor.id))
-        .bind(horizon)
+    let (above, below) = filter.part.bounds();
+    let events = match filter.part.order {
+        Order::Oldest => OLDEST_EVENTS,
+        Order::Newest => NEWEST_EVENTS,
+    };
+    let rows = query_as(events)
+        .bind(above)
+        .bind(below.min(horizon.saturating_add(1)))
         .bind(filter.topic.as_ref().map(Topic::as_str))
         .bind(filter.source.as_ref().map(Source::as_str))
         .bind(filter.since.map(EventTime::as_datetime))
         .bind(filter.until.map(EventTime::as_datetime))
-        // One more than asked for tells whether there is a next page.
-        .bind(i64::from(filter.limit.get()) + 1)
+        .bind(filter.part.rows())
         .fetch(&mut *connection)
         .map_ok(|EventRow(event)| event);
-    Page::collect(rows, filter.limit).await.map_err(failure)
+    Page::collect(rows, filter.part.limit)
+        .await
+        .map_err(failure)
 }
 
 pub(super) async fn event(

@@ -7,12 +7,23 @@ use sqlx::{SqlitePool, query, query_as};
 use uuid::Uuid;
 
 use super::classify::failure;
-use crate::{Cursor, DeadLetter, Limit, Page, StoreError};
+use crate::{DeadLetter, Order, Page, Part, StoreError};
 
-const PAGE: &str = "
+macro_rules! page {
+    ($order:literal) => {
+        concat!(
+            "
     SELECT id, raw, reason, receipt_id, failed_at FROM dead_letters
-    WHERE discarded_at IS NULL AND id > ?
-    ORDER BY id LIMIT ?";
+    WHERE discarded_at IS NULL AND id > ? AND id < ?
+    ORDER BY id",
+            $order,
+            " LIMIT ?"
+        )
+    };
+}
+
+const OLDEST: &str = page!("");
+const NEWEST: &str = page!(" DESC");
 
 const DISCARD: &str = "
     UPDATE dead_letters SET raw = x'', discarded_at = ?2
@@ -20,11 +31,7 @@ const DISCARD: &str = "
 
 type Row = (i64, Vec<u8>, String, Option<Uuid>, i64);
 
-pub(super) async fn page(
-    pool: &SqlitePool,
-    after: Option<Cursor>,
-    limit: Limit,
-) -> Result<Page<DeadLetter>, StoreError> {
+pub(super) async fn page(pool: &SqlitePool, part: Part) -> Result<Page<DeadLetter>, StoreError> {
     let letter = |(id, raw, reason, receipt_id, failed_at): Row| DeadLetter {
         id,
         raw,
@@ -32,13 +39,18 @@ pub(super) async fn page(
         receipt_id,
         failed_at: EventTime::from(DateTime::from_timestamp_micros(failed_at).unwrap_or_default()),
     };
-    let rows = query_as(PAGE)
-        .bind(after.map_or(0, |cursor| cursor.id))
-        // One more than asked for tells whether there is a next page.
-        .bind(i64::from(limit.get()) + 1)
+    let (above, below) = part.bounds();
+    let page = match part.order {
+        Order::Oldest => OLDEST,
+        Order::Newest => NEWEST,
+    };
+    let rows = query_as(page)
+        .bind(above)
+        .bind(below)
+        .bind(part.rows())
         .fetch(pool)
         .map_ok(letter);
-    Page::collect(rows, limit).await.map_err(failure)
+    Page::collect(rows, part.limit).await.map_err(failure)
 }
 
 pub(super) async fn discard(pool: &SqlitePool, id: i64, now: i64) -> Result<bool, StoreError> {

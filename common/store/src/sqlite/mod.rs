@@ -46,7 +46,7 @@ use sqlx::{
 
 use self::{classify::ResultCodes, file::Files, session::Session, transaction::Transaction};
 use crate::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Limit, Page, Recorded, Replayed, Stats,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Stats,
     Store, StoreError, StoredEvent, failure::Failure, record, replay,
 };
 
@@ -265,12 +265,8 @@ impl Store for Sqlite {
         read::event(&self.readers, topic, id).await
     }
 
-    async fn dead_letters(
-        &self,
-        after: Option<Cursor>,
-        limit: Limit,
-    ) -> Result<Page<DeadLetter>, StoreError> {
-        dead_letters::page(&self.readers, after, limit).await
+    async fn dead_letters(&self, part: Part) -> Result<Page<DeadLetter>, StoreError> {
+        dead_letters::page(&self.readers, part).await
     }
 
     async fn replay_page(

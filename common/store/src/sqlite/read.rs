@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use sqlx::{FromRow, Row, SqlitePool, query_as, sqlite::SqliteRow};
 
 use super::classify::failure;
-use crate::{EventQuery, Page, Stats, StoreError, StoredEvent};
+use crate::{EventQuery, Order, Page, Stats, StoreError, StoredEvent};
 
 /// One statement sees one snapshot: a row of counters for each topic, or one if there is none.
 const STATS: &str = "
@@ -16,16 +16,26 @@ const STATS: &str = "
     FROM agg_stats LEFT JOIN topic_stats ON topic_stats.unique_processed > 0
     WHERE id = 1";
 
-const EVENTS: &str = "
+macro_rules! events {
+    ($order:literal) => {
+        concat!(
+            "
     SELECT id, topic, event_id, event_timestamp, source, payload, received_at, processed_at
     FROM processed_events
-    WHERE id > ?1
-      AND (?2 IS NULL OR topic = ?2)
-      AND (?3 IS NULL OR source = ?3)
-      AND (?4 IS NULL OR event_timestamp >= ?4)
-      AND (?5 IS NULL OR event_timestamp < ?5)
-    ORDER BY id
-    LIMIT ?6";
+    WHERE id > ?1 AND id < ?2
+      AND (?3 IS NULL OR topic = ?3)
+      AND (?4 IS NULL OR source = ?4)
+      AND (?5 IS NULL OR event_timestamp >= ?5)
+      AND (?6 IS NULL OR event_timestamp < ?6)
+    ORDER BY id",
+            $order,
+            " LIMIT ?7"
+        )
+    };
+}
+
+const OLDEST_EVENTS: &str = events!("");
+const NEWEST_EVENTS: &str = events!(" DESC");
 
 const EVENT: &str = "
     SELECT id, topic, event_id, event_timestamp, source, payload, received_at, processed_at
@@ -59,17 +69,24 @@ pub(super) async fn events(
     filter: &EventQuery,
 ) -> Result<Page<StoredEvent>, StoreError> {
     let micros = |time: EventTime| time.as_datetime().timestamp_micros();
-    let rows = query_as(EVENTS)
-        .bind(filter.after.map_or(0, |cursor| cursor.id))
+    let (above, below) = filter.part.bounds();
+    let events = match filter.part.order {
+        Order::Oldest => OLDEST_EVENTS,
+        Order::Newest => NEWEST_EVENTS,
+    };
+    let rows = query_as(events)
+        .bind(above)
+        .bind(below)
         .bind(filter.topic.as_ref().map(Topic::as_str))
         .bind(filter.source.as_ref().map(Source::as_str))
         .bind(filter.since.map(micros))
         .bind(filter.until.map(micros))
-        // One more than asked for tells whether there is a next page.
-        .bind(i64::from(filter.limit.get()) + 1)
+        .bind(filter.part.rows())
         .fetch(pool)
         .map_ok(|EventRow(event)| event);
-    Page::collect(rows, filter.limit).await.map_err(failure)
+    Page::collect(rows, filter.part.limit)
+        .await
+        .map_err(failure)
 }
 
 pub(super) async fn event(

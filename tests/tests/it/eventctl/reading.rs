@@ -86,6 +86,43 @@ async fn following_prints_each_event_once_as_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_events_are_listed_in_their_order_and_followed_from_there() {
+    let fixture = Fixture::start().await;
+    let publish = async |from, to| {
+        for id in from..to {
+            let input = fixture.file("input", &lines(id, id + 1));
+            assert_eq!(fixture.eventctl(&["publish", &input]).await.code, Some(0));
+        }
+    };
+    let ids = |output: &str| -> Vec<u64> {
+        let events = output
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events
+            .map(|event| event["event_id"].as_str().unwrap().parse().unwrap())
+            .collect()
+    };
+    publish(0, 5).await;
+    let shown = fixture.eventctl(&["events", "--tail=3", "--json"]).await;
+    assert_eq!(ids(&shown.out), [2, 3, 4]);
+    let shown = fixture.eventctl(&["events", "--tail=9", "--json"]).await;
+    assert_eq!(ids(&shown.out), [0, 1, 2, 3, 4]);
+    let follow = ["events", "--tail=2", "--follow", "--json"];
+    let mut follow = Running::start("eventctl", &follow, &[("EVENTCTL_URL", &fixture.app.url)]);
+    eventually("the last events are printed", SOON, async || {
+        ids(&follow.output()) == [3, 4]
+    })
+    .await;
+    publish(5, 7).await;
+    eventually("later events follow", SOON, async || {
+        ids(&follow.output()) == [3, 4, 5, 6]
+    })
+    .await;
+    follow.signal("INT");
+    assert_eq!(follow.wait_exit(SOON).await, Some(0), "{}", follow.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_listed_shown_replayed_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let (redis_url, queue) = (servers::redis_url().await, servers::queue_name());

@@ -42,7 +42,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, raw_sql};
 use store::postgres::Postgres;
 use store::sqlite::Sqlite;
 use store::{
-    Cursor, DeadLetter, EventQuery, Limit, Page, Recorded, Stats, Store, StoreError, StoredEvent,
+    Cursor, DeadLetter, EventQuery, Limit, Page, Part, Recorded, Stats, Store, StoreError,
+    StoredEvent,
 };
 use tempfile::TempDir;
 use tests::{
@@ -224,17 +225,20 @@ impl Tested {
     }
 
     async fn page(&self, limit: u16, after: Option<Cursor>) -> Page<StoredEvent> {
-        let limit = Limit::new(limit).unwrap();
-        let query = EventQuery {
-            limit,
+        let part = Part {
             after,
+            limit: Limit::new(limit).unwrap(),
+            ..Part::default()
+        };
+        let query = EventQuery {
+            part,
             ..EventQuery::default()
         };
         self.store.events(&query).await.unwrap()
     }
 
     async fn letters(&self) -> Vec<DeadLetter> {
-        let page = self.store.dead_letters(None, Limit::default()).await;
+        let page = self.store.dead_letters(Part::default()).await;
         page.unwrap().items
     }
 

@@ -1,12 +1,15 @@
 //! Pages of events.
 
 use event::Event;
-use store::{EventQuery, Limit};
+use store::{EventQuery, Limit, Order, Part};
 use tests::events::event;
 
 use super::{Tested, time};
 
-contract![pages_show_each_event_once_with_every_filter_and_limit,];
+contract![
+    pages_show_each_event_once_with_every_filter_and_limit,
+    the_newest_events_and_dead_letters_come_first_if_asked_for,
+];
 
 async fn pages_show_each_event_once_with_every_filter_and_limit(tested: Tested) {
     let sent: Vec<Event> = (0..30)
@@ -47,8 +50,21 @@ async fn pages_show_each_event_once_with_every_filter_and_limit(tested: Tested) 
             }
         }
     }
+    let orders = [Order::Oldest, Order::Newest];
+    let queries = queries.into_iter().flat_map(|query| {
+        orders.map(|order| {
+            let part = Part {
+                order,
+                ..Part::default()
+            };
+            EventQuery {
+                part,
+                ..query.clone()
+            }
+        })
+    });
     for query in queries {
-        let expected: Vec<i64> = all
+        let mut expected: Vec<i64> = all
             .iter()
             .filter(|event| {
                 query
@@ -64,6 +80,9 @@ async fn pages_show_each_event_once_with_every_filter_and_limit(tested: Tested) 
             })
             .map(|event| event.id)
             .collect();
+        if query.part.order == Order::Newest {
+            expected.reverse();
+        }
         for limit in [1, 2, 7, 10, 30, Limit::MAX] {
             let pages = walk(&tested, &query, limit).await;
             assert_eq!(pages.concat(), expected, "{query:?} by {limit}");
@@ -77,15 +96,51 @@ async fn pages_show_each_event_once_with_every_filter_and_limit(tested: Tested) 
     }
 }
 
+async fn the_newest_events_and_dead_letters_come_first_if_asked_for(tested: Tested) {
+    tested.tables.refuse().await;
+    let refused = ["1", "2", "3"].map(|id| event("refused", id));
+    tested.add(&refused).await;
+    tested.add(&[event("a", "1")]).await;
+    let newest = |after| Part {
+        order: Order::Newest,
+        after,
+        limit: Limit::new(2).unwrap(),
+    };
+    let oldest: Vec<i64> = tested
+        .letters()
+        .await
+        .iter()
+        .map(|letter| letter.id)
+        .collect();
+    let first = tested.store.dead_letters(newest(None)).await.unwrap();
+    let second = tested.store.dead_letters(newest(first.next)).await.unwrap();
+    let ids = first
+        .items
+        .iter()
+        .chain(&second.items)
+        .map(|letter| letter.id);
+    assert!(ids.eq(oldest.iter().rev().copied()));
+    assert_eq!((first.items.len(), second.next), (2, None));
+
+    let query = EventQuery {
+        part: newest(None),
+        ..EventQuery::default()
+    };
+    let before = tested.store.events(&query).await.unwrap();
+    // What is stored meanwhile is newer than every page that is still to come.
+    tested.add(&[event("a", "2")]).await;
+    let after = tested.store.events(&query).await.unwrap();
+    assert_eq!(before.items[0].event_id, "1");
+    assert_eq!(after.items[0].event_id, "2");
+}
+
 /// More than any walk here takes.
 const MOST_PAGES: usize = 100;
 
 /// The ids on each page to the end.
 async fn walk(tested: &Tested, query: &EventQuery, limit: u16) -> Vec<Vec<i64>> {
-    let mut query = EventQuery {
-        limit: Limit::new(limit).unwrap(),
-        ..query.clone()
-    };
+    let mut query = query.clone();
+    query.part.limit = Limit::new(limit).unwrap();
     let mut pages = Vec::new();
     loop {
         let page = tested.store.events(&query).await.unwrap();
@@ -93,7 +148,7 @@ async fn walk(tested: &Tested, query: &EventQuery, limit: u16) -> Vec<Vec<i64>> 
         assert!(pages.len() < MOST_PAGES, "it comes to an end");
         pages.push(page.items.iter().map(|event| event.id).collect());
         match page.next {
-            Some(next) => query.after = Some(next),
+            Some(next) => query.part.after = Some(next),
             None => return pages,
         }
     }
