@@ -8,6 +8,8 @@ mod stats;
 
 use edge::{access::Access, auth::Scope, batch, openapi::Group, routes::Routes};
 
+use store::Order;
+
 use self::{
     dead_letters::{DeadLetterPage, Replayed, Selected},
     events::EventPage,
@@ -41,6 +43,7 @@ pub fn routes() -> Routes {
         .and(dead_letters)
         .schema::<Ingested>()
         .schema::<Counters>()
+        .schema::<Order>()
         .schema::<EventPage>()
         .schema::<DeadLetterPage>()
         .schema::<Selected>()
