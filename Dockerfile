@@ -5,14 +5,15 @@ ARG RUST_IMAGE=rust:1.95-slim-trixie
 ARG DEBIAN_IMAGE=debian:trixie-slim
 
 # This stage leaves the manifests, and a stand-in for the sources of each crate. It runs at every change. As long as no
-# manifest changes, it leaves the same files, and the next stage takes the dependencies from the cache.
+# manifest changes, it leaves the same files, and the next stage takes the dependencies from the cache. The manifest of the
+# tests names their programs, so these must be there.
 FROM ${DEBIAN_IMAGE} AS skeleton
 WORKDIR /skeleton
 COPY . .
-RUN find . -type f ! -name 'Cargo.*' -delete \
+RUN find . -type f ! -name 'Cargo.*' ! -path './tests/src/bin/*' -delete \
  && find . -type d -empty -delete \
  && for manifest in */Cargo.toml common/*/Cargo.toml; do \
-        sources="${manifest%/*}/src" && mkdir "$sources" \
+        sources="${manifest%/*}/src" && mkdir -p "$sources" \
      && touch "$sources/lib.rs" && echo 'fn main() {}' >"$sources/main.rs" || exit; \
     done
 
