@@ -13,8 +13,10 @@ COPY . .
 RUN find . -type f ! -name 'Cargo.*' ! -path './tests/src/bin/*' -delete \
  && find . -type d -empty -delete \
  && for manifest in */Cargo.toml common/*/Cargo.toml; do \
-        sources="${manifest%/*}/src" && mkdir -p "$sources" \
-     && touch "$sources/lib.rs" && echo 'fn main() {}' >"$sources/main.rs" || exit; \
+        sources="${manifest%/*}/src" && mkdir -p "$sources" && touch "$sources/lib.rs" || exit; \
+    done \
+ && for program in publisher aggregator standalone eventctl; do \
+        echo 'fn main() {}' >"$program/src/main.rs" || exit; \
     done
 
 FROM ${RUST_IMAGE} AS build
