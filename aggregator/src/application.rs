@@ -43,6 +43,7 @@ impl Program for Settings {
         let (queue, store) = self.parts()?;
         Ok(Aggregator::over(
             queue,
+            self.queue_max_len,
             store,
             self.workers,
             self.common.limits,

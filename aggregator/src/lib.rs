@@ -9,8 +9,11 @@ mod application;
 mod claims;
 mod recovery;
 mod routes;
+mod sampler;
 mod service;
 mod settings;
+mod shared;
+mod snapshots;
 mod stuck;
 mod worker;
 

@@ -22,7 +22,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    WorkerArgs, api::Api, claims::Claims, recovery::Recovery, stuck::StuckClaims, worker::Worker,
+    WorkerArgs, api::Api, claims::Claims, recovery::Recovery, sampler::Sampler,
+    snapshots::Snapshots, stuck::StuckClaims, worker::Worker,
 };
 
 /// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the
@@ -51,6 +52,7 @@ pub struct Aggregator {
     local_workers: usize,
     workers: WorkerArgs,
     limits: LimitArgs,
+    queue_max_len: u64,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
     migrated: Arc<SetOnce<()>>,
@@ -75,10 +77,11 @@ pub enum RunError {
 }
 
 impl Aggregator {
-    /// Over a queue shared with other processes.
+    /// Over a queue shared with other processes. Its publishers let so many events wait in it.
     #[must_use]
     pub fn over(
         shared: Opened,
+        queue_max_len: u64,
         store: Arc<dyn Store>,
         workers: WorkerArgs,
         limits: LimitArgs,
@@ -88,6 +91,7 @@ impl Aggregator {
             queue: shared.queue,
             consumers: shared.consumers,
             local_workers: INGEST_WORKERS,
+            queue_max_len,
             ..Self::in_process(local, store, workers, limits)
         }
     }
@@ -104,6 +108,7 @@ impl Aggregator {
             store,
             queue: queue.clone(),
             consumers: Vec::new(),
+            queue_max_len: queue.max_len(),
             local: queue,
             local_workers: workers.workers.into(),
             workers,
@@ -118,7 +123,8 @@ impl Aggregator {
     fn api(&self) -> Api {
         Api {
             store: self.store.clone(),
-            queue: self.queue.clone(),
+            snapshots: Arc::new(Snapshots::new(self.queue.clone(), self.store.clone())),
+            queue_max_len: self.queue_max_len,
             ingest: Ingestion::of(self.local.clone()),
             limits: self.limits,
             clock: self.clock.clone(),
@@ -145,6 +151,12 @@ impl Aggregator {
             workers.spawn(worker.run());
         }
         workers.spawn(self.recovery(&stop).run());
+        let sampler = Sampler {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            stop,
+        };
+        workers.spawn(sampler.run());
         while let Some(ended) = workers.join_next().await {
             ended?;
         }

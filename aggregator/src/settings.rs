@@ -5,6 +5,7 @@ use program::{CommonArgs, RedisArgs};
 use queue::{
     Opened,
     redis::{Address, RedisConsumer},
+    settings::PublishArgs,
 };
 use runtime::settings;
 use secrecy::SecretString;
@@ -32,6 +33,11 @@ pub struct Settings {
     /// Which queue, in which Redis.
     #[command(flatten)]
     pub redis: RedisArgs,
+
+    /// How many events the publishers let wait in the queue; only shown, in /stats and on the page
+    #[arg(long, env, default_value_t = PublishArgs::QUEUE_MAX_LEN, value_name = "EVENTS",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub queue_max_len: u64,
 
     /// How claims are made.
     #[command(flatten)]

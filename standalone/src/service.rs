@@ -52,7 +52,8 @@ impl Program for Settings {
         let (producer, aggregator): (Arc<dyn Producer>, _) = if self.redis_url().is_some() {
             let address = self.queue()?;
             let producer = RedisProducer::new(&address, max_len);
-            let aggregator = Aggregator::over(workers.open(&address), store, workers, limits);
+            let shared = workers.open(&address);
+            let aggregator = Aggregator::over(shared, max_len, store, workers, limits);
             (Arc::new(producer), aggregator)
         } else {
             let queue = Arc::new(MemoryQueue::new(max_len));

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use store::{Cursor, EventQuery, Order, StoredEvent};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::lists::{ListProblems, part};
+use super::{
+    lists::{ListProblems, part},
+    moments::time,
+};
 use crate::api::Api;
 
 /// Each is parsed by name, by the rules of its schema.
@@ -35,6 +38,12 @@ struct Parameters {
     /// Only with an earlier `timestamp`
     #[param(value_type = EventTime, required = false)]
     until: Option<String>,
+    /// Only what was received at this moment or later
+    #[param(value_type = EventTime, required = false)]
+    received_since: Option<String>,
+    /// Only what was received earlier
+    #[param(value_type = EventTime, required = false)]
+    received_until: Option<String>,
     /// Which end of the list comes first
     #[param(value_type = Order, required = false)]
     order: Option<String>,
@@ -53,14 +62,15 @@ pub(super) struct EventPage {
     events: Vec<StoredEvent>,
     /// How many are in this part.
     count: usize,
-    /// Where the next part begins; null at the end.
+    /// Where the next part begins, also after an empty one; null at the end.
     #[schema(value_type = Option<Cursor>, required)]
     next_cursor: Option<String>,
 }
 
 /// Stored events
 ///
-/// Going on with `cursor` until `next_cursor` is null meets every event once, also while events arrive.
+/// Going on with `cursor` until `next_cursor` is null meets every event once, also while events arrive. A page with a filter
+/// looks at 50000 events at most, so it may hold less than `limit`, even nothing, before the end.
 #[utoipa::path(get, path = "/events", operation_id = "list_events", params(Parameters),
     responses((status = 200, description = "A part of them", body = EventPage), ListProblems))]
 pub(super) async fn list(
@@ -122,15 +132,12 @@ fn parse(parameters: Parameters) -> Result<EventQuery, Problem> {
         source: optional("source", parameters.source, Source::try_from)?,
         since: optional("since", parameters.since, |text| time(&text))?,
         until: optional("until", parameters.until, |text| time(&text))?,
+        received_since: optional("received_since", parameters.received_since, |text| {
+            time(&text)
+        })?,
+        received_until: optional("received_until", parameters.received_until, |text| {
+            time(&text)
+        })?,
         part: part(parameters.order, parameters.limit, parameters.cursor)?,
     })
-}
-
-/// In a query string `+` stands for a space, so an offset such as `+02:00` arrives with one unless
-/// it was encoded.
-fn time(text: &str) -> Result<EventTime, <EventTime as std::str::FromStr>::Err> {
-    match text.rsplit_once(' ') {
-        Some((time, offset)) if time.contains(['T', 't']) => format!("{time}+{offset}").parse(),
-        _ => text.parse(),
-    }
 }

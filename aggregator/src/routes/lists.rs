@@ -1,11 +1,13 @@
 //! What all lists of this service have in common.
 
 use edge::{
+    auth::Caller,
     openapi::{Answers, problems},
     parameters::optional,
     problem::{Kind, Problem},
 };
-use store::{Cursor, Limit, Order, Part};
+use event::Topic;
+use store::{Cursor, Limit, Order, Part, Visible};
 use utoipa::IntoResponses;
 
 /// Which part of a list was asked for.
@@ -22,12 +24,19 @@ pub(super) fn part(
 }
 
 /// A page size; the default if it is absent.
-fn limit(text: Option<String>) -> Result<Limit, Problem> {
+pub(super) fn limit(text: Option<String>) -> Result<Limit, Problem> {
     let parsed = |text: String| {
         let limit = text.parse().ok().and_then(Limit::new);
         limit.ok_or_else(|| format!("must be a number from 1 to {}", Limit::MAX))
     };
     Ok(optional("limit", text, parsed)?.unwrap_or_default())
+}
+
+/// The topics that the caller may see.
+pub(super) fn visible(caller: &Caller) -> Visible {
+    let text = |prefix: &Topic| prefix.as_str().to_owned();
+    let prefixes = caller.prefixes();
+    prefixes.map(|prefixes| prefixes.iter().map(text).collect())
 }
 
 /// A list may refuse its parameters.

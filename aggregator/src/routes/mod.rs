@@ -2,19 +2,25 @@
 
 mod dead_letters;
 mod events;
+mod history;
 mod ingest;
 mod lists;
+mod moments;
 mod stats;
+mod topics;
 
 use edge::{access::Access, auth::Scope, batch, openapi::Group, routes::Routes};
 
-use store::Order;
+use store::{Order, TopicCursor, TopicOrder};
 
 use self::{
     dead_letters::{DeadLetterPage, Replayed, Selected},
     events::EventPage,
+    history::History,
     ingest::Ingested,
-    stats::Counters,
+    moments::{Moment, Step},
+    stats::{Counters, Topics},
+    topics::TopicPage,
 };
 
 const PUBLISH: Access = Access::Needs(Scope::Publish);
@@ -26,12 +32,16 @@ const ADMIN: Access = Access::Needs(Scope::Admin);
 pub fn routes() -> Routes {
     use dead_letters::{__path_discard, __path_list as __path_letters, __path_replay};
     use events::{__path_list, __path_one};
+    use history::__path_history;
     use ingest::__path_ingest;
     use stats::__path_stats;
+    use topics::__path_list as __path_topics;
 
     let events_in = Routes::of(Group::EventsIn).route(__path_ingest, PUBLISH, ingest::ingest);
     let events_out = Routes::of(Group::EventsOut)
         .route(__path_stats, READ, stats::stats)
+        .route(__path_history, READ, history::history)
+        .route(__path_topics, READ, topics::list)
         .route(__path_list, READ, events::list)
         .route(__path_one, READ, events::one);
     let dead_letters = Routes::of(Group::DeadLetters)
@@ -43,6 +53,13 @@ pub fn routes() -> Routes {
         .and(dead_letters)
         .schema::<Ingested>()
         .schema::<Counters>()
+        .schema::<Topics>()
+        .schema::<History>()
+        .schema::<Moment>()
+        .schema::<Step>()
+        .schema::<TopicPage>()
+        .schema::<TopicOrder>()
+        .schema::<TopicCursor>()
         .schema::<Order>()
         .schema::<EventPage>()
         .schema::<DeadLetterPage>()

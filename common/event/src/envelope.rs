@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -91,6 +92,21 @@ pub fn decode<'a>(element: impl Into<Cow<'a, [u8]>>) -> Result<Event, Malformed>
     })
 }
 
+/// How an element begins, up to the id of its receipt.
+const HEAD: &[u8] = br#"{"v":1,"receipt_id":""#;
+/// How many characters such an id has.
+const ID_CHARS: usize = 36;
+/// From so many bytes of an element, [`received_at`] can tell.
+pub const HEAD_BYTES: usize = HEAD.len() + ID_CHARS;
+
+/// When the event in an element was accepted, from the beginning of the element. `None`: it was not [`append`] that wrote it.
+#[must_use]
+pub fn received_at(element: &[u8]) -> Option<DateTime<Utc>> {
+    let id = element.strip_prefix(HEAD)?.get(..ID_CHARS)?;
+    let id = ReceiptId(Uuid::try_parse_ascii(id).ok()?);
+    Some(id.received_at())
+}
+
 fn read(element: &[u8]) -> Result<Event, String> {
     let text = std::str::from_utf8(element).map_err(|_| "is not UTF-8".to_owned())?;
     let envelope: Read<'_> = match serde_json::from_str(text) {
@@ -142,6 +158,16 @@ mod tests {
         let event = decode(ELEMENT.as_bytes()).unwrap();
         assert_eq!(event.key(), ("logs/ä", "\"1\""));
         assert_eq!(String::from_utf8(encode(&event)).unwrap(), ELEMENT);
+    }
+
+    #[test]
+    fn its_beginning_tells_when_an_event_was_accepted() {
+        let event = decode(ELEMENT.as_bytes()).unwrap();
+        let head = &encode(&event)[..HEAD_BYTES];
+        assert_eq!(received_at(head), Some(event.receipt_id.received_at()));
+        for stranger in [&head[1..], &head[..HEAD_BYTES - 1], b"", b"hello"] {
+            assert_eq!(received_at(stranger), None);
+        }
     }
 
     #[test]

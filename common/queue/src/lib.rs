@@ -12,6 +12,7 @@ pub mod settings;
 use std::{collections::HashSet, error::Error, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use event::{Claim, ClaimId, Event, Verdict, WorkerId};
 use runtime::{hold::Hold, readiness::Watched};
 
@@ -19,12 +20,15 @@ use runtime::{hold::Hold, readiness::Watched};
 pub const LONGEST_LEASE: Duration = Duration::from_hours(1);
 
 /// How much is in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depth {
-    /// Waiting.
+    /// Events that wait.
     pub pending: u64,
-    /// Claimed and not yet settled.
+    /// Events that are claimed and not yet settled.
     pub processing: u64,
+    /// When the event that waits longest was accepted. `None`: no event waits, or its element does not tell, because
+    /// another program put it there.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 /// Who releases a claim.

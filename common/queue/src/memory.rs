@@ -79,6 +79,12 @@ impl MemoryQueue {
         }
     }
 
+    /// How many events may wait in it.
+    #[must_use]
+    pub const fn max_len(&self) -> u64 {
+        self.max_len
+    }
+
     /// Pushes a batch and waits for its commit.
     ///
     /// # Errors
@@ -275,6 +281,10 @@ impl Queue for MemoryQueue {
                 .values()
                 .map(|claimed| claimed.events.len())
                 .sum::<usize>() as u64,
+            oldest: state
+                .pending
+                .front()
+                .map(|(event, _)| event.receipt_id.received_at()),
         })
     }
 

@@ -37,7 +37,12 @@ impl QueueArgs {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct PublishArgs {
     /// Most events that may wait in the queue; beyond, publishing answers 503
-    #[arg(long, env, default_value_t = 1_000_000, value_name = "EVENTS",
+    #[arg(long, env, default_value_t = Self::QUEUE_MAX_LEN, value_name = "EVENTS",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub queue_max_len: u64,
+}
+
+impl PublishArgs {
+    /// The default of [`queue_max_len`](Self::queue_max_len).
+    pub const QUEUE_MAX_LEN: u64 = 1_000_000;
 }

@@ -1,6 +1,7 @@
 //! The store seam: what is recorded, and what can be read back. No SQL here.
 //!
-//! - [`query`]: pages of events and dead letters
+//! - [`query`]: pages of events and dead letters; `scan`: how much a page looks at; [`topics`]: pages of topics
+//! - [`history`]: the counters as they were
 //! - `plan`: a batch made ready, and what came of it
 //! - `record`: recording a claim, the one algorithm of every store; `replay`: dead letters tried again; `failure`: why a
 //!   transaction was not committed, and what to do then
@@ -11,6 +12,7 @@
 pub mod audit;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod failure;
+pub mod history;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrations;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -22,8 +24,11 @@ pub mod query;
 mod record;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod replay;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod scan;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod topics;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -33,10 +38,14 @@ use event::{Claim, EventId, Topic, Verdict, WorkerId};
 use runtime::readiness::{Dependency, Probe};
 
 pub use audit::Audit;
+pub use history::{Sample, Span};
 pub use query::{
     Cursor, CursorError, DeadLetter, EventQuery, Limit, Order, Page, Part, Replayed, Selection,
     StoredEvent,
 };
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use scan::{CLOCKS_WITHIN, SCAN_ROWS};
+pub use topics::{StatsQuery, TopicCursor, TopicOrder, TopicPage, TopicQuery, TopicStats, Visible};
 
 /// Where events are stored exactly once, with counters that agree with them. Its [`Probe`] tries whether it can be written
 /// to, and says more until [`Store::migrate`] has succeeded.
@@ -55,10 +64,24 @@ pub trait Store: Probe {
     /// [`ClaimId`](event::ClaimId). Safe to call again after any error.
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError>;
 
-    /// The counters, in one snapshot.
-    async fn stats(&self) -> Result<Stats, StoreError>;
+    /// The counters and the topics that are asked for, in one snapshot.
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError>;
 
-    /// One page of stored events.
+    /// One page of topics.
+    async fn topics(&self, query: &TopicQuery) -> Result<TopicPage, StoreError>;
+
+    /// Keeps the counters as they are now for this moment, unless that was done already. Moments are multiples of
+    /// [`history::EVERY`].
+    async fn take_sample(&self, moment: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// Drops the samples that are too old by now to be kept, or to be kept so close to each other.
+    async fn thin_history(&self, now: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// The counters as they were, oldest first: of each step the first sample, [`history::MAX_SAMPLES`] at most.
+    async fn history(&self, span: &Span) -> Result<Vec<Sample>, StoreError>;
+
+    /// One page of stored events. With a filter it may hold less than it could, even nothing, before the end of the list:
+    /// it looks at [`SCAN_ROWS`] rows at most.
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError>;
 
     /// One event by its identity.
@@ -186,8 +209,10 @@ pub struct Stats {
     pub duplicate_dropped: i64,
     /// Deliveries that could not be stored.
     pub dead_lettered: i64,
-    /// Unique events by topic.
+    /// Unique events by topic, of the topics that were asked for.
     pub topics: BTreeMap<String, i64>,
+    /// How many topics there are, among those that may be seen.
+    pub topics_total: i64,
     /// Since when the counters count.
     pub uptime_start: DateTime<Utc>,
 }

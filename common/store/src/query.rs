@@ -12,6 +12,9 @@ use utoipa::{
 };
 use uuid::Uuid;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::scan::Ids;
+
 /// An event as it is stored.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct StoredEvent {
@@ -48,6 +51,10 @@ pub struct EventQuery {
     pub since: Option<EventTime>,
     /// Only with a `timestamp` before this one.
     pub until: Option<EventTime>,
+    /// Only what was received at this moment or later.
+    pub received_since: Option<EventTime>,
+    /// Only what was received before this moment.
+    pub received_until: Option<EventTime>,
     /// Which of those.
     pub part: Part,
 }
@@ -104,13 +111,15 @@ pub struct Part {
 }
 
 impl Part {
-    /// The ids that are read lie between these two.
-    pub(crate) fn bounds(&self) -> (i64, i64) {
+    /// The ids that are read.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn ids(&self) -> Ids {
         let after = self.after.map(|cursor| cursor.id);
-        match self.order {
+        let (above, below) = match self.order {
             Order::Oldest => (after.unwrap_or(0), i64::MAX),
             Order::Newest => (0, after.unwrap_or(i64::MAX)),
-        }
+        };
+        Ids { above, below }
     }
 
     /// How many rows to ask for. One more than the limit tells whether there is a next page.

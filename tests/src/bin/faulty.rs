@@ -50,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
                 }
                 Ok(Aggregator::over(
                     queue,
+                    settings.queue_max_len,
                     store,
                     settings.workers,
                     settings.common.limits,

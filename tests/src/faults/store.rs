@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use event::{Claim, ClaimId, EventId, Topic, WorkerId};
 use queue::Queue;
 use runtime::readiness::{Dependency, Probe, Trouble};
 use store::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Stats,
-    Store, StoreError, StoredEvent,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Sample,
+    Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
 };
 use uuid::Uuid;
 
@@ -63,8 +64,24 @@ impl Store for FaultyStore {
         self.store.register(worker).await
     }
 
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        self.store.stats().await
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        self.store.stats(query).await
+    }
+
+    async fn topics(&self, query: &TopicQuery) -> Result<TopicPage, StoreError> {
+        self.store.topics(query).await
+    }
+
+    async fn take_sample(&self, moment: DateTime<Utc>) -> Result<(), StoreError> {
+        self.store.take_sample(moment).await
+    }
+
+    async fn thin_history(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.store.thin_history(now).await
+    }
+
+    async fn history(&self, span: &Span) -> Result<Vec<Sample>, StoreError> {
+        self.store.history(span).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use runtime::faults::Point;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use store::{Audit, Stats, Store, postgres::Postgres};
+use store::{Audit, Stats, StatsQuery, Store, postgres::Postgres};
 use tests::{
     SOON,
     app::{App, Deployment, Place},
@@ -127,7 +127,10 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
         let store = self.store();
-        let stats = store.stats().await.expect("the counters");
+        let stats = store
+            .stats(&StatsQuery::with_all())
+            .await
+            .expect("the counters");
         (left, stats, store.audit().await.expect("an audit"))
     }
 

@@ -8,6 +8,7 @@ mod bounds;
 mod chaos;
 mod compose;
 mod cors;
+mod counters;
 mod crash_points;
 mod database_rights;
 mod dead_letters;

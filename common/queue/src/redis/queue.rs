@@ -88,7 +88,7 @@ impl Queue for RedisQueue {
 
     async fn depth(&self) -> Result<Depth, QueueError> {
         let script = self.scripts.depth(self.keys());
-        let (pending, processing) = self
+        let (pending, processing, oldest): (u64, u64, Vec<u8>) = self
             .asking
             .run(async |redis| script.invoke_async(redis).await)
             .await
@@ -96,6 +96,7 @@ impl Queue for RedisQueue {
         Ok(Depth {
             pending,
             processing,
+            oldest: envelope::received_at(&oldest),
         })
     }
 

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use event::ClaimId;
+use event::{ClaimId, envelope};
 use redis::{Script, ScriptInvocation};
 
 use super::keys::Keys;
@@ -32,7 +32,8 @@ pub(super) struct Scripts {
     /// KEYS leases, adopted; ARGV lease in ms, prefix of the claims' keys, longest lease in ms. Returns nothing, or a
     /// claim's id and its elements, oldest first.
     adopt: Script,
-    /// Returns pending, processing.
+    /// ARGV prefix of the claims' keys, bytes. Returns pending, processing, and so many bytes of the oldest element that waits,
+    /// from its beginning.
     depth: Script,
     /// KEYS queue, handoff, leases, adopted, probe; returns nothing, or an error that begins with [`REHEARSAL`].
     rehearse_publishing: Script,
@@ -129,7 +130,8 @@ local processing = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   processing = processing + redis.call('LLEN', ARGV[1] .. id)
 end
-return {redis.call('LLEN', KEYS[1]) + redis.call('LLEN', KEYS[2]), processing}
+local oldest = redis.call('LRANGE', KEYS[2], -1, -1)[1] or redis.call('LRANGE', KEYS[1], -1, -1)[1] or ''
+return {redis.call('LLEN', KEYS[1]) + redis.call('LLEN', KEYS[2]), processing, string.sub(oldest, 1, ARGV[2])}
 ";
 
 const REHEARSE: &str = r"
@@ -213,7 +215,8 @@ impl Scripts {
             .key(&keys.queue)
             .key(&keys.handoff)
             .key(&keys.leases)
-            .arg(&keys.claim_prefix);
+            .arg(&keys.claim_prefix)
+            .arg(envelope::HEAD_BYTES);
         invocation
     }
 

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow, query, query_as};
 
 use super::classify::failure;
-use crate::{DeadLetter, Order, Page, Part, StoreError};
+use crate::{DeadLetter, Order, Page, Part, StoreError, scan::Ids};
 
 macro_rules! page {
     ($order:literal) => {
@@ -29,7 +29,7 @@ const DISCARD: &str = "
     WHERE id = $1 AND discarded_at IS NULL";
 
 pub(super) async fn page(pool: &PgPool, part: Part) -> Result<Page<DeadLetter>, StoreError> {
-    let (above, below) = part.bounds();
+    let Ids { above, below } = part.ids();
     let page = match part.order {
         Order::Oldest => OLDEST,
         Order::Newest => NEWEST,

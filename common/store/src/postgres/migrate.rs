@@ -29,6 +29,21 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
             "discarded letters",
             include_str!("../../../../migrations/0002_discarded_letters.sql"),
         ),
+        (
+            3,
+            "topic beginnings",
+            include_str!("../../../../migrations/0003_topic_beginnings.sql"),
+        ),
+        (
+            4,
+            "beginnings of known topics",
+            include_str!("../../../../migrations/0004_beginnings_of_known_topics.sql"),
+        ),
+        (
+            5,
+            "history",
+            include_str!("../../../../migrations/0005_history.sql"),
+        ),
     ])
 });
 

@@ -3,7 +3,7 @@
 //! - `address`: `DATABASE_URL`; `connections`: separate ones for each purpose; `migrate`, `rights`: what must be there
 //! - `session`, `transaction`: the statements that record a claim; `workers`: the rows of workers
 //! - `dedup_cache`: what need not be inserted again
-//! - `read`: counters, events; `dead_letters`; `audit`: do the counters agree?
+//! - `read`: events; `counters`; `dead_letters`; `audit`: do the counters agree?
 //! - `horizon`: a cursor that misses nothing
 //! - `probe`: what events need, tried while none come; `trouble`: what is wrong, in words
 //! - `classify`: what to do about an error
@@ -13,6 +13,7 @@ mod address;
 mod audit;
 mod classify;
 mod connections;
+mod counters;
 mod dead_letters;
 mod dedup_cache;
 mod fitness;
@@ -33,6 +34,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use event::{Claim, EventId, Topic, WorkerId};
 use runtime::readiness::{Dependency, Probe, Trouble};
 use sqlx::{Connection, PgConnection};
@@ -49,8 +51,9 @@ use self::{
     probe::Prober, session::Session, transaction::Transaction,
 };
 use crate::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Stats,
-    Store, StoreError, StoredEvent, failure::Failure, record, replay,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Sample,
+    Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
+    failure::Failure, record, replay,
 };
 
 /// How long the database may take to say why a pool could not connect.
@@ -212,8 +215,27 @@ impl Store for Postgres {
         self.noted(recorded).await
     }
 
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        self.seen(read::stats(&self.connections.counters).await)
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        self.seen(counters::stats(&self.connections.counters, query).await)
+    }
+
+    async fn topics(&self, query: &TopicQuery) -> Result<TopicPage, StoreError> {
+        self.seen(counters::topics(&self.connections.pages, query).await)
+    }
+
+    async fn take_sample(&self, moment: DateTime<Utc>) -> Result<(), StoreError> {
+        let taken = counters::take_sample(&self.connections.writers, moment).await;
+        self.seen(taken.map_err(classify::failure))
+    }
+
+    async fn thin_history(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let thinned = counters::thin_history(&self.connections.writers, now).await;
+        self.seen(thinned.map_err(classify::failure))
+    }
+
+    async fn history(&self, span: &Span) -> Result<Vec<Sample>, StoreError> {
+        let samples = counters::history(&self.connections.pages, span).await;
+        self.seen(samples.map_err(classify::failure))
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {

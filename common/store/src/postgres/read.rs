@@ -1,20 +1,16 @@
-//! Reading back: counters and events.
+//! Reading events back.
 
 use chrono::{DateTime, Utc};
 use event::{EventId, EventTime, Source, Topic};
 use futures_util::TryStreamExt;
 use serde_json::value::RawValue;
-use sqlx::{FromRow, PgPool, Row, postgres::PgRow, query, query_as};
+use sqlx::{FromRow, PgConnection, PgPool, Row, postgres::PgRow, query_as, query_scalar};
 
 use super::{classify::failure, horizon};
-use crate::{EventQuery, Order, Page, Stats, StoreError, StoredEvent};
-
-/// One statement sees one snapshot.
-const STATS: &str = "
-    SELECT received, unique_processed, duplicate_dropped, dead_lettered, uptime_start,
-        ARRAY(SELECT topic FROM topic_stats WHERE unique_processed > 0 ORDER BY topic),
-        ARRAY(SELECT unique_processed FROM topic_stats WHERE unique_processed > 0 ORDER BY topic)
-    FROM agg_stats WHERE id = 1";
+use crate::{
+    EventQuery, Order, Page, StoreError, StoredEvent,
+    scan::{self, SCAN_ROWS, StoredAt},
+};
 
 macro_rules! events {
     ($order:literal) => {
@@ -27,9 +23,11 @@ macro_rules! events {
       AND ($4::text IS NULL OR source = $4)
       AND ($5::timestamptz IS NULL OR event_timestamp >= $5)
       AND ($6::timestamptz IS NULL OR event_timestamp < $6)
+      AND ($7::timestamptz IS NULL OR received_at >= $7)
+      AND ($8::timestamptz IS NULL OR received_at < $8)
     ORDER BY id",
             $order,
-            " LIMIT $7"
+            " LIMIT $9"
         )
     };
 }
@@ -37,27 +35,27 @@ macro_rules! events {
 const OLDEST_EVENTS: &str = events!("");
 const NEWEST_EVENTS: &str = events!(" DESC");
 
+/// The row at which a page must end. The index has all that it needs.
+macro_rules! last {
+    ($order:literal) => {
+        concat!(
+            "SELECT id FROM processed_events WHERE id > $1 AND id < $2 ORDER BY id",
+            $order,
+            " OFFSET $3 LIMIT 1"
+        )
+    };
+}
+
+const LAST_OF_OLDEST: &str = last!("");
+const LAST_OF_NEWEST: &str = last!(" DESC");
+
+const STORED_AT: &str = "
+    SELECT id, processed_at FROM processed_events WHERE id > $1 AND id < $2 ORDER BY id LIMIT 1";
+
 const EVENT: &str = "
     SELECT id, topic, event_id, event_timestamp, source, payload::text, received_at, processed_at
     FROM processed_events
     WHERE topic = $1 AND event_id = $2";
-
-pub(super) async fn stats(pool: &PgPool) -> Result<Stats, StoreError> {
-    let row = query(STATS).fetch_one(pool).await.map_err(failure)?;
-    let read = || -> sqlx::Result<Stats> {
-        let topics: Vec<String> = row.try_get(5)?;
-        let counts: Vec<i64> = row.try_get(6)?;
-        Ok(Stats {
-            received: row.try_get(0)?,
-            unique_processed: row.try_get(1)?,
-            duplicate_dropped: row.try_get(2)?,
-            dead_lettered: row.try_get(3)?,
-            uptime_start: row.try_get(4)?,
-            topics: topics.into_iter().zip(counts).collect(),
-        })
-    };
-    read().map_err(failure)
-}
 
 pub(super) async fn events(
     pool: &PgPool,
@@ -65,24 +63,56 @@ pub(super) async fn events(
 ) -> Result<Page<StoredEvent>, StoreError> {
     let mut connection = pool.acquire().await.map_err(failure)?;
     let horizon = horizon::read(&mut connection).await.map_err(failure)?;
-    let (above, below) = filter.part.bounds();
-    let events = match filter.part.order {
-        Order::Oldest => OLDEST_EVENTS,
-        Order::Newest => NEWEST_EVENTS,
+    let mut ids = filter.part.ids();
+    ids.below = ids.below.min(horizon.saturating_add(1));
+    if let Some(since) = filter.received_since {
+        let since = since.as_datetime();
+        let stored = scan::stored_before(&mut Rows(&mut connection), ids, since).await;
+        ids.above = stored.map_err(failure)?;
+    }
+    let order = filter.part.order;
+    let (events, last) = match order {
+        Order::Oldest => (OLDEST_EVENTS, LAST_OF_OLDEST),
+        Order::Newest => (NEWEST_EVENTS, LAST_OF_NEWEST),
     };
+    let last: Option<i64> = if filter.is_selective() {
+        let asked = query_scalar(last)
+            .bind(ids.above)
+            .bind(ids.below)
+            .bind(i64::from(SCAN_ROWS) - 1)
+            .fetch_optional(&mut *connection);
+        asked.await.map_err(failure)?
+    } else {
+        None
+    };
+    let ids = ids.up_to(last, order);
     let rows = query_as(events)
-        .bind(above)
-        .bind(below.min(horizon.saturating_add(1)))
+        .bind(ids.above)
+        .bind(ids.below)
         .bind(filter.topic.as_ref().map(Topic::as_str))
         .bind(filter.source.as_ref().map(Source::as_str))
         .bind(filter.since.map(EventTime::as_datetime))
         .bind(filter.until.map(EventTime::as_datetime))
+        .bind(filter.received_since.map(EventTime::as_datetime))
+        .bind(filter.received_until.map(EventTime::as_datetime))
         .bind(filter.part.rows())
         .fetch(&mut *connection)
         .map_ok(|EventRow(event)| event);
-    Page::collect(rows, filter.part.limit)
-        .await
-        .map_err(failure)
+    let page = Page::collect(rows, filter.part.limit).await;
+    Ok(page.map_err(failure)?.or_goes_on_after(last))
+}
+
+struct Rows<'c>(&'c mut PgConnection);
+
+impl StoredAt for Rows<'_> {
+    async fn first_above(
+        &mut self,
+        id: i64,
+        below: i64,
+    ) -> sqlx::Result<Option<(i64, DateTime<Utc>)>> {
+        let row = query_as(STORED_AT).bind(id).bind(below);
+        row.fetch_optional(&mut *self.0).await
+    }
 }
 
 pub(super) async fn event(

@@ -8,12 +8,13 @@ use crate::StoreError;
 
 /// Every right that the program uses, by what it is a right to
 /// ([GRANT](https://www.postgresql.org/docs/current/sql-grant.html)).
-const NEEDED: [(&str, &str, &[&str]); 7] = [
+const NEEDED: [(&str, &str, &[&str]); 8] = [
     ("TABLE", "_sqlx_migrations", &["SELECT"]),
     ("TABLE", "processed_events", &["SELECT", "INSERT"]),
     ("SEQUENCE", "processed_events_id_seq", &["SELECT"]),
     ("TABLE", "topic_stats", &["SELECT", "INSERT", "UPDATE"]),
     ("TABLE", "agg_stats", &["SELECT", "UPDATE"]),
+    ("TABLE", "stats_history", &["SELECT", "INSERT", "DELETE"]),
     (
         "TABLE",
         "worker_claims",

@@ -7,7 +7,7 @@ use sqlx::{SqlitePool, query, query_as};
 use uuid::Uuid;
 
 use super::classify::failure;
-use crate::{DeadLetter, Order, Page, Part, StoreError};
+use crate::{DeadLetter, Order, Page, Part, StoreError, scan::Ids};
 
 macro_rules! page {
     ($order:literal) => {
@@ -39,7 +39,7 @@ pub(super) async fn page(pool: &SqlitePool, part: Part) -> Result<Page<DeadLette
         receipt_id,
         failed_at: EventTime::from(DateTime::from_timestamp_micros(failed_at).unwrap_or_default()),
     };
-    let (above, below) = part.bounds();
+    let Ids { above, below } = part.ids();
     let page = match part.order {
         Order::Oldest => OLDEST,
         Order::Newest => NEWEST,

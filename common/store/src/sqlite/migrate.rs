@@ -22,6 +22,16 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
             "discarded letters",
             include_str!("../../../../migrations/sqlite/0002_discarded_letters.sql"),
         ),
+        (
+            3,
+            "topic beginnings",
+            include_str!("../../../../migrations/sqlite/0003_topic_beginnings.sql"),
+        ),
+        (
+            4,
+            "history",
+            include_str!("../../../../migrations/sqlite/0004_history.sql"),
+        ),
     ])
 });
 

@@ -2,19 +2,21 @@
 //!
 //! - `session`, `transaction`: the statements that record a claim; `workers`: the rows of workers
 //! - `chunks`: many rows in a few sizes of statements
-//! - `read`: counters, events; `dead_letters`; `audit`: do the counters agree?
+//! - `read`: events; `counters`; `dead_letters`; `audit`: do the counters agree?
 //! - `migrate`: the tables
 //! - `probe`: what events need, tried while none come
-//! - `classify`: what to do about an error
+//! - `classify`: what to do about an error; `moment`: times
 //! - `file`: are the files still those that were opened?
 
 mod audit;
 mod begin;
 mod chunks;
 mod classify;
+mod counters;
 mod dead_letters;
 mod file;
 mod migrate;
+mod moment;
 mod probe;
 mod read;
 mod session;
@@ -33,6 +35,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use event::{
     Claim, EventId, Topic, WorkerId,
     clock::{Clock, SystemClock},
@@ -46,8 +49,9 @@ use sqlx::{
 
 use self::{classify::ResultCodes, file::Files, session::Session, transaction::Transaction};
 use crate::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Stats,
-    Store, StoreError, StoredEvent, failure::Failure, record, replay,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Sample,
+    Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
+    failure::Failure, record, replay,
 };
 
 /// Connections for pages of events and dead letters.
@@ -253,8 +257,26 @@ impl Store for Sqlite {
         self.noted(recorded)
     }
 
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        read::stats(&self.counters).await
+    async fn stats(&self, query: &StatsQuery) -> Result<Stats, StoreError> {
+        counters::stats(&self.counters, query).await
+    }
+
+    async fn topics(&self, query: &TopicQuery) -> Result<TopicPage, StoreError> {
+        counters::topics(&self.readers, query).await
+    }
+
+    async fn take_sample(&self, moment: DateTime<Utc>) -> Result<(), StoreError> {
+        self.durably(counters::take_sample(&self.writer, moment))
+            .await
+    }
+
+    async fn thin_history(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.durably(counters::thin_history(&self.writer, now))
+            .await
+    }
+
+    async fn history(&self, span: &Span) -> Result<Vec<Sample>, StoreError> {
+        counters::history(&self.readers, span).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {

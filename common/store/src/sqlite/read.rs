@@ -1,20 +1,16 @@
-//! Reading back: counters and events.
+//! Reading events back.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use event::{EventId, EventTime, Source, Topic};
 use futures_util::TryStreamExt;
 use serde_json::value::RawValue;
-use sqlx::{FromRow, Row, SqlitePool, query_as, sqlite::SqliteRow};
+use sqlx::{FromRow, Row, SqlitePool, query_as, query_scalar, sqlite::SqliteRow};
 
-use super::classify::failure;
-use crate::{EventQuery, Order, Page, Stats, StoreError, StoredEvent};
-
-/// One statement sees one snapshot: a row of counters for each topic, or one if there is none.
-const STATS: &str = "
-    SELECT received, agg_stats.unique_processed, agg_stats.duplicate_dropped, dead_lettered,
-        uptime_start, topic, topic_stats.unique_processed
-    FROM agg_stats LEFT JOIN topic_stats ON topic_stats.unique_processed > 0
-    WHERE id = 1";
+use super::{classify::failure, moment::moment};
+use crate::{
+    EventQuery, Order, Page, StoreError, StoredEvent,
+    scan::{self, SCAN_ROWS, StoredAt},
+};
 
 macro_rules! events {
     ($order:literal) => {
@@ -27,9 +23,11 @@ macro_rules! events {
       AND (?4 IS NULL OR source = ?4)
       AND (?5 IS NULL OR event_timestamp >= ?5)
       AND (?6 IS NULL OR event_timestamp < ?6)
+      AND (?7 IS NULL OR received_at >= ?7)
+      AND (?8 IS NULL OR received_at < ?8)
     ORDER BY id",
             $order,
-            " LIMIT ?7"
+            " LIMIT ?9"
         )
     };
 }
@@ -37,56 +35,83 @@ macro_rules! events {
 const OLDEST_EVENTS: &str = events!("");
 const NEWEST_EVENTS: &str = events!(" DESC");
 
+/// The row at which a page must end.
+macro_rules! last {
+    ($order:literal) => {
+        concat!(
+            "SELECT id FROM processed_events WHERE id > ?1 AND id < ?2 ORDER BY id",
+            $order,
+            " LIMIT 1 OFFSET ?3"
+        )
+    };
+}
+
+const LAST_OF_OLDEST: &str = last!("");
+const LAST_OF_NEWEST: &str = last!(" DESC");
+
+const STORED_AT: &str = "
+    SELECT id, processed_at FROM processed_events WHERE id > ? AND id < ? ORDER BY id LIMIT 1";
+
 const EVENT: &str = "
     SELECT id, topic, event_id, event_timestamp, source, payload, received_at, processed_at
     FROM processed_events
     WHERE topic = ? AND event_id = ?";
-
-type StatsRow = (i64, i64, i64, i64, i64, Option<String>, Option<i64>);
-
-pub(super) async fn stats(pool: &SqlitePool) -> Result<Stats, StoreError> {
-    let rows: Vec<StatsRow> = query_as(STATS).fetch_all(pool).await.map_err(failure)?;
-    let Some(&(received, unique_processed, duplicate_dropped, dead_lettered, start, ..)) =
-        rows.first()
-    else {
-        return Err(failure(sqlx::Error::ColumnNotFound("agg_stats".to_owned())));
-    };
-    Ok(Stats {
-        received,
-        unique_processed,
-        duplicate_dropped,
-        dead_lettered,
-        topics: rows
-            .into_iter()
-            .filter_map(|(.., topic, unique)| Some((topic?, unique?)))
-            .collect(),
-        uptime_start: DateTime::from_timestamp_micros(start).unwrap_or_default(),
-    })
-}
 
 pub(super) async fn events(
     pool: &SqlitePool,
     filter: &EventQuery,
 ) -> Result<Page<StoredEvent>, StoreError> {
     let micros = |time: EventTime| time.as_datetime().timestamp_micros();
-    let (above, below) = filter.part.bounds();
-    let events = match filter.part.order {
-        Order::Oldest => OLDEST_EVENTS,
-        Order::Newest => NEWEST_EVENTS,
+    let mut ids = filter.part.ids();
+    if let Some(since) = filter.received_since {
+        let stored = scan::stored_before(&mut Rows(pool), ids, since.as_datetime()).await;
+        ids.above = stored.map_err(failure)?;
+    }
+    let order = filter.part.order;
+    let (events, last) = match order {
+        Order::Oldest => (OLDEST_EVENTS, LAST_OF_OLDEST),
+        Order::Newest => (NEWEST_EVENTS, LAST_OF_NEWEST),
     };
+    let last: Option<i64> = if filter.is_selective() {
+        let asked = query_scalar(last)
+            .bind(ids.above)
+            .bind(ids.below)
+            .bind(i64::from(SCAN_ROWS) - 1)
+            .fetch_optional(pool);
+        asked.await.map_err(failure)?
+    } else {
+        None
+    };
+    let ids = ids.up_to(last, order);
     let rows = query_as(events)
-        .bind(above)
-        .bind(below)
+        .bind(ids.above)
+        .bind(ids.below)
         .bind(filter.topic.as_ref().map(Topic::as_str))
         .bind(filter.source.as_ref().map(Source::as_str))
         .bind(filter.since.map(micros))
         .bind(filter.until.map(micros))
+        .bind(filter.received_since.map(micros))
+        .bind(filter.received_until.map(micros))
         .bind(filter.part.rows())
         .fetch(pool)
         .map_ok(|EventRow(event)| event);
-    Page::collect(rows, filter.part.limit)
-        .await
-        .map_err(failure)
+    let page = Page::collect(rows, filter.part.limit).await;
+    Ok(page.map_err(failure)?.or_goes_on_after(last))
+}
+
+struct Rows<'p>(&'p SqlitePool);
+
+impl StoredAt for Rows<'_> {
+    async fn first_above(
+        &mut self,
+        id: i64,
+        below: i64,
+    ) -> sqlx::Result<Option<(i64, DateTime<Utc>)>> {
+        let row = query_as(STORED_AT).bind(id).bind(below);
+        let row: Option<(i64, i64)> = row.fetch_optional(self.0).await?;
+        row.map(|(id, at)| Ok((id, moment("processed_at", at)?)))
+            .transpose()
+    }
 }
 
 pub(super) async fn event(
@@ -108,10 +133,7 @@ struct EventRow(StoredEvent);
 impl FromRow<'_, SqliteRow> for EventRow {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
         let time = |at: &str| -> sqlx::Result<EventTime> {
-            let micros = row.try_get(at)?;
-            let time = DateTime::from_timestamp_micros(micros)
-                .ok_or_else(|| sqlx::Error::Decode(format!("{at} is out of range").into()))?;
-            Ok(EventTime::from(time))
+            Ok(EventTime::from(moment(at, row.try_get(at)?)?))
         };
         let payload = RawValue::from_string(row.try_get("payload")?)
             .map_err(|error| sqlx::Error::Decode(error.into()))?;

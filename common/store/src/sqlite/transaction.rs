@@ -47,7 +47,8 @@ const INSERT_NOTHING: &str = "
     INSERT INTO processed_events SELECT * FROM processed_events WHERE FALSE";
 
 const COUNT_TOPICS: &str = "
-    INSERT INTO topic_stats (topic, unique_processed, duplicate_dropped, last_processed_at) ";
+    INSERT INTO topic_stats
+        (topic, unique_processed, duplicate_dropped, first_processed_at, last_processed_at) ";
 
 const ADD_TO_TOPICS: &str = "
     ON CONFLICT (topic) DO UPDATE SET
@@ -187,6 +188,7 @@ impl record::Transaction for Transaction {
                 row.push_bind(delta.topic)
                     .push_bind(delta.unique)
                     .push_bind(delta.duplicate)
+                    .push_bind(now)
                     .push_bind(now);
             });
             count.push(ADD_TO_TOPICS);

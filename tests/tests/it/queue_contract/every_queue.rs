@@ -18,6 +18,7 @@ contract![
     a_waiting_worker_is_woken,
     a_cancelled_wait_loses_nothing,
     a_full_queue_accepts_nothing_until_it_has_drained,
+    the_queue_tells_when_the_event_that_waits_longest_was_accepted,
 ];
 
 async fn events_come_out_as_they_went_in_oldest_first(queue: Queue) {
@@ -157,4 +158,19 @@ async fn a_full_queue_accepts_nothing_until_it_has_drained(queue: Queue) {
     queue.settle(&claim).await;
     let _pushing_again = queue.push(events("b", room / 10)).await;
     assert_eq!(queue.depth().await, depth(MAX_LEN / 10 * 9, 0));
+}
+
+async fn the_queue_tells_when_the_event_that_waits_longest_was_accepted(queue: Queue) {
+    let oldest = async || queue.claims.depth().await.unwrap().oldest;
+    assert_eq!(oldest().await, None);
+    let batch = events("a", 2);
+    let _pushing = queue.push(batch.clone()).await;
+    let accepted = |event: &event::Event| Some(event.receipt_id.received_at());
+    assert_eq!(oldest().await, accepted(&batch[0]));
+    let claim = queue.claim(a_worker(), 1).await.unwrap();
+    assert_eq!(oldest().await, accepted(&batch[1]));
+    let _last = queue.claim(a_worker(), 1).await.unwrap();
+    assert_eq!(oldest().await, None);
+    assert!(queue.claims.release(claim.id, Holder::Owner).await.unwrap());
+    assert_eq!(oldest().await, accepted(&batch[0]));
 }

@@ -94,8 +94,13 @@ impl Queue {
         confirmed(pushing).await.unwrap();
     }
 
+    /// How much is in it; how long it has been there is left out.
     async fn depth(&self) -> Depth {
-        self.claims.depth().await.unwrap()
+        let depth = self.claims.depth().await.unwrap();
+        Depth {
+            oldest: None,
+            ..depth
+        }
     }
 
     async fn claim(&self, id: ClaimId, max: usize) -> Option<Claim> {
@@ -123,6 +128,7 @@ fn depth(pending: u64, processing: u64) -> Depth {
     Depth {
         pending,
         processing,
+        oldest: None,
     }
 }
 

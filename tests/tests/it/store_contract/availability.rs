@@ -6,7 +6,7 @@ use event::Verdict::Accepted;
 use futures_util::future::join_all;
 use store::postgres::Postgres;
 use store::sqlite::Sqlite;
-use store::{EventQuery, Store, StoreError};
+use store::{EventQuery, StatsQuery, Store, StoreError};
 use tests::{SOON, events::event, eventually};
 use tokio::net::TcpListener;
 
@@ -63,7 +63,11 @@ async fn tables_of_another_version_are_named(tested: Tested) {
     assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
 
     tested.tables.run("DROP TABLE agg_stats").await;
-    let error = tested.store.stats().await.unwrap_err();
+    let error = tested
+        .store
+        .stats(&StatsQuery::with_all())
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
     let claim = claim(tested.worker().await, &[event("a", "1")]);
     let error = tested.store.record(&claim).await.unwrap_err();
@@ -90,7 +94,7 @@ async fn all_is_unavailable(store: &dyn Store) {
         async { store.migrate().await.err() },
         async { store.register(claim.id.worker).await.err() },
         async { store.record(&claim).await.err() },
-        async { store.stats().await.err() },
+        async { store.stats(&StatsQuery::with_all()).await.err() },
         async { store.events(&query).await.err() },
         async { store.event(&event.topic, &event.event_id).await.err() },
         async { store.probe().await.err() },

@@ -23,12 +23,14 @@ mod availability;
 mod concurrency;
 mod counting;
 mod dead_letters;
+mod history;
 mod pages;
 mod postgres_errors;
 mod postgres_rows;
 mod postgres_tables;
 mod refusals;
 mod sqlite_files;
+mod topics;
 mod values;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -42,8 +44,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, raw_sql};
 use store::postgres::Postgres;
 use store::sqlite::Sqlite;
 use store::{
-    Cursor, DeadLetter, EventQuery, Limit, Page, Part, Recorded, Stats, Store, StoreError,
-    StoredEvent,
+    Cursor, DeadLetter, EventQuery, Limit, Page, Part, Recorded, Stats, StatsQuery, Store,
+    StoreError, StoredEvent,
 };
 use tempfile::TempDir;
 use tests::{
@@ -206,11 +208,13 @@ impl Tested {
     }
 
     async fn stats(&self) -> Stats {
-        let stats = self.store.stats().await.unwrap();
+        let stats = self.store.stats(&StatsQuery::with_all()).await.unwrap();
         let parts = stats.unique_processed + stats.duplicate_dropped + stats.dead_lettered;
         assert_eq!(stats.received, parts, "{stats:?}");
         let unique: i64 = stats.topics.values().sum();
         assert_eq!(stats.unique_processed, unique, "{stats:?}");
+        let listed = i64::try_from(stats.topics.len()).unwrap();
+        assert_eq!(stats.topics_total, listed, "{stats:?}");
         stats
     }
 

@@ -1,14 +1,16 @@
 //! Pages of events.
 
 use event::Event;
-use store::{EventQuery, Limit, Order, Part};
+use store::{EventQuery, Limit, Order, Part, SCAN_ROWS};
 use tests::events::event;
 
-use super::{Tested, time};
+use super::{Tables, Tested, time};
 
 contract![
     pages_show_each_event_once_with_every_filter_and_limit,
     the_newest_events_and_dead_letters_come_first_if_asked_for,
+    a_page_whose_filter_finds_little_ends_early_and_the_next_goes_on,
+    what_was_received_since_a_moment_is_found_without_looking_at_what_was_stored_long_before,
 ];
 
 async fn pages_show_each_event_once_with_every_filter_and_limit(tested: Tested) {
@@ -134,8 +136,92 @@ async fn the_newest_events_and_dead_letters_come_first_if_asked_for(tested: Test
     assert_eq!(after.items[0].event_id, "2");
 }
 
+/// Two pages look at as many rows, and a third one at a few.
+const MANY: u32 = 2 * SCAN_ROWS + 10;
+
+async fn a_page_whose_filter_finds_little_ends_early_and_the_next_goes_on(tested: Tested) {
+    tested.tables.fill(MANY, "common").await;
+    tested.add(&[event("rare", "1")]).await;
+    let rare = |order, topic: &str| EventQuery {
+        topic: Some(topic.try_into().unwrap()),
+        part: Part {
+            order,
+            ..Part::default()
+        },
+        ..EventQuery::default()
+    };
+    let found = |pages: Vec<Vec<i64>>| pages.iter().map(Vec::len).collect::<Vec<_>>();
+    let pages = walk(&tested, &rare(Order::Oldest, "rare"), 10).await;
+    assert_eq!(found(pages), [0, 0, 1]);
+    let pages = walk(&tested, &rare(Order::Newest, "rare"), 10).await;
+    assert_eq!(found(pages), [1, 0, 0]);
+    let pages = walk(&tested, &rare(Order::Oldest, "none"), 10).await;
+    assert_eq!(found(pages), [0, 0, 0]);
+    // A filter that finds enough does not make more pages.
+    let query = rare(Order::Newest, "common");
+    let page = tested.store.events(&query).await.unwrap();
+    assert_eq!(page.items.len(), usize::from(Limit::default().get()));
+}
+
+async fn what_was_received_since_a_moment_is_found_without_looking_at_what_was_stored_long_before(
+    tested: Tested,
+) {
+    // These were stored, by their rows, in 2020.
+    tested.tables.fill(MANY, "old").await;
+    let before = time("2021-01-01T00:00:00Z");
+    let late = event("new", "1");
+    tested.add(std::slice::from_ref(&late)).await;
+    let received = late.receipt_id.received_at().into();
+    let query = |since, until, order| EventQuery {
+        received_since: since,
+        received_until: until,
+        part: Part {
+            order,
+            ..Part::default()
+        },
+        ..EventQuery::default()
+    };
+    for order in [Order::Oldest, Order::Newest] {
+        for since in [before, received] {
+            let query = query(Some(since), None, order);
+            let pages = walk(&tested, &query, 10).await;
+            assert_eq!(pages.len(), 1, "the old rows are passed over");
+            assert_eq!(pages[0].len(), 1);
+        }
+        let after = received.as_datetime() + chrono::TimeDelta::milliseconds(1);
+        let none = query(Some(after.into()), None, order);
+        assert!(walk(&tested, &none, 10).await.concat().is_empty());
+        let old = query(None, Some(before), order);
+        let old = walk(&tested, &old, Limit::MAX).await.concat();
+        assert_eq!(old.len(), MANY as usize);
+    }
+}
+
+impl Tables {
+    /// Adds so many events of a topic that were received and stored in 2020, without counting them.
+    async fn fill(&self, rows: u32, topic: &str) {
+        self.run(&match self {
+            Self::Postgres(_) => format!(
+                "INSERT INTO processed_events
+                     (topic, event_id, source, payload, event_timestamp, received_at, processed_at, receipt_id)
+                 SELECT '{topic}', n::text, 's', '{{}}', moment, moment, moment, gen_random_uuid()
+                 FROM generate_series(1, {rows}) AS n,
+                     LATERAL (SELECT timestamptz '2020-01-01' + n * interval '1 second') AS at (moment)"
+            ),
+            Self::Sqlite(_) => format!(
+                "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {rows})
+                 INSERT INTO processed_events
+                     (topic, event_id, source, payload, event_timestamp, received_at, processed_at, receipt_id)
+                 SELECT '{topic}', n, 's', '{{}}', moment, moment, moment, randomblob(16)
+                 FROM (SELECT n, (unixepoch('2020-01-01') + n) * 1000000 AS moment FROM numbers)"
+            ),
+        })
+        .await;
+    }
+}
+
 /// More than any walk here takes.
-const MOST_PAGES: usize = 100;
+const MOST_PAGES: usize = 200;
 
 /// The ids on each page to the end.
 async fn walk(tested: &Tested, query: &EventQuery, limit: u16) -> Vec<Vec<i64>> {

@@ -1,0 +1,89 @@
+//! The counters and the queue, as `/stats` and `/metrics` tell them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use queue::{Depth, Queue, QueueError};
+use store::{Stats, StatsQuery, Store, StoreError};
+
+use crate::shared::Shared;
+
+/// How many questions are shared. Different questions come from keys that are for different topics.
+const MAX_QUESTIONS: usize = 64;
+
+/// The queue and the counters at a moment. The queue was read before the counters, so the counters are final if it is
+/// empty.
+pub(crate) struct Snapshot {
+    pub(crate) queue: Depth,
+    pub(crate) stats: Stats,
+}
+
+/// Why there is no snapshot. It was logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The queue does not answer.
+    Queue,
+    /// The store does not answer.
+    Store,
+}
+
+type Outcome = Result<Snapshot, Missing>;
+
+/// Takes snapshots. Callers who ask the same at the same time share one.
+pub(crate) struct Snapshots {
+    queue: Arc<dyn Queue>,
+    store: Arc<dyn Store>,
+    shared: Mutex<HashMap<StatsQuery, Arc<Shared<Outcome>>>>,
+}
+
+impl Snapshots {
+    pub(crate) fn new(queue: Arc<dyn Queue>, store: Arc<dyn Store>) -> Self {
+        Self {
+            queue,
+            store,
+            shared: Mutex::default(),
+        }
+    }
+
+    /// A snapshot that was not taken before this call.
+    pub(crate) async fn take(&self, query: &StatsQuery) -> Arc<Outcome> {
+        self.shared(query).see(self.look(query)).await
+    }
+
+    fn shared(&self, query: &StatsQuery) -> Arc<Shared<Outcome>> {
+        // No step under the lock can panic half-way through a change.
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.len() == MAX_QUESTIONS && !shared.contains_key(query) {
+            // Who is waiting goes on with what they have.
+            shared.clear();
+        }
+        let new = || Arc::new(Shared::new());
+        shared.entry(query.clone()).or_insert_with(new).clone()
+    }
+
+    async fn look(&self, query: &StatsQuery) -> Outcome {
+        let queue = self.queue.depth().await.map_err(no_queue)?;
+        let stats = self.store.stats(query).await.map_err(no_store)?;
+        Ok(Snapshot { queue, stats })
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is the end of the error, and `map_err` hands it over"
+)]
+fn no_queue(error: QueueError) -> Missing {
+    tracing::warn!(%error, "the queue's depth cannot be read");
+    Missing::Queue
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is the end of the error, and `map_err` hands it over"
+)]
+fn no_store(error: StoreError) -> Missing {
+    tracing::warn!(%error, "the counters cannot be read");
+    Missing::Store
+}
