@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     batch::Batch,
-    counters::Stats,
+    counters::{ListedTopics, Stats},
     dead_letters::{DeadLetterPage, Replayed, Selection},
     error::Error,
     options::Options,
@@ -104,14 +104,15 @@ impl Client {
     }
 
     /// Reads the counters (`GET /stats`).
-    pub async fn stats(&self) -> Result<Stats, Error> {
-        self.get(&["stats"], &()).await
+    pub async fn stats(&self, topics: ListedTopics) -> Result<Stats, Error> {
+        self.get(&["stats"], &topics.query()).await
     }
 
     /// Reads the counters as [`stats`](Self::stats) does, but tries only once. This is for those who will look again soon.
-    pub async fn stats_once(&self) -> Result<Stats, Error> {
+    pub async fn stats_once(&self, topics: ListedTopics) -> Result<Stats, Error> {
         let server = &self.aggregator;
         let request = self.transport.http().get(server.endpoint(&["stats"]));
+        let request = request.query(topics.query());
         let response = self.transport.send_once(server, request).await?;
         read(server, response).await
     }
@@ -352,7 +353,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_of_another_program_cannot_be_read() {
-        let stats = async |client: Client| client.stats().await.unwrap_err();
+        let stats = async |client: Client| client.stats(ListedTopics::Top).await.unwrap_err();
         let (error, _) = call(Answer::json(200, &json!("hello")), stats).await;
         assert!(matches!(error, Error::UnreadableAnswer { .. }), "{error}");
     }

@@ -15,8 +15,12 @@ pub struct Stats {
     pub duplicate_dropped: i64,
     /// How many deliveries could not be stored.
     pub dead_lettered: i64,
-    /// How many events are stored in each topic; only topics that the key may read are listed.
+    /// How many events are stored in each topic, of the topics that were asked for. Only topics that the key may read are
+    /// listed.
     pub topics: BTreeMap<String, i64>,
+    /// How many topics there are that the key may read. `None`: the server is older than this counter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics_total: Option<i64>,
     /// How much waits to be counted.
     pub queue: QueueDepth,
     /// How long the server has been running, in seconds.
@@ -26,12 +30,38 @@ pub struct Stats {
 }
 
 /// How many events wait in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct QueueDepth {
     /// Events that no worker has claimed.
     pub pending: u64,
     /// Events that a worker has claimed and not yet settled.
     pub processing: u64,
+    /// How long the event that waits longest has waited, in seconds. `None`: no event waits, or the server does not know.
+    #[serde(default)]
+    pub oldest_age_seconds: Option<f64>,
+    /// How many events may wait. `None`: the server is older than this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+/// Which topics are listed with the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListedTopics {
+    /// The 1000 with the most events.
+    #[default]
+    Top,
+    /// All of them.
+    All,
+}
+
+impl ListedTopics {
+    /// The query of the request. What is the default is not said, because older servers do not know the parameter.
+    pub(crate) const fn query(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Top => &[],
+            Self::All => &[("topics", "all")],
+        }
+    }
 }
 
 impl Stats {

@@ -29,7 +29,7 @@ pub use tokio_util::sync::CancellationToken;
 pub use crate::{
     batch::{Batch, Event},
     client::Client,
-    counters::{QueueDepth, Stats},
+    counters::{ListedTopics, QueueDepth, Stats},
     dead_letters::{DeadLetter, DeadLetterPage, Refused, Replayed, Selection},
     error::Error,
     options::Options,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use console::{Term, style};
-use event_aggregator_client::{Client, Stats};
+use event_aggregator_client::{Client, ListedTopics, Stats};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
@@ -30,7 +30,7 @@ pub(crate) async fn run(client: &Client, args: &StatsArgs, json: bool) -> Result
     if args.watch {
         return watch(client, args, json).await;
     }
-    let stats = client.stats().await?;
+    let stats = client.stats(ListedTopics::Top).await?;
     if json {
         output::json(&stats)?;
     } else {
@@ -51,7 +51,11 @@ async fn watch(client: &Client, args: &StatsArgs, json: bool) -> Result<Outcome,
             _ = ticks.tick() => (),
             () = client.stop().cancelled() => return Ok(Outcome::Well),
         }
-        let lines = match client.stats_once().await.map_err(Error::from) {
+        let lines = match client
+            .stats_once(ListedTopics::Top)
+            .await
+            .map_err(Error::from)
+        {
             Ok(stats) if json => {
                 output::json(&stats)?;
                 continue;
@@ -154,9 +158,11 @@ mod tests {
             duplicate_dropped: 299,
             dead_lettered: 1,
             topics: (0..topics).map(|n| (format!("t{n:03}"), 1000)).collect(),
+            topics_total: None,
             queue: QueueDepth {
                 pending: 2,
                 processing: 0,
+                ..QueueDepth::default()
             },
             uptime: 61.5,
             uptime_start: "2026-01-01T00:00:00Z".to_owned(),

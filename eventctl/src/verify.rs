@@ -6,7 +6,7 @@ use std::{
 };
 
 use console::style;
-use event_aggregator_client::{Client, Error as CallError, EventQuery, Stats};
+use event_aggregator_client::{Client, Error as CallError, EventQuery, ListedTopics, Stats};
 use serde::Serialize;
 
 use crate::{
@@ -64,7 +64,7 @@ struct Report {
 /// # Errors
 /// If the server is away or refuses the request.
 pub(crate) async fn run(client: &Client, args: &VerifyArgs, json: bool) -> Result<Outcome, Error> {
-    let mut checks = counters(&client.stats().await?);
+    let mut checks = counters(&client.stats(ListedTopics::All).await?);
     let mut listed = false;
     if !args.counters_only
         && let Some(found) = list_while_quiet(client).await?
@@ -108,9 +108,9 @@ async fn list_while_quiet(client: &Client) -> Result<Option<Vec<Check>>, Error> 
         if attempt > 0 {
             tokio::time::sleep(PAUSE).await;
         }
-        let before = client.stats().await?;
+        let before = client.stats(ListedTopics::All).await?;
         let listed = count(client, before.unique_processed).await?;
-        let after = client.stats().await?;
+        let after = client.stats(ListedTopics::All).await?;
         if before.is_drained() && after.is_drained() && before.received == after.received {
             return Ok(Some(compare(&after, &listed)));
         }
@@ -196,9 +196,11 @@ mod tests {
                 .iter()
                 .map(|(name, n)| ((*name).to_owned(), *n))
                 .collect(),
+            topics_total: None,
             queue: QueueDepth {
                 pending: 0,
                 processing: 0,
+                ..QueueDepth::default()
             },
             uptime: 1.0,
             uptime_start: String::new(),

@@ -10,6 +10,7 @@ use edge::{
     parameters::{optional, query},
     problem::{Kind, Problem},
 };
+use event::schema::{from_json, or_null};
 use queue::Depth;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -56,7 +57,7 @@ impl Topics {
 
 impl PartialSchema for Topics {
     fn schema() -> openapi::RefOr<openapi::Schema> {
-        event::schema::from_json(json!({
+        from_json(json!({
             "type": "string",
             "description": "Which topics are listed: the 1000 with the most events, all, or none",
             "enum": ["top", "all", "none"],
@@ -123,10 +124,16 @@ pub(super) struct Queue {
     processing: u64,
     /// How long the event that waits longest has waited, in seconds. Null: no event waits, or it is not known because
     /// another program has put it into the queue.
-    #[schema(minimum = 0, required)]
+    #[schema(schema_with = seconds_or_null, required)]
     oldest_age_seconds: Option<f64>,
     /// How many events may wait (`QUEUE_MAX_LEN`).
     limit: u64,
+}
+
+fn seconds_or_null() -> openapi::RefOr<openapi::Schema> {
+    from_json(or_null(
+        &json!({"type": "number", "format": "double", "minimum": 0}),
+    ))
 }
 
 impl Queue {

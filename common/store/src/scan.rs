@@ -84,13 +84,13 @@ pub(crate) async fn stored_before(
         return Ok(ids.above);
     };
     // All up to `low` were stored before; the first row above `high` was not, if there is one.
-    let (mut low, mut high) = (ids.above, ids.below);
+    let (mut low, mut high) = (ids.above, ids.below - 1);
     for _ in 0..MAX_STEPS {
-        if high.saturating_sub(low) <= 1 {
+        if low >= high {
             break;
         }
         let middle = low + (high - low) / 2;
-        match rows.first_above(middle, high).await? {
+        match rows.first_above(middle, high + 1).await? {
             Some((id, at)) if at < stored => low = id,
             _ => high = middle,
         }

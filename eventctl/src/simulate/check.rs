@@ -99,9 +99,11 @@ mod tests {
             duplicate_dropped: received - unique,
             dead_lettered: 0,
             topics: [("orders".to_owned(), orders), ("others".to_owned(), 9)].into(),
+            topics_total: None,
             queue: QueueDepth {
                 pending: 0,
                 processing: 0,
+                ..QueueDepth::default()
             },
             uptime: 1.0,
             uptime_start: "2026-01-01T00:00:00Z".to_owned(),

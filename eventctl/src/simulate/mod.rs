@@ -21,7 +21,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use event_aggregator_client::{self as client, Client, Stats};
+use event_aggregator_client::{self as client, Client, ListedTopics, Stats};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::run_id::RunId;
@@ -152,7 +152,7 @@ async fn stop_after(duration: Option<Duration>, stop: &CancellationToken) -> Inf
 async fn read_when_quiet(client: &Client) -> Result<Stats, Error> {
     let deadline = Instant::now() + QUIET_WITHIN;
     loop {
-        let stats = client.stats().await?;
+        let stats = client.stats(ListedTopics::All).await?;
         if stats.is_drained() || Instant::now() >= deadline {
             return Ok(stats);
         }
@@ -173,7 +173,7 @@ async fn read_when_drained(
     let wanted = before.received + expected.received.range().start();
     let start = Instant::now();
     loop {
-        let stats = client.stats_once().await;
+        let stats = client.stats_once(ListedTopics::All).await;
         let is_done = stats
             .as_ref()
             .is_ok_and(|stats| stats.is_drained() && stats.received >= wanted);

@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use console::{Term, style};
-use event_aggregator_client::{Client, Stats};
+use event_aggregator_client::{Client, ListedTopics, Stats};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,8 @@ pub(super) async fn show(
             _ = ticks.tick() => false,
             () = done.cancelled() => true,
         };
-        let stats = tokio::time::timeout(COUNTERS_WITHIN, client.stats_once()).await;
+        let stats =
+            tokio::time::timeout(COUNTERS_WITHIN, client.stats_once(ListedTopics::Top)).await;
         view.update(progress, stats.ok().and_then(Result::ok));
         match &mut screen {
             Some(screen) => screen.draw(&view.block(progress))?,
@@ -232,9 +233,11 @@ mod tests {
                 duplicate_dropped: 599,
                 dead_lettered: 1,
                 topics: [].into(),
+                topics_total: None,
                 queue: QueueDepth {
                     pending: 12,
                     processing: 8,
+                    ..QueueDepth::default()
                 },
                 uptime: 61.5,
                 uptime_start: "2026-01-01T00:00:00Z".to_owned(),

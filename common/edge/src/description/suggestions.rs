@@ -3,10 +3,11 @@
 use crate::{description::openapi::Call, problem::MAX_SHOWN_CHARS};
 
 /// What another program serves. Each entry is a path and who has it; standalone serves all of them.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     ("/publish", PUBLISHER),
     ("/ingest", AGGREGATOR),
     ("/stats", AGGREGATOR),
+    ("/topics", AGGREGATOR),
     ("/events", AGGREGATOR),
     ("/dead-letters", AGGREGATOR),
 ];
