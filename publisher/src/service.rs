@@ -1,14 +1,23 @@
 //! The publisher as a process of its own, over Redis.
 
-use std::{io, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, LazyLock},
+};
 
-use edge::routes::Routes;
+use edge::{FrontPage, asset::Asset, routes::Routes};
 use program::{BuildError, CommonArgs, Program, Server, Service};
 use queue::redis::{Address, AddressError, RedisProducer, acl::Rights};
 use runtime::readiness::Watched;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Publish, Settings, routes};
+
+/// What browsers get at `/`: what this program is, and where the rest is.
+static PAGE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("page.html", include_bytes!("page.html")));
 
 impl Program for Settings {
     const NAME: &'static str = "publisher";
@@ -29,7 +38,7 @@ impl Program for Settings {
     }
 
     fn routes() -> Routes {
-        routes()
+        routes().state(FrontPage(&PAGE))
     }
 
     fn open(&self) -> Result<Publish, BuildError> {

@@ -6,6 +6,7 @@ mod history;
 mod ingest;
 mod lists;
 mod moments;
+mod page;
 mod stats;
 mod topics;
 
@@ -34,6 +35,7 @@ pub fn routes() -> Routes {
     use events::{__path_list, __path_one};
     use history::__path_history;
     use ingest::__path_ingest;
+    use page::__path_file as __path_page_file;
     use stats::__path_stats;
     use topics::__path_list as __path_topics;
 
@@ -48,9 +50,13 @@ pub fn routes() -> Routes {
         .route(__path_letters, READ, dead_letters::list)
         .route(__path_replay, ADMIN, dead_letters::replay)
         .route(__path_discard, ADMIN, dead_letters::discard);
+    let page = Routes::of(Group::Server)
+        .route(__path_page_file, Access::Open, page::file)
+        .state(page::FRONT);
     batch::described(events_in)
         .and(events_out)
         .and(dead_letters)
+        .and(page)
         .schema::<Ingested>()
         .schema::<Counters>()
         .schema::<Topics>()

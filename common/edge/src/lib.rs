@@ -6,10 +6,11 @@
 //! - `admission`: which requests are let through; [`auth`]: keys and what they allow
 //! - [`batch`]: from a request to the events in it; [`parameters`]: the query string
 //! - [`problem`]: every error answer; `headers`: what every answer carries
-//! - `description`: what a server says about itself
+//! - `description`: what a server says about itself; [`asset`]: files of its pages
 //! - [`health`]: `/health` and `/ready`; [`healthcheck`]: asking for them
 
 mod admission;
+pub mod asset;
 pub mod auth;
 pub mod batch;
 mod connection;
@@ -24,4 +25,4 @@ pub mod server;
 pub mod settings;
 
 pub use admission::{access, cors};
-pub use description::{docs, openapi};
+pub use description::{docs, index::FrontPage, openapi};

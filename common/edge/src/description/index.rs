@@ -1,9 +1,10 @@
-//! `GET /`: what this server is and what it serves, for programs as JSON and for browsers as a page without scripts.
+//! `GET /`: what this server is and what it serves, for programs as JSON. Browsers get the page of the program, or a list
+//! without scripts.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::LazyLock};
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::header::{self, Accept},
     mime,
     web::{Data, Header},
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     admission::access::Access,
+    asset::Asset,
     description::openapi::{Call, Description, Group},
     routes::Routes,
 };
@@ -35,6 +37,10 @@ struct Index {
     links: Vec<Call>,
 }
 
+/// The page that browsers get at `/`. A program that has none gives them a list of what it serves.
+#[derive(Clone)]
+pub struct FrontPage(pub &'static LazyLock<Asset>);
+
 /// What is here?
 ///
 /// As JSON, or as a page for a browser.
@@ -43,7 +49,17 @@ struct Index {
         (Index = "application/json"),
         (String = "text/html"),
     ))))]
-async fn index(accept: Option<Header<Accept>>, description: Data<Description>) -> HttpResponse {
+async fn index(
+    request: HttpRequest,
+    accept: Option<Header<Accept>>,
+    front: Option<Data<FrontPage>>,
+    description: Data<Description>,
+) -> HttpResponse {
+    let preferred = accept.map(|Header(accept)| accept.preference());
+    let is_browser = preferred.is_some_and(|preferred| preferred == mime::TEXT_HTML);
+    if is_browser && let Some(front) = front {
+        return front.0.answer(&request);
+    }
     let index = Index {
         name: description.title().to_owned(),
         version: description.version().to_owned(),
@@ -51,8 +67,7 @@ async fn index(accept: Option<Header<Accept>>, description: Data<Description>) -
     };
     let mut response = HttpResponse::Ok();
     response.insert_header((header::VARY, "Accept"));
-    let preferred = accept.map(|Header(accept)| accept.preference());
-    if preferred.is_some_and(|preferred| preferred == mime::TEXT_HTML) {
+    if is_browser {
         return response
             .content_type(mime::TEXT_HTML_UTF_8)
             .body(index.page());

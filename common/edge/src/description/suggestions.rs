@@ -3,13 +3,14 @@
 use crate::{description::openapi::Call, problem::MAX_SHOWN_CHARS};
 
 /// What another program serves. Each entry is a path and who has it; standalone serves all of them.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("/publish", PUBLISHER),
     ("/ingest", AGGREGATOR),
     ("/stats", AGGREGATOR),
     ("/topics", AGGREGATOR),
     ("/events", AGGREGATOR),
     ("/dead-letters", AGGREGATOR),
+    ("/page", AGGREGATOR),
 ];
 const PUBLISHER: &str = "a publisher (port 8080 unless BIND_ADDR says otherwise)";
 const AGGREGATOR: &str = "an aggregator (port 8081 unless BIND_ADDR says otherwise)";
