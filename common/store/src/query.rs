@@ -12,9 +12,6 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-use crate::scan::Ids;
-
 /// An event as it is stored.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct StoredEvent {
@@ -111,17 +108,6 @@ pub struct Part {
 }
 
 impl Part {
-    /// The ids that are read.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(crate) fn ids(&self) -> Ids {
-        let after = self.after.map(|cursor| cursor.id);
-        let (above, below) = match self.order {
-            Order::Oldest => (after.unwrap_or(0), i64::MAX),
-            Order::Newest => (0, after.unwrap_or(i64::MAX)),
-        };
-        Ids { above, below }
-    }
-
     /// How many rows to ask for. One more than the limit tells whether there is a next page.
     pub(crate) fn rows(&self) -> i64 {
         i64::from(self.limit.get()) + 1

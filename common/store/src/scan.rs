@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{Cursor, EventQuery, Order, Page};
+use crate::{Cursor, EventQuery, Order, Page, Part};
 
 /// Most rows that one page with a filter looks at.
 pub const SCAN_ROWS: u32 = 50_000;
@@ -38,6 +38,18 @@ impl Ids {
                 ..self
             },
         }
+    }
+}
+
+impl Part {
+    /// The ids of the rows that it may hold.
+    pub(crate) fn ids(&self) -> Ids {
+        let after = self.after.map(|cursor| cursor.id);
+        let (above, below) = match self.order {
+            Order::Oldest => (after.unwrap_or(0), i64::MAX),
+            Order::Newest => (0, after.unwrap_or(i64::MAX)),
+        };
+        Ids { above, below }
     }
 }
 
