@@ -33,7 +33,9 @@ const sections = [health, counters, chart, topics, events, letters];
 let answered = 0;
 /** When the question that is not answered yet was asked. */
 let asked = 0;
-let away = false;
+/** Why there is no answer: the server is away, or it has no counters. */
+/** @type {"away" | "unwell" | null} */
+let lost = null;
 /** Whether it is known what the key allows. */
 let known = false;
 /** What the key may not do, as the server says it, by section. */
@@ -43,7 +45,13 @@ const forbidden = new Map();
 /** Asks for everything. */
 async function look() {
   asked = Date.now();
-  const [trouble, now] = await Promise.all([troubles(), stats()]);
+  const [ready, counted] = await Promise.allSettled([troubles(), stats()]);
+  if (counted.status === "rejected") {
+    if (ready.status === "fulfilled") health.trouble(ready.value);
+    throw counted.reason;
+  }
+  const now = counted.value;
+  const trouble = ready.status === "fulfilled" ? ready.value : null;
   if (!known) await begin();
   const at = Date.now();
   samples.add(at, now);
@@ -59,7 +67,7 @@ async function look() {
   ]);
   answered = at;
   asked = 0;
-  away = false;
+  lost = null;
   byId("key").hidden = true;
   tell();
 }
@@ -118,7 +126,7 @@ function failed(error) {
     setText(byId("notice"), `${t("notice")} ${error.message}`);
   } else {
     if (!(error instanceof Away) && !(error instanceof Refused)) console.error(error);
-    away = true;
+    lost = error instanceof Away ? "away" : "unwell";
   }
   tell();
 }
@@ -133,7 +141,7 @@ function tell() {
 
 function standing() {
   if (!byId("key").hidden) return "unauthorized";
-  if (away) return "away";
+  if (lost) return lost;
   if (live.paused) return "paused";
   if (asked !== 0 && Date.now() - asked > SLOW_AFTER) return "slow";
   return answered === 0 ? "loading" : "live";

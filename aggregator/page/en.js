@@ -31,6 +31,7 @@ export default {
   "status.paused": "Paused.",
   "status.slow": "The server answers slowly.",
   "status.away": "The server does not answer. It is asked again.",
+  "status.unwell": "The server has no counters at the moment. It is asked again.",
   "status.unauthorized": "A key is needed.",
   "status.age": "The values are {age} old.",
   "key.title": "This server asks for a key",

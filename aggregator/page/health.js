@@ -24,16 +24,26 @@ export class Health {
     this.render();
   }
 
+  /**
+   * Shows a trouble beside the last values.
+   * @param {string | null} trouble
+   */
+  trouble(trouble) {
+    this.#trouble = trouble;
+    this.render();
+  }
+
   render() {
-    const stats = this.#stats;
-    if (!stats) return;
-    const { pending, processing, limit, oldest_age_seconds: oldest } = stats.queue;
-    const state = this.#trouble !== null ? "unwell" : pending >= limit ? "full" : (oldest ?? 0) > BEHIND_AFTER ? "behind" : "well";
-    byId("health").dataset["state"] = state;
-    setText(byId("health-words"), t(`health.${state}`));
     const why = byId("health-why");
     why.hidden = this.#trouble === null;
     setText(why, this.#trouble ?? "");
+    const stats = this.#stats;
+    const state = this.#trouble !== null ? "unwell" : stats ? filled(stats) : null;
+    if (state === null) return;
+    byId("health").dataset["state"] = state;
+    setText(byId("health-words"), t(`health.${state}`));
+    if (!stats) return;
+    const { pending, processing, limit, oldest_age_seconds: oldest } = stats.queue;
     const unknown = pending > 0 ? t("unknown") : t("health.nothing");
     setText(byId("health-oldest"), oldest === null ? unknown : duration(oldest));
     setText(byId("health-queue"), t("of", { n: number(pending), most: number(limit) }));
@@ -41,4 +51,13 @@ export class Health {
     setText(byId("health-processing"), number(processing));
     setText(byId("health-uptime"), duration(stats.uptime_seconds));
   }
+}
+
+/**
+ * How the queue stands.
+ * @param {Stats} stats
+ */
+function filled({ queue }) {
+  if (queue.pending >= queue.limit) return "full";
+  return (queue.oldest_age_seconds ?? 0) > BEHIND_AFTER ? "behind" : "well";
 }

@@ -31,6 +31,7 @@ export default {
   "status.paused": "Dijeda.",
   "status.slow": "Server lambat menjawab.",
   "status.away": "Server tidak menjawab. Akan dicoba lagi.",
+  "status.unwell": "Saat ini server tidak punya angka. Akan dicoba lagi.",
   "status.unauthorized": "Diperlukan kunci.",
   "status.age": "Nilai ini berumur {age}.",
   "key.title": "Server ini meminta kunci",

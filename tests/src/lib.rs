@@ -1,6 +1,7 @@
 //! What the whole-system tests stand on: servers, programs, events, and the system under test.
 
 pub mod app;
+pub mod browser;
 pub mod certificates;
 pub mod chaos;
 pub mod deployment;

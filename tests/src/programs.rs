@@ -184,6 +184,15 @@ impl Running {
         Self::spawn(program, command, settings)
     }
 
+    /// Starts any command, like [`Running::start`].
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn command(name: &str, command: Command) -> Self {
+        Self::spawn(name, command, &[])
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {

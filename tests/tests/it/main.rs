@@ -21,6 +21,7 @@ mod keys;
 mod kubernetes;
 mod limits;
 mod mutations;
+mod page;
 mod pgbouncer;
 mod postgres_trouble;
 mod problems;
