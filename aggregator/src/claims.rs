@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event::{Claim, ClaimId, Verdict};
+use event::{Claim, ClaimId, Verdict, clock::Clock};
 use queue::{Holder, Queue, QueueError};
 use runtime::{
     faults::{Point, crash_at},
@@ -13,7 +13,7 @@ use store::{Recorded, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::stuck::StuckClaims;
+use crate::{meters::Meters, stuck::StuckClaims};
 
 /// A lease is renewed this many times before it would run out.
 const RENEWALS_PER_LEASE: u32 = 3;
@@ -35,6 +35,9 @@ pub(crate) struct Claims {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) lease: Duration,
     pub(crate) stuck: StuckClaims,
+    /// `None`: nothing is measured.
+    pub(crate) meters: Option<Meters>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -132,6 +135,9 @@ impl Claims {
                 .unwrap_or_else(|late| Err(StoreError::Uncertain(late.into())));
             match recorded {
                 Ok(Recorded::Committed(verdicts)) => {
+                    if let Some(meters) = &self.meters {
+                        meters.recorded(claim, started.elapsed(), self.clock.now());
+                    }
                     log_batch(claim, &verdicts, started.elapsed());
                     return Outcome::Committed(Some(verdicts));
                 }
@@ -149,6 +155,9 @@ impl Claims {
                     };
                 }
                 Err(error) => {
+                    if let Some(meters) = &self.meters {
+                        meters.retries(&error);
+                    }
                     certain &= !matches!(error, StoreError::Uncertain(_));
                     tracing::warn!(claim.id = %claim.id, failures, %error, "a claim could not be recorded");
                     if failures >= GIVES_WAY_AFTER && self.others_can_go_first().await {
@@ -192,7 +201,11 @@ impl Claims {
     }
 
     async fn settle(&self, id: ClaimId) {
+        let begun = Instant::now();
         end(id, "settled", || self.queue.settle(id)).await;
+        if let Some(meters) = &self.meters {
+            meters.settled(begun.elapsed());
+        }
         crash_at(Point::AfterSettle);
     }
 

@@ -7,6 +7,8 @@
 mod api;
 mod application;
 mod claims;
+mod looked_up;
+mod meters;
 mod recovery;
 mod routes;
 mod sampler;

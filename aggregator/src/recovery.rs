@@ -46,6 +46,9 @@ impl Recovery {
             match self.claims.queue.adopt().await {
                 Ok(Some(claim)) => {
                     crash_at(Point::AfterAdopt);
+                    if let Some(meters) = &self.claims.meters {
+                        meters.adopted();
+                    }
                     tracing::warn!(claim.id = %claim.id, claim.events = claim.len(), "adopted a claim whose lease had run out");
                     self.claims.work_on_adopted(&claim).await;
                 }

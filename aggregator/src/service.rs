@@ -7,6 +7,7 @@ use std::{
 
 use edge::{batch::Ingestion, settings::LimitArgs};
 use event::clock::{Clock, Ids, SystemClock};
+use metrics::Metrics;
 use program::{Server, Service};
 use queue::{Consumer, Opened, Queue, memory::MemoryQueue};
 use runtime::{
@@ -22,8 +23,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    WorkerArgs, api::Api, claims::Claims, recovery::Recovery, sampler::Sampler,
-    snapshots::Snapshots, stuck::StuckClaims, worker::Worker,
+    WorkerArgs, api::Api, claims::Claims, looked_up::LookedUp, meters::Meters, recovery::Recovery,
+    sampler::Sampler, snapshots::Snapshots, stuck::StuckClaims, worker::Worker,
 };
 
 /// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the
@@ -57,6 +58,8 @@ pub struct Aggregator {
     ids: Arc<Ids>,
     migrated: Arc<SetOnce<()>>,
     stuck: StuckClaims,
+    snapshots: Arc<Snapshots>,
+    meters: Option<Meters>,
 }
 
 /// Why it stopped without being told to.
@@ -88,6 +91,7 @@ impl Aggregator {
     ) -> Self {
         let local = Arc::new(MemoryQueue::new(INGEST_MAX_LEN));
         Self {
+            snapshots: Arc::new(Snapshots::new(shared.queue.clone(), store.clone())),
             queue: shared.queue,
             consumers: shared.consumers,
             local_workers: INGEST_WORKERS,
@@ -105,6 +109,8 @@ impl Aggregator {
         limits: LimitArgs,
     ) -> Self {
         Self {
+            snapshots: Arc::new(Snapshots::new(queue.clone(), store.clone())),
+            meters: None,
             store,
             queue: queue.clone(),
             consumers: Vec::new(),
@@ -123,7 +129,7 @@ impl Aggregator {
     fn api(&self) -> Api {
         Api {
             store: self.store.clone(),
-            snapshots: Arc::new(Snapshots::new(self.queue.clone(), self.store.clone())),
+            snapshots: self.snapshots.clone(),
             queue_max_len: self.queue_max_len,
             ingest: Ingestion::of(self.local.clone()),
             limits: self.limits,
@@ -210,6 +216,8 @@ impl Aggregator {
             store: self.store.clone(),
             lease: self.workers.lease(),
             stuck: self.stuck.clone(),
+            meters: self.meters.clone(),
+            clock: self.clock.clone(),
             stop: stop.clone(),
         }
     }
@@ -227,6 +235,17 @@ impl Service for Aggregator {
         let claims: Watched = (Arc::new(claims), Arc::new(self.stuck.clone()));
         let queue = self.queue.watched();
         queue.into_iter().chain([store, claims]).collect()
+    }
+
+    fn measure(&mut self, metrics: &Metrics) {
+        self.meters = Some(Meters::of(metrics));
+        LookedUp::add(
+            metrics,
+            self.snapshots.clone(),
+            self.store.clone(),
+            self.queue_max_len,
+            self.clock.clone(),
+        );
     }
 
     /// Waits until the tables are up to date, so that questions can be answered, but not for a database that is away.

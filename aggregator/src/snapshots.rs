@@ -2,11 +2,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    fmt::Display,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use queue::{Depth, Queue, QueueError};
-use store::{Stats, StatsQuery, Store, StoreError};
+use queue::{Depth, Queue};
+use store::{Stats, StatsQuery, Store};
 
 use crate::shared::Shared;
 
@@ -36,6 +40,8 @@ pub(crate) struct Snapshots {
     queue: Arc<dyn Queue>,
     store: Arc<dyn Store>,
     shared: Mutex<HashMap<StatsQuery, Arc<Shared<Outcome>>>>,
+    /// Whether the last one failed. Only the first failure in a row is a warning.
+    failing: AtomicBool,
 }
 
 impl Snapshots {
@@ -44,6 +50,7 @@ impl Snapshots {
             queue,
             store,
             shared: Mutex::default(),
+            failing: AtomicBool::new(false),
         }
     }
 
@@ -64,26 +71,20 @@ impl Snapshots {
     }
 
     async fn look(&self, query: &StatsQuery) -> Outcome {
-        let queue = self.queue.depth().await.map_err(no_queue)?;
-        let stats = self.store.stats(query).await.map_err(no_store)?;
+        let queue = self.queue.depth().await;
+        let queue = queue.map_err(|error| self.missing(Missing::Queue, &error))?;
+        let stats = self.store.stats(query).await;
+        let stats = stats.map_err(|error| self.missing(Missing::Store, &error))?;
+        self.failing.store(false, Ordering::Relaxed);
         Ok(Snapshot { queue, stats })
     }
-}
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is the end of the error, and `map_err` hands it over"
-)]
-fn no_queue(error: QueueError) -> Missing {
-    tracing::warn!(%error, "the queue's depth cannot be read");
-    Missing::Queue
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is the end of the error, and `map_err` hands it over"
-)]
-fn no_store(error: StoreError) -> Missing {
-    tracing::warn!(%error, "the counters cannot be read");
-    Missing::Store
+    fn missing(&self, what: Missing, error: &dyn Display) -> Missing {
+        if self.failing.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%error, ?what, "the counters still cannot be read");
+        } else {
+            tracing::warn!(%error, ?what, "the counters cannot be read");
+        }
+        what
+    }
 }

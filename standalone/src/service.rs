@@ -4,6 +4,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use aggregator::{Aggregator, RunError};
 use edge::routes::Routes;
+use metrics::Metrics;
 use program::{BuildError, CommonArgs, Program, Server, Service};
 use publisher::Publish;
 use queue::{
@@ -107,6 +108,10 @@ impl Service for Standalone {
 
     fn watched(&self) -> Vec<Watched> {
         self.aggregator.watched()
+    }
+
+    fn measure(&mut self, metrics: &Metrics) {
+        self.aggregator.measure(metrics);
     }
 
     fn prepared(&self) -> impl Future<Output = ()> + Send + use<> {

@@ -7,7 +7,7 @@
 //! - [`batch`]: from a request to the events in it; [`parameters`]: the query string
 //! - [`problem`]: every error answer; `headers`: what every answer carries
 //! - `description`: what a server says about itself; [`asset`]: files of its pages
-//! - [`health`]: `/health` and `/ready`; [`healthcheck`]: asking for them
+//! - [`health`]: `/health` and `/ready`; [`healthcheck`]: asking for them; `measure`: `/metrics`
 
 mod admission;
 pub mod asset;
@@ -18,6 +18,7 @@ mod description;
 mod headers;
 pub mod health;
 pub mod healthcheck;
+mod measure;
 pub mod parameters;
 pub mod problem;
 pub mod routes;

@@ -19,13 +19,15 @@ use actix_web::{
     rt::net::TcpStream,
     web,
 };
+use metrics::Metrics;
 use runtime::readiness::Readiness;
 use tls::Identity;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admission::{cors::Origins, in_flight::InFlight, unread, unsent},
+    admission::{access::MetricsArePublic, cors::Origins, in_flight::InFlight, unread, unsent},
     auth::Gate,
+    batch::Meter,
     connection::{
         client_certificate::{self, ClientCertificates},
         handshake::Handshake,
@@ -35,6 +37,7 @@ use crate::{
     },
     description::{docs, index, openapi::Description, suggestions},
     headers, health,
+    measure::{self, Dependencies, Requests},
     problem::{Kind, Problem},
     routes::Routes,
     settings::{ConfigError, LimitArgs, ServerArgs},
@@ -54,6 +57,7 @@ pub struct Front {
     origins: Origins,
     load: InFlight,
     max_connections: usize,
+    metrics_are_public: bool,
     identity: Option<Identity>,
     grace: Duration,
 }
@@ -86,6 +90,7 @@ impl Front {
             ),
             gate,
             max_connections: args.max_connections as usize,
+            metrics_are_public: args.metrics_public,
             identity,
             grace: args.grace(),
         })
@@ -109,11 +114,15 @@ impl Front {
 /// The paths of every server, beside its own.
 #[must_use]
 pub fn routes() -> Routes {
-    index::routes().and(health::routes()).and(docs::routes())
+    index::routes()
+        .and(health::routes())
+        .and(measure::routes())
+        .and(docs::routes())
 }
 
-/// Serves `routes`, and their description under `title`, and watches what `readiness` is about, until `stop`; then takes no more connections,
-/// and returns when the running requests are answered or the grace period is over.
+/// Serves `routes`, and their description under `title`, and watches what `readiness` is about, until `stop`; then takes no
+/// more connections, and returns when the running requests are answered or the grace period is over. What it measures is
+/// added to `metrics`.
 ///
 /// # Errors
 /// If the listener cannot be used.
@@ -122,15 +131,11 @@ pub async fn serve(
     title: &str,
     routes: Routes,
     readiness: Readiness,
+    metrics: Metrics,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let routes = routes.state(readiness.clone());
-    let description = Description::of(title, &routes);
-    let routes = routes.state(if front.gate.is_open() {
-        description.without_keys()
-    } else {
-        description
-    });
+    let routes = with_state(routes, title, &front.gate, &readiness, metrics);
+    let metrics_are_public = MetricsArePublic(front.metrics_are_public);
     let (gate, load) = (
         web::Data::new(front.gate.clone()),
         web::Data::new(front.load),
@@ -164,12 +169,14 @@ pub async fn serve(
             .app_data(gate.clone())
             .app_data(load.clone())
             .app_data(certificates)
+            .app_data(metrics_are_public)
             .app_data(origins.clone())
             // The last one is the first to see a request.
             .wrap(from_fn(unsent::hold))
             .wrap(origins.middleware())
             .wrap(from_fn(unread::hold))
             .wrap(from_fn(headers::add))
+            .wrap(from_fn(measure::request))
             .configure(|config| routes.configure(config))
             .default_service(web::to(unknown_path));
         let handshake = Handshake::new(Places::new(connections), tls.clone());
@@ -224,6 +231,30 @@ pub async fn serve(
     server.await?;
     following.abort();
     Ok(())
+}
+
+/// Adds what the routes of every server need.
+fn with_state(
+    routes: Routes,
+    title: &str,
+    gate: &Gate,
+    readiness: &Readiness,
+    metrics: Metrics,
+) -> Routes {
+    metrics.collect(Dependencies(readiness.clone()), None);
+    let (requests, meter) = (Requests::of(&metrics), Meter::of(&metrics));
+    let description = Description::of(title, &routes);
+    let description = if gate.is_open() {
+        description.without_keys()
+    } else {
+        description
+    };
+    routes
+        .state(readiness.clone())
+        .state(requests)
+        .state(meter)
+        .state(metrics)
+        .state(description)
 }
 
 async fn unknown_path(request: HttpRequest) -> Problem404 {

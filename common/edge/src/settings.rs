@@ -50,6 +50,11 @@ pub struct ServerArgs {
     )]
     pub cors_allow_origin: Origins,
 
+    /// Answer /metrics to everybody, also where keys are asked for
+    #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub metrics_public: bool,
+
     /// Most connections; beyond, the one that has waited the longest for a request makes room
     #[arg(long, env, default_value_t = 20_000, value_name = "CONNECTIONS",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -1,6 +1,7 @@
 //! A program that has its port, and runs until it is stopped.
 
 use edge::server::Front;
+use metrics::Metrics;
 use runtime::readiness::Readiness;
 use tokio_util::sync::CancellationToken;
 
@@ -33,11 +34,13 @@ impl<P: Program> Application<P> {
         let common = settings.common();
         let front = Front::open(settings.bind_addr(), &common.server, &common.limits)?;
         let port = front.port()?;
-        let service = open(settings)?;
+        let mut service = open(settings)?;
         let readiness = Readiness::new(service.watched());
+        let metrics = Metrics::new(P::NAME, env!("CARGO_PKG_VERSION"));
+        service.measure(&metrics);
         Ok(Self {
             port,
-            server: Server::new(front, P::TITLE, served::<P>(), readiness),
+            server: Server::new(front, P::TITLE, served::<P>(), readiness, metrics),
             service,
         })
     }

@@ -6,6 +6,7 @@ use edge::{
     routes::Routes,
     server::{self, Front},
 };
+use metrics::Metrics;
 use runtime::readiness::Readiness;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ pub struct Server {
     title: &'static str,
     routes: Routes,
     readiness: Readiness,
+    metrics: Metrics,
 }
 
 impl Server {
@@ -23,12 +25,14 @@ impl Server {
         title: &'static str,
         routes: Routes,
         readiness: Readiness,
+        metrics: Metrics,
     ) -> Self {
         Self {
             front,
             title,
             routes,
             readiness,
+            metrics,
         }
     }
 
@@ -50,6 +54,13 @@ impl Server {
     /// # Errors
     /// If the listener fails.
     pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
-        server::serve(self.front, self.title, self.routes, self.readiness, stop).await
+        let Self {
+            front,
+            title,
+            routes,
+            readiness,
+            metrics,
+        } = self;
+        server::serve(front, title, routes, readiness, metrics, stop).await
     }
 }

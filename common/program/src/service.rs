@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use metrics::Metrics;
 use runtime::readiness::Watched;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,9 @@ pub trait Service: Send + Sized + 'static {
 
     /// What it depends on.
     fn watched(&self) -> Vec<Watched>;
+
+    /// Adds what it measures of itself.
+    fn measure(&mut self, _metrics: &Metrics) {}
 
     /// Waits until it can answer requests, for a bounded time.
     fn prepared(&self) -> impl Future<Output = ()> + Send + use<Self> {

@@ -141,8 +141,54 @@ pub trait Store: Probe {
     /// (`queue::Queue::holders`), then forget the others.
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError>;
 
+    /// How its connections are used.
+    fn pools(&self) -> Vec<PoolUse>;
+
+    /// How its cache of stored events is used. `None`: it has none.
+    fn cache(&self) -> Option<CacheUse> {
+        None
+    }
+
     /// Closes every connection, once they are back. Nothing works afterwards.
     async fn close(&self);
+}
+
+/// How the connections of a pool are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUse {
+    /// What they are for.
+    pub name: &'static str,
+    /// How many are working.
+    pub in_use: u32,
+    /// How many are open and have nothing to do.
+    pub idle: u32,
+    /// How many there may be.
+    pub limit: u32,
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl PoolUse {
+    pub(crate) fn of<DB: sqlx::Database>(name: &'static str, pool: &sqlx::Pool<DB>) -> Self {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        Self {
+            name,
+            // The two numbers are not read at the same moment.
+            in_use: pool.size().saturating_sub(idle),
+            idle,
+            limit: pool.options().get_max_connections(),
+        }
+    }
+}
+
+/// How a cache of stored events is used, since the program began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheUse {
+    /// Events that it knew.
+    pub hits: u64,
+    /// Events that it did not know.
+    pub misses: u64,
+    /// How many it knows now.
+    pub entries: u64,
 }
 
 /// What [`Store::record`] did.

@@ -107,6 +107,7 @@ pub struct Part {
     pub limit: Limit,
 }
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl Part {
     /// How many rows to ask for. One more than the limit tells whether there is a next page.
     pub(crate) fn rows(&self) -> i64 {

@@ -8,8 +8,8 @@ use event::{Claim, ClaimId, EventId, Topic, WorkerId};
 use queue::Queue;
 use runtime::readiness::{Dependency, Probe, Trouble};
 use store::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Sample,
-    Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, PoolUse, Recorded, Replayed,
+    Sample, Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
 };
 use uuid::Uuid;
 
@@ -119,6 +119,10 @@ impl Store for FaultyStore {
 
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
         self.store.forget_workers(workers).await
+    }
+
+    fn pools(&self) -> Vec<PoolUse> {
+        self.store.pools()
     }
 
     async fn close(&self) {

@@ -61,6 +61,7 @@ async fn each_program_describes_what_it_serves_and_the_standalone_one_serves_wha
         "/docs/",
         "/docs/{file}",
         "/health",
+        "/metrics",
         "/openapi.json",
         "/ready",
     ];

@@ -20,6 +20,7 @@ mod hostile_clients;
 mod keys;
 mod kubernetes;
 mod limits;
+mod metrics;
 mod mutations;
 mod page;
 mod pgbouncer;

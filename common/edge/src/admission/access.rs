@@ -34,6 +34,25 @@ pub enum Access {
     Open,
     /// A client certificate and a key with this scope, where they are asked for.
     Needs(Scope),
+    /// The scope `read`, unless `METRICS_PUBLIC` says that metrics are for everybody.
+    Metrics,
+}
+
+/// Whether metrics are for everybody.
+#[derive(Clone, Copy)]
+pub(crate) struct MetricsArePublic(pub(crate) bool);
+
+impl Access {
+    /// The scope that a key must have; `None`: no key is needed.
+    fn scope(self, request: &ServiceRequest) -> Option<Scope> {
+        let is_public = || matches!(request.app_data(), Some(MetricsArePublic(true)));
+        match self {
+            Self::Open => None,
+            Self::Needs(scope) => Some(scope),
+            Self::Metrics if is_public() => None,
+            Self::Metrics => Some(Scope::Read),
+        }
+    }
 }
 
 /// Lets a request through, and tells its handler who the caller is.
@@ -42,7 +61,7 @@ pub(crate) async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let Access::Needs(scope) = access else {
+    let Some(scope) = access.scope(&request) else {
         return Ok(next.call(request).await?.map_into_left_body());
     };
     let mut response = match enter(&request, scope) {

@@ -12,18 +12,25 @@ use queue::{
 };
 use runtime::{hold::Hold, readiness::Watched};
 
+use super::meter::Meter;
+
 /// Events that were read within the server's limits, whose topics are the caller's, and which the caller's rate allows.
 #[derive(Debug)]
 pub struct Admitted {
     events: Vec<Event>,
     /// What they take of the server's bounds, for as long as they are in memory.
     hold: Hold,
+    meter: Meter,
 }
 
 impl Admitted {
     /// Admission has let these through.
-    pub(super) fn new(events: Vec<Event>, hold: Hold) -> Self {
-        Self { events, hold }
+    pub(super) const fn new(events: Vec<Event>, hold: Hold, meter: Meter) -> Self {
+        Self {
+            events,
+            hold,
+            meter,
+        }
     }
 
     /// The events, in the client's order.
@@ -49,7 +56,14 @@ impl Intake {
     /// # Errors
     /// See [`Producer::push`].
     pub async fn push(&self, admitted: Admitted) -> Result<(), PushError> {
-        self.0.push(admitted.events, admitted.hold).await
+        let Admitted {
+            events,
+            hold,
+            meter,
+        } = admitted;
+        let count = events.len();
+        let pushing = self.0.push(events, hold);
+        meter.push("/publish", count, pushing).await
     }
 
     /// What `/ready` knows of the server that holds the queue. `None`: no other process holds it.
@@ -75,6 +89,13 @@ impl Ingestion {
     /// # Errors
     /// See [`MemoryQueue::submit`].
     pub async fn submit(&self, admitted: Admitted) -> Result<Verdicts, PushError> {
-        self.0.submit(admitted.events, admitted.hold).await
+        let Admitted {
+            events,
+            hold,
+            meter,
+        } = admitted;
+        let count = events.len();
+        let submitting = self.0.submit(events, hold);
+        meter.push("/ingest", count, submitting).await
     }
 }

@@ -3,7 +3,7 @@
 //! - `media`: what the request says its body is
 //! - `body`, `decode`: its bytes, decompressed, within limits
 //! - `work`: where long work is done
-//! - `admitted`: what becomes of it, and the only way into a queue
+//! - `admitted`: what becomes of it, and the only way into a queue; `meter`: how many there are
 //! - [`event`]: the formats
 //!
 //! Memory for one request, with B for `MAX_BODY_BYTES`: up to 3 B for the body, while the buffer that
@@ -17,6 +17,7 @@ mod body;
 mod cost;
 mod decode;
 mod media;
+mod meter;
 mod work;
 
 use std::{io, sync::Arc};
@@ -42,6 +43,7 @@ use utoipa::{
 };
 
 pub use admitted::{Admitted, Ingestion, Intake};
+pub(crate) use meter::Meter;
 
 use self::{body::Body, decode::Sink, media::Format};
 #[cfg(doc)]
@@ -183,6 +185,24 @@ pub async fn read(
     clock: &dyn Clock,
     ids: &Arc<Ids>,
 ) -> Result<Batch, Problem> {
+    let meter = Meter::in_use(request);
+    let batch = read_measured(request, payload, caller, limits, clock, ids, &meter).await;
+    match &batch {
+        Ok(batch) => meter.refused(Kind::InvalidEvent.facts().0, batch.rejected.count),
+        Err(problem) => meter.refused(problem.slug(), 1),
+    }
+    batch
+}
+
+async fn read_measured(
+    request: &HttpRequest,
+    payload: Payload,
+    caller: &Caller,
+    limits: &LimitArgs,
+    clock: &dyn Clock,
+    ids: &Arc<Ids>,
+    meter: &Meter,
+) -> Result<Batch, Problem> {
     let parameters: Parameters = query(request)?;
     let partial = flag("partial", parameters.partial)?;
     let format = Format::of(request)?;
@@ -208,7 +228,7 @@ pub async fn read(
             caller.spend_events(request, count, least)?;
             Ok(Batch {
                 shape,
-                admitted: Admitted::new(events, hold),
+                admitted: Admitted::new(events, hold, meter.clone()),
                 rejected,
             })
         }

@@ -54,6 +54,16 @@ pub struct BatchItem {
 }
 
 impl Problem {
+    /// What its type is called.
+    pub(crate) const fn slug(&self) -> &'static str {
+        self.0.kind.facts().0
+    }
+
+    /// What the problem is called that answers this error.
+    pub(crate) const fn slug_of(error: &PushError) -> &'static str {
+        kind_of(error).facts().0
+    }
+
     /// A problem; `detail` says what would be right.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let (_, title, status) = kind.facts();
@@ -147,16 +157,18 @@ impl ResponseError for Problem {
 
 impl From<PushError> for Problem {
     fn from(error: PushError) -> Self {
-        let kind = match &error {
-            PushError::Full { .. } | PushError::NoMemory(_) => Kind::QueueFull,
-            PushError::Closed => Kind::ShuttingDown,
-            PushError::Unconfirmed(cause) => {
-                tracing::warn!(error = %cause, "a batch was not confirmed by the queue");
-                Kind::Unavailable
-            }
-            PushError::Unfit(_) => Kind::Unavailable,
-        };
-        Self::new(kind, error.to_string())
+        if let PushError::Unconfirmed(cause) = &error {
+            tracing::warn!(error = %cause, "a batch was not confirmed by the queue");
+        }
+        Self::new(kind_of(&error), error.to_string())
+    }
+}
+
+const fn kind_of(error: &PushError) -> Kind {
+    match error {
+        PushError::Full { .. } | PushError::NoMemory(_) => Kind::QueueFull,
+        PushError::Closed => Kind::ShuttingDown,
+        PushError::Unconfirmed(_) | PushError::Unfit(_) => Kind::Unavailable,
     }
 }
 

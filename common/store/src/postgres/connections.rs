@@ -19,6 +19,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 use super::dedup_cache::DedupCache;
+use crate::PoolUse;
 
 /// Connections for the worker of `/ingest`, and for recovery.
 pub const INGEST_CONNECTIONS: u32 = 2;
@@ -173,6 +174,15 @@ impl Connections {
         if tells_of_another_state(error) {
             self.outlived.all();
         }
+    }
+
+    pub(super) fn pools(&self) -> Vec<PoolUse> {
+        vec![
+            PoolUse::of("writers", &self.writers),
+            PoolUse::of("letters", &self.letters),
+            PoolUse::of("pages", &self.pages),
+            PoolUse::of("counters", &self.counters),
+        ]
     }
 
     pub(super) async fn close(&self) {

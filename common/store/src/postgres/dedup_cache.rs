@@ -10,12 +10,16 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use event::{Event, Verdict};
 
 use super::ground::Home;
+use crate::CacheUse;
 
 /// So many events make a generation. Two are kept, which takes 10 MB when both are full.
 const GENERATION: usize = 200_000;
@@ -28,6 +32,7 @@ const GENERATION: usize = 200_000;
 pub(super) struct DedupCache {
     hashers: [RandomState; 2],
     generations: Mutex<Generations>,
+    asked: Asked,
 }
 
 #[derive(Default)]
@@ -38,6 +43,13 @@ struct Generations {
     home: Option<Home>,
     young: HashSet<u128>,
     old: HashSet<u128>,
+}
+
+/// How often it was asked for an event.
+#[derive(Default)]
+struct Asked {
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 /// What is known of the events of a batch.
@@ -53,6 +65,17 @@ impl DedupCache {
         Self {
             hashers: [RandomState::new(), RandomState::new()],
             generations: Mutex::default(),
+            asked: Asked::default(),
+        }
+    }
+
+    /// How it is used.
+    pub(super) fn usage(&self) -> CacheUse {
+        let generations = self.lock();
+        CacheUse {
+            hits: self.asked.hits.load(Ordering::Relaxed),
+            misses: self.asked.misses.load(Ordering::Relaxed),
+            entries: (generations.young.len() + generations.old.len()) as u64,
         }
     }
 
@@ -64,9 +87,16 @@ impl DedupCache {
             generations.forget();
             generations.home = Some(home);
         }
+        let known: Vec<bool> = hashes.iter().map(|hash| generations.know(*hash)).collect();
+        let hits = known.iter().filter(|known| **known).count();
+        let misses = known.len() - hits;
+        self.asked.hits.fetch_add(hits as u64, Ordering::Relaxed);
+        self.asked
+            .misses
+            .fetch_add(misses as u64, Ordering::Relaxed);
         Glance {
             epoch: generations.epoch,
-            known: hashes.iter().map(|hash| generations.know(*hash)).collect(),
+            known,
             hashes,
         }
     }

@@ -51,9 +51,9 @@ use self::{
     probe::Prober, session::Session, transaction::Transaction,
 };
 use crate::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Sample,
-    Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
-    failure::Failure, record, replay,
+    Audit, CacheUse, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, PoolUse, Recorded,
+    Replayed, Sample, Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage,
+    TopicQuery, failure::Failure, record, replay,
 };
 
 /// How long the database may take to say why a pool could not connect.
@@ -281,6 +281,14 @@ impl Store for Postgres {
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
         let forgotten = workers::forget(&self.connections.writers, workers).await;
         self.seen(forgotten.map_err(classify::failure))
+    }
+
+    fn pools(&self) -> Vec<PoolUse> {
+        self.connections.pools()
+    }
+
+    fn cache(&self) -> Option<CacheUse> {
+        Some(self.known.usage())
     }
 
     async fn close(&self) {

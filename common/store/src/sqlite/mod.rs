@@ -49,8 +49,8 @@ use sqlx::{
 
 use self::{classify::ResultCodes, file::Files, session::Session, transaction::Transaction};
 use crate::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, Recorded, Replayed, Sample,
-    Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, PoolUse, Recorded, Replayed,
+    Sample, Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
     failure::Failure, record, replay,
 };
 
@@ -322,6 +322,14 @@ impl Store for Sqlite {
 
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
         self.durably(workers::forget(&self.writer, workers)).await
+    }
+
+    fn pools(&self) -> Vec<PoolUse> {
+        vec![
+            PoolUse::of("writers", &self.writer),
+            PoolUse::of("pages", &self.readers),
+            PoolUse::of("counters", &self.counters),
+        ]
     }
 
     async fn close(&self) {

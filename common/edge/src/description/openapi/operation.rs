@@ -6,7 +6,7 @@ use super::{
     Group,
     answers::{self, problems},
 };
-use crate::{admission::access::Access, problem::Kind};
+use crate::{admission::access::Access, auth::Scope, problem::Kind};
 
 /// `Authorization: Bearer KEY`, see `components/securitySchemes`.
 pub(super) const BEARER: &str = "bearer";
@@ -15,9 +15,17 @@ pub(super) const API_KEY: &str = "api_key";
 
 /// Adds to an operation what all with this access have in common.
 pub(crate) fn complete(mut operation: Operation, group: Group, access: Access) -> Operation {
+    let unless = match access {
+        Access::Metrics => ", unless `METRICS_PUBLIC` is set",
+        Access::Open | Access::Needs(_) => "",
+    };
     let requirements = match access {
         Access::Open => Vec::new(),
-        Access::Needs(scope) => {
+        Access::Needs(_) | Access::Metrics => {
+            let scope = match access {
+                Access::Needs(scope) => scope,
+                Access::Open | Access::Metrics => Scope::Read,
+            };
             let keyed = problems(&[
                 Kind::Unauthorized,
                 Kind::CertificateRequired,
@@ -26,7 +34,7 @@ pub(crate) fn complete(mut operation: Operation, group: Group, access: Access) -
             ]);
             operation.responses.responses.extend(keyed);
             answers::add_rate(&mut operation.responses);
-            let needs = format!("Needs a key with the scope `{scope}`.");
+            let needs = format!("Needs a key with the scope `{scope}`{unless}.");
             operation.description = match operation.description.filter(|text| !text.is_empty()) {
                 Some(text) => Some(format!("{text}\n\n{needs}")),
                 None => Some(needs),

@@ -1,0 +1,187 @@
+//! What `/metrics` looks up when somebody asks: the queue, the counters, and what the store says of itself.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use event::clock::Clock;
+use metrics::{Collector, DescriptorEncoder, Metrics, Source, Writer, number};
+use queue::Depth;
+use store::{StatsQuery, Store};
+
+use crate::snapshots::Snapshots;
+
+/// What was found longer ago than this is left out: whoever asks now has waited in vain for an answer.
+const FRESH_FOR: Duration = Duration::from_secs(5);
+
+/// Looks it up, and writes what it has found.
+#[derive(Clone)]
+pub(crate) struct LookedUp(Arc<Inner>);
+
+struct Inner {
+    snapshots: Arc<Snapshots>,
+    store: Arc<dyn Store>,
+    queue_max_len: u64,
+    clock: Arc<dyn Clock>,
+    /// `None`: the queue or the store does not answer.
+    found: Mutex<Option<Found>>,
+}
+
+struct Found {
+    when: Instant,
+    queue: Depth,
+    at: DateTime<Utc>,
+    /// By the names that they have in `/stats`.
+    counters: [(&'static str, &'static str, i64); 5],
+}
+
+impl LookedUp {
+    /// Adds it to the metrics.
+    pub(crate) fn add(
+        metrics: &Metrics,
+        snapshots: Arc<Snapshots>,
+        store: Arc<dyn Store>,
+        queue_max_len: u64,
+        clock: Arc<dyn Clock>,
+    ) {
+        let looked_up = Self(Arc::new(Inner {
+            snapshots,
+            store,
+            queue_max_len,
+            clock,
+            found: Mutex::default(),
+        }));
+        metrics.collect(looked_up.clone(), Some(Arc::new(looked_up)));
+    }
+
+    /// No step under the lock can panic half-way through a change.
+    fn found(&self) -> MutexGuard<'_, Option<Found>> {
+        self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Source for LookedUp {
+    async fn read(&self) {
+        let query = StatsQuery::with_largest(0);
+        let outcome = self.0.snapshots.take(&query).await;
+        let found = outcome.as_ref().as_ref().ok().map(|snapshot| {
+            let stats = &snapshot.stats;
+            Found {
+                when: Instant::now(),
+                queue: snapshot.queue,
+                at: self.0.clock.now(),
+                counters: [
+                    (
+                        "events_received",
+                        "Deliveries that came to a verdict",
+                        stats.received,
+                    ),
+                    (
+                        "events_unique",
+                        "Events that are stored",
+                        stats.unique_processed,
+                    ),
+                    (
+                        "events_duplicate",
+                        "Deliveries of events that were stored before",
+                        stats.duplicate_dropped,
+                    ),
+                    (
+                        "dead_letters",
+                        "Deliveries that could not be stored; a replay lowers it",
+                        stats.dead_lettered,
+                    ),
+                    ("topics", "Topics that have events", stats.topics_total),
+                ],
+            }
+        });
+        *self.found() = found;
+    }
+}
+
+impl fmt::Debug for LookedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LookedUp").finish_non_exhaustive()
+    }
+}
+
+impl Collector for LookedUp {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let mut writer = Writer::to(&mut encoder);
+        let limit = number(self.0.queue_max_len);
+        writer.gauge(
+            "queue_limit_events",
+            "How many events may wait in the queue",
+            limit,
+        )?;
+        if let Some(found) = &*self.found()
+            && found.when.elapsed() < FRESH_FOR
+        {
+            write_found(&mut writer, found)?;
+        }
+        let pools = self.0.store.pools();
+        let used = pools.iter().flat_map(|pool| {
+            [("in_use", pool.in_use), ("idle", pool.idle)].map(|(state, connections)| {
+                let labels = [("pool", pool.name.to_owned()), ("state", state.to_owned())];
+                (labels, f64::from(connections))
+            })
+        });
+        writer.gauges(
+            "db_connections",
+            "Connections to the database, by pool and state",
+            used,
+        )?;
+        let limits = pools
+            .iter()
+            .map(|pool| ([("pool", pool.name.to_owned())], f64::from(pool.limit)));
+        writer.gauges(
+            "db_connections_limit",
+            "How many connections a pool may have",
+            limits,
+        )?;
+        let Some(cache) = self.0.store.cache() else {
+            return Ok(());
+        };
+        for (name, help, count) in [
+            (
+                "dedup_cache_hits",
+                "Events that this process knew to be stored, without asking the database",
+                cache.hits,
+            ),
+            (
+                "dedup_cache_misses",
+                "Events that the database was asked about",
+                cache.misses,
+            ),
+        ] {
+            writer.counter(name, help, number(count))?;
+        }
+        let help = "Events that this process knows to be stored";
+        writer.gauge("dedup_cache_entries", help, number(cache.entries))
+    }
+}
+
+fn write_found(writer: &mut Writer<'_, '_>, found: &Found) -> fmt::Result {
+    let queue = [
+        ("pending", found.queue.pending),
+        ("processing", found.queue.processing),
+    ];
+    let queue = queue.map(|(state, events)| ([("state", state.to_owned())], number(events)));
+    let help =
+        "Events in the queue: those that wait, and those that are claimed and not yet settled";
+    writer.gauges("queue_events", help, queue)?;
+    let age = found.queue.oldest.map(|oldest| found.at - oldest);
+    let age = age.and_then(|age| age.to_std().ok()).unwrap_or_default();
+    let help = "How long the event that waits longest has waited, in seconds; 0 if no event waits";
+    writer.gauge("queue_oldest_event_age_seconds", help, age.as_secs_f64())?;
+    for (name, help, count) in found.counters {
+        // A count is never below 0.
+        writer.gauge(name, help, number(u64::try_from(count).unwrap_or(0)))?;
+    }
+    Ok(())
+}
