@@ -13,7 +13,7 @@ use store::{Recorded, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{meters::Meters, stuck::StuckClaims};
+use crate::{meters::Meters, stuck::StuckClaims, summary::Summary};
 
 /// A lease is renewed this many times before it would run out.
 const RENEWALS_PER_LEASE: u32 = 3;
@@ -37,6 +37,7 @@ pub(crate) struct Claims {
     pub(crate) stuck: StuckClaims,
     /// `None`: nothing is measured.
     pub(crate) meters: Option<Meters>,
+    pub(crate) summary: Summary,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stop: CancellationToken,
 }
@@ -138,6 +139,7 @@ impl Claims {
                     if let Some(meters) = &self.meters {
                         meters.recorded(claim, started.elapsed(), self.clock.now());
                     }
+                    self.summary.add(&verdicts, claim.malformed.len());
                     log_batch(claim, &verdicts, started.elapsed());
                     return Outcome::Committed(Some(verdicts));
                 }
@@ -159,7 +161,8 @@ impl Claims {
                         meters.retries(&error);
                     }
                     certain &= !matches!(error, StoreError::Uncertain(_));
-                    tracing::warn!(claim.id = %claim.id, failures, %error, "a claim could not be recorded");
+                    // The store has told its dependency, which logs it.
+                    tracing::debug!(claim.id = %claim.id, failures, %error, "a claim could not be recorded");
                     if failures >= GIVES_WAY_AFTER && self.others_can_go_first().await {
                         self.stuck.note(claim, &error);
                         return Outcome::GivesWay;
@@ -194,7 +197,7 @@ impl Claims {
                     tracing::warn!(claim.id = %id, "a claim was adopted and settled by another process");
                 }
                 Err(error) => {
-                    tracing::warn!(claim.id = %id, %error, "a lease could not be renewed");
+                    tracing::debug!(claim.id = %id, %error, "a lease could not be renewed");
                 }
             }
         }
@@ -228,34 +231,27 @@ where
         match attempt().await {
             Ok(done) => return Some(done),
             Err(error) => {
-                tracing::warn!(claim.id = %id, %error, "a claim could not be {how}");
+                tracing::debug!(claim.id = %id, %error, "a claim could not be {how}");
                 backoff.sleep().await;
             }
         }
     }
+    tracing::warn!(claim.id = %id, "a claim could not be {how}; it is adopted when its lease has run out");
     None
 }
 
 fn log_batch(claim: &Claim, verdicts: &[Verdict], duration: Duration) {
-    let count = |wanted| {
-        verdicts
-            .iter()
-            .filter(|&&verdict| verdict == wanted)
-            .count()
-    };
-    if tracing::enabled!(tracing::Level::DEBUG) {
-        let judged = claim.events.iter().zip(verdicts);
-        for (event, _) in judged.filter(|(_, verdict)| **verdict == Verdict::Duplicate) {
-            tracing::debug!(event.topic = %event.topic, event.id = %event.event_id, "dropped a duplicate");
-        }
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
     }
-    tracing::info!(
+    let judged = claim.events.iter().zip(verdicts);
+    for (event, _) in judged.filter(|(_, verdict)| **verdict == Verdict::Duplicate) {
+        tracing::debug!(event.topic = %event.topic, event.id = %event.event_id, "dropped a duplicate");
+    }
+    tracing::debug!(
         claim.id = %claim.id,
-        batch.events = claim.len(),
-        batch.unique = count(Verdict::Accepted),
-        batch.duplicates = count(Verdict::Duplicate),
-        batch.dead_lettered = count(Verdict::DeadLettered) + claim.malformed.len(),
-        batch.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-        "committed a batch"
+        claim.events = claim.len(),
+        record.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        "committed a claim"
     );
 }

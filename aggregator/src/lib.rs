@@ -17,6 +17,7 @@ mod settings;
 mod shared;
 mod snapshots;
 mod stuck;
+mod summary;
 mod worker;
 
 pub use application::verify;

@@ -54,7 +54,7 @@ impl Recovery {
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "leases cannot be looked at");
+                    tracing::debug!(%error, "leases cannot be looked at");
                     return;
                 }
             }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     WorkerArgs, api::Api, claims::Claims, looked_up::LookedUp, meters::Meters, recovery::Recovery,
-    sampler::Sampler, snapshots::Snapshots, stuck::StuckClaims, worker::Worker,
+    sampler::Sampler, snapshots::Snapshots, stuck::StuckClaims, summary::Summary, worker::Worker,
 };
 
 /// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the
@@ -60,6 +60,7 @@ pub struct Aggregator {
     stuck: StuckClaims,
     snapshots: Arc<Snapshots>,
     meters: Option<Meters>,
+    summary: Summary,
 }
 
 /// Why it stopped without being told to.
@@ -111,6 +112,7 @@ impl Aggregator {
         Self {
             snapshots: Arc::new(Snapshots::new(queue.clone(), store.clone())),
             meters: None,
+            summary: Summary::default(),
             store,
             queue: queue.clone(),
             consumers: Vec::new(),
@@ -163,6 +165,8 @@ impl Aggregator {
             stop,
         };
         workers.spawn(sampler.run());
+        // The workers of /ingest are the last to end.
+        workers.spawn(self.summary.clone().run(answered));
         while let Some(ended) = workers.join_next().await {
             ended?;
         }
@@ -181,7 +185,7 @@ impl Aggregator {
                 }
                 Err(error @ StoreError::Schema(_)) => return Err(RunError::Schema(error)),
                 Err(error @ StoreError::Unfit(_)) => return Err(RunError::Unfit(error)),
-                Err(error) => tracing::warn!(%error, "waiting for the database"),
+                Err(error) => tracing::debug!(%error, "waiting for the database"),
             }
             if !backoff.pause(stop).await {
                 return Ok(false);
@@ -217,6 +221,7 @@ impl Aggregator {
             lease: self.workers.lease(),
             stuck: self.stuck.clone(),
             meters: self.meters.clone(),
+            summary: self.summary.clone(),
             clock: self.clock.clone(),
             stop: stop.clone(),
         }

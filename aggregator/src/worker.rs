@@ -35,7 +35,7 @@ impl Worker {
             match store.register(id).await {
                 Ok(()) => self.incarnation(id, &mut backoff).await,
                 Err(error) => {
-                    tracing::warn!(worker.id = %id, %error, "a worker cannot register");
+                    tracing::debug!(worker.id = %id, %error, "a worker cannot register");
                     backoff.pause(stop).await;
                 }
             }
@@ -67,13 +67,13 @@ impl Worker {
                     match waited {
                         Ok(()) => *backoff = Backoff::default(),
                         Err(error) => {
-                            tracing::warn!(worker.id = %worker, %error, "a worker cannot wait for events");
+                            tracing::debug!(worker.id = %worker, %error, "a worker cannot wait for events");
                             backoff.pause(stop).await;
                         }
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(claim.id = %id, %error, "a worker cannot claim");
+                    tracing::debug!(claim.id = %id, %error, "a worker cannot claim");
                     backoff.pause(stop).await;
                     return;
                 }

@@ -27,6 +27,8 @@ pub const PROBE_WITHIN: Duration = Duration::from_secs(2);
 const REMEMBERED_FOR: Duration = Duration::from_secs(5);
 /// A dependency that stays unwell is logged again after this time.
 const SAY_AGAIN_AFTER: Duration = Duration::from_mins(1);
+/// Another cause is logged after this time. One trouble often shows in several ways.
+const SAY_OTHER_AFTER: Duration = Duration::from_secs(10);
 
 /// Why a dependency does not do what it must.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +86,8 @@ enum Standing {
         began: Instant,
         said: Instant,
         trouble: Trouble,
+        /// How often events have met it.
+        met: u64,
     },
 }
 
@@ -126,11 +130,14 @@ impl Dependency {
         self.recover(&mut state);
     }
 
-    /// Notes that events have met a failure. The first one is logged, and another cause.
+    /// Notes that events have met a failure. The first one is logged, and the same trouble again once a minute.
     pub fn fails(&self, trouble: Trouble) {
         let mut state = self.lock();
         state.met = Some(Instant::now());
         self.suffer(&mut state, trouble);
+        if let Standing::Unwell { met, .. } = &mut state.standing {
+            *met += 1;
+        }
     }
 
     /// Whether it does what events need, as far as is known.
@@ -194,11 +201,12 @@ impl Dependency {
 
     fn recover(&self, state: &mut State) {
         state.noted = Some(Instant::now());
-        if let Standing::Unwell { began, .. } = &state.standing {
+        if let Standing::Unwell { began, met, .. } = &state.standing {
             tracing::info!(
                 dependency.name = self.name,
                 dependency.address = self.address,
                 dependency.away_s = began.elapsed().as_secs(),
+                dependency.failures = met,
                 "{} works again",
                 self.name
             );
@@ -209,24 +217,32 @@ impl Dependency {
     fn suffer(&self, state: &mut State, trouble: Trouble) {
         let now = Instant::now();
         state.noted = Some(now);
-        let (since, began) = match &mut state.standing {
+        let (since, began, met) = match &mut state.standing {
             Standing::Unwell {
                 since,
                 began,
                 said,
                 trouble: known,
+                met,
             } => {
-                if known.shown == trouble.shown && said.elapsed() < SAY_AGAIN_AFTER {
+                let pause = if known.shown == trouble.shown {
+                    SAY_AGAIN_AFTER
+                } else {
+                    SAY_OTHER_AFTER
+                };
+                if said.elapsed() < pause {
+                    *known = trouble;
                     return;
                 }
-                (*since, *began)
+                (*since, *began, *met)
             }
-            Standing::Unknown | Standing::Well => (self.clock.now(), now),
+            Standing::Unknown | Standing::Well => (self.clock.now(), now, 0),
         };
         tracing::error!(
             dependency.name = self.name,
             dependency.address = self.address,
             dependency.away_s = began.elapsed().as_secs(),
+            dependency.failures = met,
             error = trouble.detail,
             "{}: {}",
             self.name,
@@ -237,6 +253,7 @@ impl Dependency {
             began,
             said: now,
             trouble,
+            met,
         };
     }
 

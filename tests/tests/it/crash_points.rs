@@ -265,8 +265,10 @@ async fn dies_at(point: Point, mutant: Option<Mutant>) -> Result<(), String> {
             away.stop();
             stage.publish().await;
             // Nothing was committed there: the other database stands for the same one, come back.
+            let (mut redis, leases) = (stage.place.redis().await, stage.place.key("leases"));
             eventually("it has claimed", SOON, async || {
-                first.output().contains("could not be recorded")
+                let claims: usize = redis.zcard(&leases).await.expect("its leases");
+                claims > 0 && first.output().contains("postgres")
             })
             .await;
             first.signal("TERM");

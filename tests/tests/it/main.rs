@@ -20,6 +20,7 @@ mod hostile_clients;
 mod keys;
 mod kubernetes;
 mod limits;
+mod logging;
 mod metrics;
 mod mutations;
 mod page;

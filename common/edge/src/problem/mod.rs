@@ -158,7 +158,8 @@ impl ResponseError for Problem {
 impl From<PushError> for Problem {
     fn from(error: PushError) -> Self {
         if let PushError::Unconfirmed(cause) = &error {
-            tracing::warn!(error = %cause, "a batch was not confirmed by the queue");
+            // The queue has told its dependency, which logs it.
+            tracing::debug!(error = %cause, "a batch was not confirmed by the queue");
         }
         Self::new(kind_of(&error), error.to_string())
     }
@@ -175,7 +176,12 @@ const fn kind_of(error: &PushError) -> Kind {
 impl From<StoreError> for Problem {
     /// What the driver says may hold data or addresses: it goes to the log, not to the client.
     fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "a read failed");
+        if matches!(error, StoreError::Unavailable(_)) {
+            // The probe of the store meets it, too, and its dependency logs it.
+            tracing::debug!(%error, "a read failed");
+        } else {
+            tracing::warn!(%error, "a read failed");
+        }
         Self::new(
             Kind::Unavailable,
             "the database does not answer as it should; try again",
