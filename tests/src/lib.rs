@@ -12,6 +12,7 @@ pub mod faults;
 pub mod http;
 pub mod keys;
 pub mod programs;
+pub mod prometheus;
 pub mod properties;
 pub mod raw;
 mod seed;

@@ -27,6 +27,7 @@ mod page;
 mod pgbouncer;
 mod postgres_trouble;
 mod problems;
+mod prometheus;
 mod protocol_model;
 mod queue_contract;
 mod redis_trouble;

@@ -3,10 +3,19 @@
 use std::time::Instant;
 
 use actix_web::{HttpRequest, web::Data};
-use metrics::{Counters, Histogram, Metrics};
+use metrics::{Counters, Histogram, Labels, Metrics};
 use queue::PushError;
 
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
+
+/// The refusals that are told before there is any.
+const FROM_THE_START: [Kind; 5] = [
+    Kind::InvalidEvent,
+    Kind::QueueFull,
+    Kind::Overloaded,
+    Kind::Unavailable,
+    Kind::ShuttingDown,
+];
 
 /// Counts events and times pushes. It does nothing until it is part of a server.
 #[derive(Debug, Clone, Default)]
@@ -21,12 +30,17 @@ struct Instruments {
 
 impl Meter {
     pub(crate) fn of(metrics: &Metrics) -> Self {
+        let refused = metrics.counters(
+            "events_refused",
+            "Events that were refused, by the name of the problem; a batch that cannot be read counts as one",
+        );
+        for kind in FROM_THE_START {
+            // What is 0 is told, too, so that the first refusal is a change.
+            drop(refused.get_or_create(&labels(kind.facts().0)));
+        }
         Self(Some(Instruments {
             accepted: metrics.counters("events_accepted", "Events that were accepted, by route"),
-            refused: metrics.counters(
-                "events_refused",
-                "Events that were refused, by the name of the problem; a batch that cannot be read counts as one",
-            ),
+            refused,
             push: metrics.durations("push_duration", "How long the queue took to accept a batch"),
         }))
     }
@@ -42,8 +56,8 @@ impl Meter {
         if let Some(Instruments { refused, .. }) = &self.0
             && events > 0
         {
-            let labels = [("reason", reason.to_owned())];
-            refused.get_or_create(&labels).inc_by(events as u64);
+            let refused = refused.get_or_create(&labels(reason));
+            refused.inc_by(events as u64);
         }
     }
 
@@ -68,4 +82,8 @@ impl Meter {
         }
         pushed
     }
+}
+
+fn labels(reason: &str) -> Labels<1> {
+    [("reason", reason.to_owned())]
 }
