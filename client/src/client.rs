@@ -11,8 +11,9 @@ use crate::{
     error::Error,
     options::Options,
     server::Server,
-    stored::{EventPage, EventQuery, Ingested},
+    stored::{EventPage, EventQuery, Ingested, StoredEvent, TopicPage, TopicQuery},
     transport::{FailedAttempt, Transport, read},
+    verbatim::Verbatim,
 };
 
 /// A client of a publisher and an aggregator, or of a standalone server, which is both. It can be cloned cheaply, and all
@@ -98,9 +99,34 @@ impl Client {
     /// # Errors
     /// As for [`publish`](Self::publish).
     pub async fn ingest(&self, batch: &Batch) -> Result<Ingested, Error> {
+        self.ingest_observed(batch, |_| ()).await
+    }
+
+    /// Stores a batch as [`ingest`](Self::ingest) does, and tells `failed` of each attempt that did not decide it.
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish).
+    pub async fn ingest_observed(
+        &self,
+        batch: &Batch,
+        failed: impl FnMut(&FailedAttempt),
+    ) -> Result<Ingested, Error> {
         let server = &self.aggregator;
-        let response = self.post_batch(server, "ingest", batch, |_| ()).await?;
+        let response = self.post_batch(server, "ingest", batch, failed).await?;
         read(server, response).await
+    }
+
+    /// Lists topics (`GET /topics`).
+    pub async fn topics(&self, query: &TopicQuery) -> Result<TopicPage, Error> {
+        self.get(&["topics"], query).await
+    }
+
+    /// Reads one event (`GET /events/{topic}/{event_id}`).
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the status 404 if there is no such event.
+    pub async fn event(&self, topic: &str, event_id: &str) -> Result<Verbatim<StoredEvent>, Error> {
+        self.get(&["events", topic, event_id], &()).await
     }
 
     /// Reads the counters (`GET /stats`).

@@ -12,7 +12,9 @@ pub enum Error {
     #[error("{0} is not a valid address; it must begin with http:// or https://")]
     InvalidAddress(String),
     /// A key that cannot be sent.
-    #[error("the API key is not valid; it has characters that no key has")]
+    #[error(
+        "the API key is not valid: it has characters that no key has; copy the whole key, and nothing else"
+    )]
     InvalidKey,
     /// A certificate that cannot be used.
     #[error(transparent)]
@@ -21,7 +23,7 @@ pub enum Error {
     #[error("no request can be made: {0}")]
     Request(String),
     /// The server did not answer, or it answered "later", until the time for retries was over.
-    #[error("{url} is away: {reason} (tried {attempts} times)")]
+    #[error("{url} is away: {reason} (tried {})", times(*attempts))]
     Away {
         /// The address of the server.
         url: String,
@@ -62,5 +64,13 @@ impl Error {
             Self::Refused(problem) => Some(problem),
             _ => None,
         }
+    }
+}
+
+/// How often: `once`, `7 times`.
+fn times(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
     }
 }

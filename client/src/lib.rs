@@ -3,6 +3,7 @@
 //! # Modules
 //! - `client`: one method for each call
 //! - `transport`: repeats requests; `retry` decides how often, `tls` whom to trust
+//! - `waiting`: tells that a call waits for a server
 //! - `batch`, `counters`, `stored`, `dead_letters`, `problem`: what is sent and what is answered
 
 mod batch;
@@ -18,6 +19,7 @@ mod stored;
 mod tls;
 mod transport;
 mod verbatim;
+mod waiting;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -35,8 +37,12 @@ pub use crate::{
     options::Options,
     problem::{BatchItem, Problem},
     retry::RetryPolicy,
-    stored::{EventPage, EventQuery, IngestStatus, Ingested, IngestedEvent, Order, StoredEvent},
+    stored::{
+        EventPage, EventQuery, IngestStatus, Ingested, IngestedEvent, Order, StoredEvent,
+        TopicOrder, TopicPage, TopicQuery, TopicStats,
+    },
     tls::{CertificateError, Distrust, DistrustKind, TlsOptions},
     transport::FailedAttempt,
     verbatim::Verbatim,
+    waiting::{Observer, Waiting},
 };

@@ -4,7 +4,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use crate::{retry::RetryPolicy, tls::TlsOptions};
+use crate::{retry::RetryPolicy, tls::TlsOptions, waiting::Observer};
 
 /// What a client calls itself unless it is told otherwise.
 const USER_AGENT: &str = concat!("event-aggregator-client/", env!("CARGO_PKG_VERSION"));
@@ -40,6 +40,8 @@ pub struct Options {
     pub retry: RetryPolicy,
     /// Once this is cancelled, no request is repeated, and a request that is under way has a few seconds left to finish.
     pub stop: CancellationToken,
+    /// Who is told while a call waits for a server.
+    pub waiting: Observer,
     /// What the client calls itself in the `User-Agent` header.
     pub user_agent: String,
 }
@@ -55,6 +57,7 @@ impl Options {
             tls: TlsOptions::default(),
             retry: RetryPolicy::default(),
             stop: CancellationToken::new(),
+            waiting: Observer::default(),
             user_agent: USER_AGENT.to_owned(),
         }
     }

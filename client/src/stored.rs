@@ -47,6 +47,10 @@ pub struct EventQuery {
     pub since: Option<String>,
     /// Only events with an earlier timestamp.
     pub until: Option<String>,
+    /// Only events that were received at this moment or later.
+    pub received_since: Option<String>,
+    /// Only events that were received earlier.
+    pub received_until: Option<String>,
     /// Which end of the list comes first; the server's default is the oldest event.
     pub order: Option<Order>,
     /// How many events a page may have: 1 to 1000; the server's default is 100.
@@ -56,7 +60,56 @@ pub struct EventQuery {
     pub cursor: Option<String>,
 }
 
-/// A page of stored events.
+/// Which topics come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TopicOrder {
+    /// By name.
+    Name,
+    /// The topic with the most events.
+    Count,
+    /// The topic with the latest delivery.
+    Recent,
+}
+
+/// Which topics to list. The default lists all, by name.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TopicQuery {
+    /// Only topics that begin with this text.
+    pub prefix: Option<String>,
+    /// Which come first.
+    pub order: Option<TopicOrder>,
+    /// How many topics a page may have: 1 to 1000; the server's default is 100.
+    pub limit: Option<u64>,
+    /// Where the page begins: [`TopicPage::next_cursor`] of the page before, in the same order.
+    pub cursor: Option<String>,
+}
+
+/// What is known of a topic. Times are in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicStats {
+    /// Its name.
+    pub topic: String,
+    /// How many events are stored.
+    pub unique_processed: i64,
+    /// How many deliveries repeated a stored event.
+    pub duplicate_dropped: i64,
+    /// When its first event was stored.
+    pub first_processed_at: String,
+    /// When its last delivery was counted.
+    pub last_processed_at: String,
+}
+
+/// A page of topics.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TopicPage {
+    /// The topics, in the order that was asked for.
+    pub topics: Vec<TopicStats>,
+    /// Where the next page begins; `None` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// A page of stored events. A page with a filter may be short or empty before the end.
 #[derive(Debug, Clone, Deserialize)]
 pub struct EventPage {
     /// The events, in the order that was asked for.

@@ -81,7 +81,9 @@ impl TlsOptions {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| CertificateError::new(path, &error))?;
+        .map_err(|error| {
+            CertificateError::new(path, &format!("{error}; give a PEM file that can be read"))
+        })?;
     if certificates.is_empty() {
         return Err(CertificateError::new(path, &"it has no certificate in PEM"));
     }

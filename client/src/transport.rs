@@ -1,6 +1,9 @@
 //! Sends requests, and repeats them while that helps.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime},
+};
 
 use reqwest::{
     RequestBuilder, Response, StatusCode,
@@ -8,6 +11,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,6 +21,7 @@ use crate::{
     retry::{RetryPolicy, retry_after},
     server::Server,
     tls::Distrust,
+    waiting::{Observer, Waiting},
 };
 
 /// How long it may take to make a connection.
@@ -47,6 +52,7 @@ pub(crate) struct Transport {
     http: reqwest::Client,
     retry: RetryPolicy,
     stop: CancellationToken,
+    waiting: Observer,
 }
 
 impl Transport {
@@ -67,6 +73,7 @@ impl Transport {
             http,
             retry: options.retry,
             stop: options.stop.clone(),
+            waiting: options.waiting.clone(),
         })
     }
 
@@ -88,9 +95,25 @@ impl Transport {
     ) -> Result<Response, Error> {
         let mut pauses = self.retry.pauses();
         let mut attempts = 0;
+        let begun = Instant::now();
+        let tell = |reason: &str| {
+            self.waiting.tell(&Waiting {
+                url: server.origin(),
+                reason: reason.to_owned(),
+                waited: begun.elapsed(),
+                patience: self.retry.patience,
+            });
+        };
         loop {
             attempts += 1;
-            let failure = match self.attempt(server, request()).await? {
+            let mut attempt = pin!(self.attempt(server, request()));
+            let ended = if let Ok(ended) = timeout(Observer::TOLD_WITHIN, &mut attempt).await {
+                ended
+            } else {
+                tell("it has not answered yet");
+                attempt.await
+            };
+            let failure = match ended? {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
@@ -98,6 +121,7 @@ impl Transport {
             let Some(pause) = pauses.next(failure.retry_after) else {
                 return Err(away(server, failure, attempts));
             };
+            tell(&failure.reason);
             tokio::select! {
                 () = tokio::time::sleep(pause) => (),
                 () = self.stop.cancelled() => return Err(Error::Interrupted),

@@ -217,7 +217,9 @@ async fn delete(client: &Client, ids: &[i64]) -> Result<Outcome, Error> {
 }
 
 fn unknown(id: i64) -> Outcome {
-    output::tell(format!("no dead letter has the id {id}"));
+    output::tell(format!(
+        "no dead letter has the id {id}; `eventctl dead-letters list` shows those that there are"
+    ));
     Outcome::Unwell
 }
 

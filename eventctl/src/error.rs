@@ -65,6 +65,12 @@ fn advice(error: &client::Error) -> &'static str {
         client::Error::Refused(problem) => match (problem.status, problem.name()) {
             (403, Some("certificate-required")) => " (--cert and --cert-key present one)",
             (401 | 403, _) => " (--key or EVENTCTL_KEY sends a key)",
+            (404, _) if problem.detail.contains("is served by an aggregator") => {
+                " (this is a publisher: set --read-url to the address of an aggregator)"
+            }
+            (404, _) if problem.detail.contains("is served by a publisher") => {
+                " (this is an aggregator: set --url to the address of a publisher)"
+            }
             _ => "",
         },
         _ => "",

@@ -1,15 +1,21 @@
 //! `eventctl events`: lists what is stored, and what is stored from now on.
+//!
+//! - `lines`: how an event is written: for people, as JSON, as a line that `publish` reads, or as CSV
 
-use std::{io, time::Duration};
+mod lines;
 
-use console::{Term, style};
-use event_aggregator_client::{Client, EventQuery, Order, StoredEvent, Verbatim};
+use std::time::Duration;
 
+use chrono::Utc;
+use event_aggregator_client::{
+    Client, Error as CallError, EventQuery, Order, StoredEvent, Verbatim,
+};
+
+use self::lines::Lines;
 use crate::{
-    cli::EventsArgs,
+    cli::{EventsArgs, First},
     error::Error,
     exit_code::Outcome,
-    format::{compact, plain},
     output,
 };
 
@@ -25,24 +31,26 @@ const READ_EVERY: Duration = Duration::from_millis(500);
 /// # Errors
 /// If the server is away or refuses the request.
 pub(crate) async fn run(client: &Client, args: &EventsArgs, json: bool) -> Result<Outcome, Error> {
+    let asked = Asked::new(args);
+    let mut lines = Lines::new(args, json);
+    lines.begin()?;
     // Ids are positive.
     let (mut cursor, mut last) = (None, 0);
-    let default = if args.follow {
-        u64::MAX
-    } else {
-        EventsArgs::DEFAULT_LIMIT
-    };
-    let mut left = args.limit.unwrap_or(default);
-    if let Some(count) = args.tail {
-        let (events, place) = tail(client, args, count.into()).await?;
-        for event in &events {
-            print(event, json)?;
-            last = event.id;
+    let mut left = args.limit.unwrap_or(u64::MAX);
+    match args.first() {
+        First::Oldest => {}
+        First::Last(count) => {
+            let (events, place) = asked.tail(client, count).await?;
+            for event in &events {
+                lines.print(event)?;
+                last = event.id;
+            }
+            cursor = place;
+            if !args.follow {
+                left = 0;
+            }
         }
-        cursor = place;
-        if !args.follow {
-            left = 0;
-        }
+        First::FromNow => (cursor, last) = asked.end(client).await?,
     }
     while left > 0 && !client.stop().is_cancelled() {
         let most = if args.follow {
@@ -50,14 +58,13 @@ pub(crate) async fn run(client: &Client, args: &EventsArgs, json: bool) -> Resul
         } else {
             PAGE.min(left)
         };
-        let page = client
-            .events(&query(args, Order::Oldest, most, cursor.clone()))
-            .await?;
+        let query = asked.query(Order::Oldest, most, cursor.clone());
+        let page = client.events(&query).await?;
         for event in &page.events {
             if event.id <= last || left == 0 {
                 continue;
             }
-            print(event, json)?;
+            lines.print(event)?;
             (last, left) = (event.id, left - 1);
         }
         match page.next_cursor {
@@ -70,72 +77,91 @@ pub(crate) async fn run(client: &Client, args: &EventsArgs, json: bool) -> Resul
             None => break,
         }
     }
-    if last == 0 && !json && !args.follow {
+    if last == 0 && lines.are_for_people() && !args.follow {
         output::line(none_found(args))?;
     }
     Ok(Outcome::Well)
 }
 
-/// The last events, in the order in which they were stored, and the place before them; `None` is the beginning.
-async fn tail(
-    client: &Client,
-    args: &EventsArgs,
-    count: u64,
-) -> Result<(Vec<Verbatim<StoredEvent>>, Option<String>), Error> {
-    let (mut events, mut cursor) = (Vec::new(), None);
-    let mut left = count;
-    while left > 0 {
-        let page = client
-            .events(&query(args, Order::Newest, PAGE.min(left), cursor))
-            .await?;
-        left = left.saturating_sub(page.events.len() as u64);
-        events.extend(page.events);
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    events.reverse();
-    Ok((events, cursor))
+/// Which events are asked for.
+struct Asked<'a> {
+    args: &'a EventsArgs,
+    received_since: Option<String>,
+    received_until: Option<String>,
 }
 
-fn query(args: &EventsArgs, order: Order, limit: u64, cursor: Option<String>) -> EventQuery {
-    EventQuery {
-        topic: args.topic.clone(),
-        source: args.source.clone(),
-        since: args.since.clone(),
-        until: args.until.clone(),
-        // A server of an earlier version knows only this order, and not the parameter.
-        order: Some(order).filter(|order| *order != Order::Oldest),
-        limit: Some(limit),
-        cursor,
+impl<'a> Asked<'a> {
+    fn new(args: &'a EventsArgs) -> Self {
+        let now = Utc::now();
+        let time = |moment: &crate::cli::Moment| moment.before(now);
+        Self {
+            args,
+            received_since: args.since.as_ref().map(time),
+            received_until: args.until.as_ref().map(time),
+        }
+    }
+
+    /// The last events, in the order in which they were stored, and the place before them; `None` is the beginning.
+    async fn tail(
+        &self,
+        client: &Client,
+        count: u64,
+    ) -> Result<(Vec<Verbatim<StoredEvent>>, Option<String>), Error> {
+        let (mut events, mut cursor) = (Vec::new(), None);
+        let mut left = count;
+        while left > 0 && !client.stop().is_cancelled() {
+            let query = self.query(Order::Newest, PAGE.min(left), cursor);
+            let page = client.events(&query).await?;
+            left = left.saturating_sub(page.events.len() as u64);
+            events.extend(page.events);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        events.reverse();
+        Ok((events, cursor))
+    }
+
+    /// The place at which the list ends now, and the id of its last event.
+    async fn end(&self, client: &Client) -> Result<(Option<String>, i64), Error> {
+        let any = EventQuery {
+            order: Some(Order::Newest),
+            limit: Some(1),
+            ..EventQuery::default()
+        };
+        let page = match client.events(&any).await {
+            // A key for some topics may ask only for events of one of them.
+            Err(CallError::Refused(problem)) if problem.status == 403 => {
+                client.events(&self.query(Order::Newest, 1, None)).await?
+            }
+            other => other?,
+        };
+        let last = page.events.first().map_or(0, |event| event.id);
+        Ok((page.next_cursor, last))
+    }
+
+    fn query(&self, order: Order, limit: u64, cursor: Option<String>) -> EventQuery {
+        let args = self.args;
+        EventQuery {
+            topic: args.topic.clone(),
+            source: args.source.clone(),
+            since: args.timestamp_since.clone(),
+            until: args.timestamp_until.clone(),
+            received_since: self.received_since.clone(),
+            received_until: self.received_until.clone(),
+            // A server of an earlier version knows only this order, and not the parameter.
+            order: Some(order).filter(|order| *order != Order::Oldest),
+            limit: Some(limit),
+            cursor,
+        }
     }
 }
 
 const fn none_found(args: &EventsArgs) -> &'static str {
-    let all = args.topic.is_none()
-        && args.source.is_none()
-        && args.since.is_none()
-        && args.until.is_none();
-    if all {
-        "no events"
-    } else {
+    if args.is_selective() {
         "no events that match"
+    } else {
+        "no events"
     }
-}
-
-fn print(event: &Verbatim<StoredEvent>, json: bool) -> io::Result<()> {
-    if json {
-        // The payload is as the client wrote it, and may have line breaks.
-        return output::line(compact(event.text()));
-    }
-    let line = format!(
-        "{}  {}  {}  {}  {}",
-        style(&event.timestamp).dim(),
-        style(plain(&event.topic)).cyan(),
-        plain(&event.event_id),
-        style(plain(&event.source)).dim(),
-        plain(&compact(event.payload.get())),
-    );
-    output::line(output::fit(&line, &Term::stdout()))
 }

@@ -27,8 +27,8 @@ pub const PROBE_WITHIN: Duration = Duration::from_secs(2);
 const REMEMBERED_FOR: Duration = Duration::from_secs(5);
 /// A dependency that stays unwell is logged again after this time.
 const SAY_AGAIN_AFTER: Duration = Duration::from_mins(1);
-/// Another cause is logged after this time. One trouble often shows in several ways.
-const SAY_OTHER_AFTER: Duration = Duration::from_secs(10);
+/// One trouble often shows in several ways. Each is logged once at once, up to so many.
+const MAX_CAUSES: usize = 8;
 
 /// Why a dependency does not do what it must.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,8 @@ enum Standing {
         trouble: Trouble,
         /// How often events have met it.
         met: u64,
+        /// The causes that were logged.
+        causes: Vec<String>,
     },
 }
 
@@ -217,27 +219,27 @@ impl Dependency {
     fn suffer(&self, state: &mut State, trouble: Trouble) {
         let now = Instant::now();
         state.noted = Some(now);
-        let (since, began, met) = match &mut state.standing {
+        let (since, began, met, mut causes) = match &mut state.standing {
             Standing::Unwell {
                 since,
                 began,
                 said,
                 trouble: known,
                 met,
+                causes,
             } => {
-                let pause = if known.shown == trouble.shown {
-                    SAY_AGAIN_AFTER
-                } else {
-                    SAY_OTHER_AFTER
-                };
-                if said.elapsed() < pause {
+                let is_known = causes.contains(&trouble.shown) || causes.len() >= MAX_CAUSES;
+                if is_known && said.elapsed() < SAY_AGAIN_AFTER {
                     *known = trouble;
                     return;
                 }
-                (*since, *began, *met)
+                (*since, *began, *met, std::mem::take(causes))
             }
-            Standing::Unknown | Standing::Well => (self.clock.now(), now, 0),
+            Standing::Unknown | Standing::Well => (self.clock.now(), now, 0, Vec::new()),
         };
+        if !causes.contains(&trouble.shown) {
+            causes.push(trouble.shown.clone());
+        }
         tracing::error!(
             dependency.name = self.name,
             dependency.address = self.address,
@@ -254,6 +256,7 @@ impl Dependency {
             said: now,
             trouble,
             met,
+            causes,
         };
     }
 

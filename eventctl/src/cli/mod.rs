@@ -10,10 +10,11 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 
 pub use self::{
     commands::{
-        Command, DeadLettersCommand, EventsArgs, PublishArgs, SimulateArgs, StatsArgs, VerifyArgs,
+        Command, DeadLettersCommand, EventArgs, EventsArgs, First, ProfileCommand, PublishArgs,
+        SendArgs, SimulateArgs, StatsArgs, TopicsArgs, VerifyArgs,
     },
     server::ServerArgs,
-    values::TimeSpan,
+    values::{Moment, TimeSpan},
 };
 use crate::exit_code;
 

@@ -8,8 +8,10 @@ use event_aggregator_client::{
 };
 
 use super::values::TimeSpan;
-use crate::error::Error;
+use crate::{error::Error, profiles::Profile};
 
+/// Where a server is looked for, if nobody says where it is.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// What the servers see of this program.
 const USER_AGENT: &str = concat!("eventctl/", env!("CARGO_PKG_VERSION"));
 
@@ -17,14 +19,18 @@ const USER_AGENT: &str = concat!("eventctl/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Servers")]
 pub struct ServerArgs {
-    /// The address of the publisher, or of the standalone server
+    /// The profile whose servers and key to use; other options and variables come first
+    #[arg(long, global = true, env = "EVENTCTL_PROFILE", value_name = "NAME")]
+    pub profile: Option<String>,
+
+    /// The address of the publisher, or of the standalone server.
     #[arg(
         long,
+        help = "The address of the publisher, or of the standalone server [default: http://127.0.0.1:8080]",
         global = true,
-        env = "EVENTCTL_URL",
-        default_value = "http://127.0.0.1:8080"
+        env = "EVENTCTL_URL"
     )]
-    pub url: Url,
+    pub url: Option<Url>,
 
     /// The address of the aggregator, if it is a server of its own [default: --url]
     #[arg(long, global = true, env = "EVENTCTL_READ_URL", value_name = "URL")]
@@ -52,11 +58,34 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// What a client needs; `stop` ends its retries.
+    /// What a client needs. What is not given is taken from the profile; `stop` ends its retries.
     ///
     /// # Errors
-    /// [`Error::Usage`] if a certificate has no key, or a key has no certificate.
-    pub fn options(self, stop: CancellationToken) -> Result<Options, Error> {
+    /// [`Error::Usage`] if a certificate has no key, a key has no certificate, or the profile has an address that is not
+    /// valid.
+    pub(crate) fn options(
+        self,
+        profile: Profile,
+        stop: CancellationToken,
+    ) -> Result<Options, Error> {
+        let address = |text: String| {
+            let not_valid = |error| {
+                Error::Usage(format!(
+                    "the profile has the address {text:?}: {error}; add it anew"
+                ))
+            };
+            text.parse::<Url>().map_err(not_valid)
+        };
+        let of_profile = profile.url.map(address).transpose()?;
+        // The address of an aggregator belongs to that of its publisher.
+        let read_url = match (&self.url, profile.read_url) {
+            (None, Some(read_url)) => Some(address(read_url)?),
+            _ => None,
+        };
+        let url = self
+            .url
+            .or(of_profile)
+            .map_or_else(|| address(DEFAULT_URL.to_owned()), Ok)?;
         let identity = match (self.cert, self.cert_key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -65,15 +94,15 @@ impl ServerArgs {
                 return Err(Error::Usage(reason.to_owned()));
             }
         };
-        let ca = self.ca_cert;
+        let ca = self.ca_cert.or(profile.ca_cert);
         Ok(Options {
-            read_url: self.read_url.unwrap_or_else(|| self.url.clone()),
-            key: self.key,
+            read_url: self.read_url.or(read_url).unwrap_or_else(|| url.clone()),
+            key: self.key.or_else(|| profile.key.map(SecretString::from)),
             tls: TlsOptions { ca, identity },
             retry: RetryPolicy::within(self.patience.into()),
             stop,
             user_agent: USER_AGENT.to_owned(),
-            ..Options::new(self.url)
+            ..Options::new(url)
         })
     }
 }
@@ -86,7 +115,26 @@ mod tests {
 
     fn options(args: &[&str]) -> Result<Options, Error> {
         let cli = Cli::parse_from([&["eventctl", "simulate"], args].concat());
-        cli.server.options(CancellationToken::new())
+        let profile = Profile {
+            url: Some("http://p:1".to_owned()),
+            read_url: Some("http://r:2".to_owned()),
+            key: Some("of the profile".to_owned()),
+            ..Profile::default()
+        };
+        cli.server.options(profile, CancellationToken::new())
+    }
+
+    #[test]
+    fn what_is_given_comes_before_the_profile() {
+        let of_profile = options(&[]).unwrap();
+        assert_eq!(of_profile.url.as_str(), "http://p:1/");
+        assert_eq!(of_profile.read_url.as_str(), "http://r:2/");
+        assert!(of_profile.key.is_some());
+        let given = options(&["--url=http://a:1"]).unwrap();
+        assert_eq!(
+            (given.url.as_str(), given.read_url.as_str()),
+            ("http://a:1/", "http://a:1/")
+        );
     }
 
     #[test]

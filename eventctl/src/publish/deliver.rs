@@ -15,10 +15,21 @@ use crate::error::Error;
 pub(super) struct Delivered {
     /// How many events were accepted.
     pub(super) accepted: u64,
+    /// How many of them were stored before, if the server has told.
+    pub(super) duplicates: u64,
     /// The events that were not accepted.
     pub(super) refused: Vec<Refused>,
     /// Where the input continues.
     pub(super) next: Position,
+}
+
+/// How batches are sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Way {
+    /// Compressed.
+    pub(super) gzip: bool,
+    /// To be stored at once, so that the server tells what is new.
+    pub(super) ingest: bool,
 }
 
 /// Sends a batch. The server accepts all events of a request or none, so the events that it refuses are taken out, and the
@@ -29,11 +40,12 @@ pub(super) struct Delivered {
 pub(super) async fn deliver(
     client: &Client,
     batch: InputBatch,
-    gzip: bool,
+    way: Way,
     mut failed: impl FnMut(&FailedAttempt),
 ) -> Result<Delivered, Error> {
     let mut delivered = Delivered {
         accepted: 0,
+        duplicates: 0,
         refused: batch.refused,
         next: batch.next,
     };
@@ -42,10 +54,20 @@ pub(super) async fn deliver(
         if items.is_empty() {
             continue;
         }
-        let body = body(&items, gzip)?;
-        let problem = match client.publish_observed(&body, &mut failed).await {
-            Ok(()) => {
+        let body = body(&items, way.gzip)?;
+        let sent = if way.ingest {
+            let stored = client.ingest_observed(&body, &mut failed).await;
+            stored.map(|stored| stored.duplicates)
+        } else {
+            client
+                .publish_observed(&body, &mut failed)
+                .await
+                .map(|()| 0)
+        };
+        let problem = match sent {
+            Ok(duplicates) => {
                 delivered.accepted += items.len() as u64;
+                delivered.duplicates += duplicates;
                 continue;
             }
             // The events are wrong, not the client.
@@ -135,7 +157,9 @@ mod tests {
     async fn delivered(answers: Vec<Answer>, all: &[&str]) -> (Delivered, Vec<Request>) {
         let server = FakeServer::start(answers).await;
         let client = server.client(PATIENCE);
-        let delivered = deliver(&client, batch(all), false, |_| ()).await.unwrap();
+        let delivered = deliver(&client, batch(all), Way::default(), |_| ())
+            .await
+            .unwrap();
         (delivered, server.requests())
     }
 
@@ -167,10 +191,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_stored_at_once_is_new_or_a_duplicate() {
+        let answer = json!({"accepted": 1, "duplicates": 1, "dead_lettered": 0, "results": []});
+        let server = FakeServer::start(vec![Answer::json(200, &answer)]).await;
+        let client = server.client(PATIENCE);
+        let way = Way {
+            ingest: true,
+            ..Way::default()
+        };
+        let delivered = deliver(&client, batch(&["a", "b"]), way, |_| ())
+            .await
+            .unwrap();
+        assert_eq!((delivered.accepted, delivered.duplicates), (2, 1));
+        assert!(server.requests()[0].head.starts_with("post /ingest "));
+    }
+
+    #[tokio::test]
     async fn a_compressed_request_holds_the_same_events() {
         let server = FakeServer::start(Vec::new()).await;
         let client = server.client(PATIENCE);
-        deliver(&client, batch(&["a", "b"]), true, |_| ())
+        let way = Way {
+            gzip: true,
+            ..Way::default()
+        };
+        deliver(&client, batch(&["a", "b"]), way, |_| ())
             .await
             .unwrap();
         let request = server.requests().remove(0);

@@ -19,7 +19,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use event_aggregator_client::Client;
 use futures_util::StreamExt;
 
-use self::{batches::batches, deliver::deliver, input::Reader, progress::Progress};
+use self::{
+    batches::batches,
+    deliver::{Way, deliver},
+    input::Reader,
+    progress::Progress,
+};
 use crate::{cli::PublishArgs, error::Error, exit_code::Outcome, output};
 
 /// Sends all of the input and tells what became of it.
@@ -33,11 +38,15 @@ pub(crate) async fn run(client: &Client, args: &PublishArgs, json: bool) -> Resu
     let bar = progress::bar(bytes, start);
     let (retried, lost) = (AtomicU64::new(0), AtomicU64::new(0));
     let reader = Reader::new(source, start);
+    let way = Way {
+        gzip: args.gzip,
+        ingest: args.ingest,
+    };
     let delivering = batches(reader, start, args.batch.into(), args.id_from_content)
         .take_until(client.stop().cancelled())
         .map(|batch| async {
             let batch = batch.map_err(|error| Error::file(&args.input, &error))?;
-            deliver(client, batch, args.gzip, |failure| {
+            deliver(client, batch, way, |failure| {
                 retried.fetch_add(1, Relaxed);
                 lost.fetch_add(u64::from(failure.is_uncertain), Relaxed);
             })

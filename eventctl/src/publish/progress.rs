@@ -72,7 +72,7 @@ impl Progress {
             saved: Instant::now(),
             resume,
             refused: refused.transpose()?,
-            report: Report::default(),
+            report: Report::telling_duplicates(args.ingest),
         })
     }
 

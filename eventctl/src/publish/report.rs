@@ -19,6 +19,11 @@ const MAX_SHOWN: usize = 20;
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) accepted: u64,
+    /// Of those, how many are new, and how many were stored before; only with `--ingest`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) new: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duplicates: Option<u64>,
     pub(super) refused: u64,
     pub(super) retried: u64,
     pub(super) lost_answers: u64,
@@ -55,6 +60,15 @@ impl Refusal {
 }
 
 impl Report {
+    /// One that also tells duplicates, or not.
+    pub(super) fn telling_duplicates(told: bool) -> Self {
+        Self {
+            new: told.then_some(0),
+            duplicates: told.then_some(0),
+            ..Self::default()
+        }
+    }
+
     /// Whether no event was accepted or refused.
     pub(super) const fn is_empty(&self) -> bool {
         self.accepted + self.refused == 0
@@ -63,6 +77,10 @@ impl Report {
     /// Adds a batch.
     pub(super) fn add(&mut self, delivered: &Delivered) {
         self.accepted += delivered.accepted;
+        if let (Some(new), Some(duplicates)) = (&mut self.new, &mut self.duplicates) {
+            *new += delivered.accepted - delivered.duplicates;
+            *duplicates += delivered.duplicates;
+        }
         self.refused += delivered.refused.len() as u64;
         let room = MAX_SHOWN - self.refusals.len();
         let shown = delivered.refused.iter().take(room);
@@ -91,11 +109,14 @@ impl Report {
     /// Prints the numbers.
     pub(super) fn print(&self, accepted_per_second: f64) -> io::Result<()> {
         let rows = [
-            ("accepted", self.accepted),
-            ("refused", self.refused),
-            ("retried", self.retried),
+            ("accepted", Some(self.accepted)),
+            ("  new", self.new),
+            ("  duplicates", self.duplicates),
+            ("refused", Some(self.refused)),
+            ("retried", Some(self.retried)),
         ];
-        let rows = rows.map(|(name, value)| [name.to_owned(), count(value)]);
+        let rows = rows.into_iter();
+        let rows = rows.filter_map(|(name, value)| Some([name.to_owned(), count(value?)]));
         output::lines(&table([Left, Right], rows))?;
         let rate = rate(accepted_per_second);
         output::line(format!("{:.1} s, {rate}", self.seconds))

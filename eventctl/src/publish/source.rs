@@ -40,7 +40,16 @@ pub(super) fn open(path: &Path, from: Position) -> Result<Source, Error> {
             Ok((source, bytes))
         })
     };
-    opened.map_err(|error| Error::file(path, &error))
+    opened.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let reason = "there is no such file; check the path, or give - for standard input";
+            Error::file(path, &reason)
+        }
+        io::ErrorKind::IsADirectory => {
+            Error::file(path, &"this is a folder; give one of its files")
+        }
+        _ => Error::file(path, &error),
+    })
 }
 
 /// The decompressed text of a gzip file; other text as it is.

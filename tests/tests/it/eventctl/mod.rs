@@ -1,5 +1,6 @@
 //! The `eventctl` program against running servers: what it tells is what the servers count.
 
+mod everyday;
 mod publish;
 mod reading;
 mod simulate;
@@ -47,6 +48,8 @@ async fn eventctl(url: &str, arguments: &[&str]) -> Run {
         .args(arguments)
         .env_clear()
         .env("EVENTCTL_URL", url)
+        // There are no profiles here.
+        .env("XDG_CONFIG_HOME", "/nonexistent")
         .kill_on_drop(true);
     let ended = tokio::time::timeout(SOON, command.output()).await;
     let output = ended.expect("it ends in time").unwrap();

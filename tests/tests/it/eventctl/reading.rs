@@ -57,7 +57,7 @@ async fn following_prints_each_event_once_as_it_comes() {
     };
     // More than a page before, and more than another after.
     publish(0, 130).await;
-    let follow = ["events", "--follow", "--topic=t", "--json"];
+    let follow = ["events", "--since=1h", "--follow", "--topic=t", "--json"];
     let mut follow = Running::start("eventctl", &follow, &[("EVENTCTL_URL", &fixture.app.url)]);
     let ids = |output: &str| -> Vec<u64> {
         let events = output
@@ -228,7 +228,13 @@ async fn exit_codes_tell_scripts_what_happened() {
         (&["publish", "no such file"], 2),
         (&["stats", "--url=ftp://localhost"], 2),
         (&["stats", &nowhere, "--patience=0s"], 3),
-        (&["events", "--since=yesterday"], 4),
+        (&["events", "--since=yesterday"], 2),
+        (&["events", "--timestamp-since=yesterday"], 4),
+        (&["event", "t", "7"], 1),
+        (&["dead-letters", "show", "seven"], 2),
+        (&["send", "t", "a"], 2),
+        (&["send", "", "a=b"], 2),
+        (&["stats", "--profile=none"], 2),
     ] {
         let run = fixture.eventctl(arguments).await;
         assert_eq!(

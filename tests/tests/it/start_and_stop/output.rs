@@ -90,7 +90,7 @@ async fn standalone_answers_as_soon_as_it_listens_and_says_so_then() {
 }
 
 #[tokio::test]
-async fn duplicates_and_batches_are_logged() {
+async fn duplicates_and_claims_are_logged_for_who_asks() {
     let settings = [
         ("DATABASE_URL", "sqlite://events.db"),
         ("RUST_LOG", "debug"),
@@ -114,13 +114,13 @@ async fn duplicates_and_batches_are_logged() {
         (&duplicate["event.topic"], &duplicate["level"]),
         (&json!("t"), &json!("DEBUG"))
     );
-    let batch = lines
+    let claim = lines
         .iter()
-        .find(|line| line["batch.duplicates"] == 1)
+        .find(|line| line["message"] == "committed a claim")
         .expect(&said);
     assert_eq!(
-        (&batch["batch.events"], &batch["level"]),
-        (&json!(1), &json!("INFO"))
+        (&claim["claim.events"], &claim["level"]),
+        (&json!(1), &json!("DEBUG"))
     );
-    assert!(batch["batch.duration_ms"].is_number());
+    assert!(claim["record.duration_ms"].is_number());
 }
