@@ -67,7 +67,7 @@ struct Inner {
 /// Reads what its [`Collector`] writes.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Reads it now. It may take [`READ_WITHIN`].
+    /// Reads it now. It may take three seconds.
     async fn read(&self);
 }
 
