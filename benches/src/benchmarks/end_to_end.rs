@@ -225,5 +225,7 @@ async fn counted(aggregator: &mut Connection, topic: &str) -> Result<u64> {
     let (status, body) = get(aggregator, &format!("/topics?prefix={topic}")).await?;
     ensure!(status == 200, "/topics answered {status}");
     let listed: Value = serde_json::from_slice(&body)?;
-    Ok(listed["topics"][0]["unique_processed"].as_u64().unwrap_or(0))
+    Ok(listed["topics"][0]["unique_processed"]
+        .as_u64()
+        .unwrap_or(0))
 }
