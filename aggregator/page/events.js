@@ -90,8 +90,7 @@ export class Events {
   #heads() {
     const waiting = byId("events-new");
     waiting.hidden = this.#waiting.length === 0;
-    const more = this.#waiting.length === PAGE ? "+" : "";
-    setText(waiting, counted("events.new", this.#waiting.length).replace(/^(\S+)/, `$1${more}`));
+    setText(waiting, counted("events.new", this.#waiting.length, this.#waiting.length === PAGE));
     byId("events-more").hidden = this.#next === null || this.#shown.length >= MAX_SHOWN;
     if (this.#shown.length === 0) setText(byId("events-said"), this.#topic ? t("events.noneOf", { topic: this.#topic }) : t("events.none"));
   }
@@ -115,13 +114,15 @@ export class Events {
   }
 
   #showNew() {
-    const overlap = this.#waiting.length < PAGE;
-    this.#shown = overlap ? [...this.#waiting, ...this.#shown].slice(0, MAX_SHOWN) : this.#waiting;
-    // What lies between a full page and the list is not known.
-    if (!overlap) this.#next = null;
+    const waiting = this.#waiting;
     this.#waiting = [];
-    this.render();
-    if (!overlap) void this.#again().catch(failed);
+    if (waiting.length === PAGE) {
+      // What lies between a full page and the list is not known, so the list begins anew.
+      void this.#again().catch(failed);
+    } else {
+      this.#shown = [...waiting, ...this.#shown].slice(0, MAX_SHOWN);
+      this.render();
+    }
   }
 
   async #again() {

@@ -57,10 +57,11 @@ export function t(key, gaps = {}) {
  * A text that depends on a number, which fills its gap {n}.
  * @param {"events.new" | "topics.total" | "letters.total" | "letters.replayQuestion" | "letters.discardQuestion"} key
  * @param {number} n
+ * @param {boolean} [orMore] whether it may be more
  */
-export function counted(key, n) {
+export function counted(key, n, orMore = false) {
   const form = new Intl.PluralRules(language()).select(n) === "one" ? "one" : "other";
-  return t(/** @type {Key} */ (`${key}.${form}`), { n: number(n) });
+  return t(/** @type {Key} */ (`${key}.${form}`), { n: number(n) + (orMore ? "+" : "") });
 }
 
 /** @param {number} n */

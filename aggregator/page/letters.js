@@ -38,8 +38,7 @@ export class Letters {
   }
 
   render() {
-    const more = this.#more ? "+" : "";
-    setText(byId("letters-total"), counted("letters.total", this.#letters.length) + more);
+    setText(byId("letters-total"), counted("letters.total", this.#letters.length, this.#more));
     byId("letters-none").hidden = this.#letters.length > 0;
     /** @type {Map<string, Letter[]>} */
     const groups = new Map();

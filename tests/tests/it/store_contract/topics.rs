@@ -10,6 +10,7 @@ contract![
     topics_are_listed_in_each_order_page_by_page,
     a_prefix_and_what_may_be_seen_leave_out_topics_everywhere,
     a_topic_tells_when_its_first_and_last_delivery_were_counted,
+    tables_of_the_version_before_get_the_beginnings_of_their_topics,
 ];
 
 async fn counters_come_with_the_largest_topics_with_all_or_with_none(tested: Tested) {
@@ -92,6 +93,31 @@ async fn a_topic_tells_when_its_first_and_last_delivery_were_counted(tested: Tes
     assert_eq!((last.unique_processed, last.duplicate_dropped), (1, 1));
     assert_eq!(last.first_processed_at, first.first_processed_at);
     assert!(last.last_processed_at > first.last_processed_at);
+}
+
+/// What the migrations of this version have added is taken back.
+const BEFORE: &str = "
+    ALTER TABLE topic_stats DROP COLUMN first_processed_at;
+    DROP TABLE stats_history;
+    DELETE FROM _sqlx_migrations WHERE version >= 3";
+
+async fn tables_of_the_version_before_get_the_beginnings_of_their_topics(tested: Tested) {
+    some(&tested).await;
+    tested.add(&[event("a", "9")]).await;
+    tested.tables.run(BEFORE).await;
+    let upgraded = tested.tables.store();
+    upgraded.migrate().await.unwrap();
+    let page = upgraded.topics(&TopicQuery::default()).await.unwrap();
+    let events = tested.all().await;
+    for topic in page.topics {
+        let of_topic = events.iter().filter(|event| event.topic == topic.topic);
+        let first = of_topic.map(|event| event.processed_at).min();
+        assert_eq!(Some(topic.first_processed_at), first, "{}", topic.topic);
+    }
+    // The tables are as useful as new ones.
+    upgraded.take_sample(chrono::Utc::now()).await.unwrap();
+    tested.add(&[event("new", "1")]).await;
+    tested.stats().await;
 }
 
 /// Events of four topics, and a duplicate.
