@@ -268,13 +268,18 @@ pub struct EventArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum ProfileCommand {
     /// Keep --url, --read-url, --key and --ca-cert under a name
+    #[command(
+        after_help = "Examples:\n  eventctl profile add test --url http://test.example:8080\n  EVENTCTL_KEY=… eventctl profile add prod --url https://publish.example --read-url https://read.example"
+    )]
     Add {
         /// The name
         name: String,
     },
     /// List the profiles, without their keys
+    #[command(after_help = "Examples:\n  eventctl profile list")]
     List,
     /// Remove a profile
+    #[command(after_help = "Examples:\n  eventctl profile remove test")]
     Remove {
         /// Its name
         name: String,
@@ -402,18 +407,25 @@ const DEAD_LETTERS_HELP: &str = "\
 #[derive(Debug, Clone, Subcommand)]
 pub enum DeadLettersCommand {
     /// List dead letters, oldest first
+    #[command(
+        after_help = "Examples:\n  eventctl dead-letters list\n  eventctl dead-letters list --limit 1000 --json | jq .reason"
+    )]
     List {
         /// List at most this many
         #[arg(long, default_value_t = 100, value_name = "N")]
         limit: u64,
     },
     /// Show one dead letter in full
+    #[command(after_help = "Examples:\n  eventctl dead-letters show 7")]
     Show {
         /// Its id
         #[arg(value_parser = letter_id)]
         id: i64,
     },
     /// Try again to store dead letters
+    #[command(
+        after_help = "Examples:\n  eventctl dead-letters replay --all --dry-run\n  eventctl dead-letters replay 7 8"
+    )]
     Replay {
         /// Their ids
         #[arg(required_unless_present = "all", value_parser = letter_id)]
@@ -426,6 +438,7 @@ pub enum DeadLettersCommand {
         dry_run: bool,
     },
     /// Delete the content of dead letters; they stay counted
+    #[command(after_help = "Examples:\n  eventctl dead-letters delete 7 8")]
     Delete {
         /// Their ids
         #[arg(required = true, value_parser = letter_id)]

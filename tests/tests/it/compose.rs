@@ -103,6 +103,25 @@ fn a_service_may_take_longer_to_stop_than_it_does() {
 }
 
 #[test]
+fn what_is_mounted_for_observability_is_there() {
+    let compose = compose();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    for service in ["prometheus", "grafana"] {
+        let service = &compose["services"][service];
+        assert_eq!(service["profiles"], serde_json::json!(["observability"]));
+        let image = service["image"].as_str().unwrap();
+        assert!(image.contains(':') && !image.ends_with("latest"), "{image}");
+        let volumes = service["volumes"].as_array().unwrap().iter();
+        let volumes = volumes.map(|volume| volume.as_str().unwrap());
+        for mounted in volumes.filter(|volume| volume.starts_with("./")) {
+            let (path, _) = mounted.split_once(':').unwrap();
+            assert!(fs::exists(format!("{root}/{path}")).unwrap(), "{mounted}");
+            assert!(mounted.ends_with(":ro"), "{mounted}");
+        }
+    }
+}
+
+#[test]
 fn the_demo_ends_by_itself() {
     let simulator = &compose()["services"]["simulator"];
     let arguments: Vec<String> = serde_json::from_value(simulator["command"].clone()).unwrap();
