@@ -18,9 +18,17 @@ pub use self::{
 };
 use crate::exit_code;
 
+/// What `--help` shows that can be tried.
+const EXAMPLES: &str = "\
+Examples:
+  eventctl send orders customer=Ada total:=12.50
+  eventctl publish events.ndjson
+  eventctl stats --watch
+  eventctl events --follow";
+
 /// Publish events, simulate clients, and look at what an event aggregator has stored.
 #[derive(Debug, Parser)]
-#[command(name = "eventctl", version, after_help = exit_code::HELP, arg_required_else_help = true)]
+#[command(name = "eventctl", version, after_help = format!("{EXAMPLES}\n\n{}", exit_code::HELP), arg_required_else_help = true)]
 pub struct Cli {
     /// Print JSON, for scripts
     #[arg(long, global = true)]
