@@ -27,6 +27,8 @@ export class Events {
   #next = null;
   #topic = "";
   #looked = false;
+  /** Whether the page says that there are no events. */
+  #saidNone = false;
   /** @type {Stored | null} */
   #open = null;
 
@@ -92,7 +94,10 @@ export class Events {
     waiting.hidden = this.#waiting.length === 0;
     setText(waiting, counted("events.new", this.#waiting.length, this.#waiting.length === PAGE));
     byId("events-more").hidden = this.#next === null || this.#shown.length >= MAX_SHOWN;
-    if (this.#shown.length === 0) setText(byId("events-said"), this.#topic ? t("events.noneOf", { topic: this.#topic }) : t("events.none"));
+    const none = this.#topic ? t("events.noneOf", { topic: this.#topic }) : t("events.none");
+    if (this.#shown.length === 0) setText(byId("events-said"), none);
+    else if (this.#saidNone) setText(byId("events-said"), "");
+    this.#saidNone = this.#shown.length === 0;
   }
 
   #list() {

@@ -23,6 +23,7 @@ async fn the_first_event_is_published_by_the_line_that_the_page_offers_and_appea
     page.sees("#events-table tbody tr", "hello").await;
     page.sees("#topics-table tbody", "hello").await;
     page.waits_for("#empty", false).await;
+    assert_eq!(page.text("#events-said").await, "");
     assert_eq!(page.text("#counter-received").await, "1");
     app.stop().await;
 }
