@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chrono::{DateTime, TimeDelta, Utc};
 use edge::{
     parameters::{optional, query},
-    problem::{Kind, Problem},
+    problem::Problem,
 };
 use serde::{Deserialize, Serialize};
 use store::{
@@ -37,7 +37,7 @@ struct Parameters {
     /// Only samples before this moment; the default is now
     #[param(value_type = Moment, required = false)]
     until: Option<String>,
-    /// One sample of so many seconds; the default is the smallest of 10, 60, 300, 1800, 3600, 21600 and 86400 that makes at
+    /// One sample of so many seconds, or of more, so that there are at most 2000; the default is the smallest of 10, 60, 300, 1800, 3600, 21600 and 86400 that makes at
     /// most 500 samples
     #[param(value_type = Step, required = false)]
     step: Option<String>,
@@ -80,25 +80,19 @@ fn parse(parameters: Parameters, now: DateTime<Utc>) -> Result<Span, Problem> {
     let since = since.unwrap_or_else(|| until.checked_sub_signed(DEFAULT_SPAN).unwrap_or(until));
     let seconds = (until - since).num_seconds().max(0);
     let step = optional("step", parameters.step, |text: String| Step::parse(&text))?;
-    let step_seconds = step.map_or_else(|| default_step(seconds), |step| step.0);
-    let fits = |step: u32| seconds / i64::from(step) <= i64::from(MAX_SAMPLES);
-    if fits(step_seconds) {
-        return Ok(Span {
-            since,
-            until,
-            step_seconds,
-        });
-    }
-    let every = u32::try_from(EVERY.as_secs()).unwrap_or(u32::MAX);
-    let smallest =
-        (seconds / (i64::from(MAX_SAMPLES) + 1) / i64::from(every) + 1) * i64::from(every);
-    Err(Problem::new(
-        Kind::InvalidParameter,
-        format!(
-            "step is too small for the time between since and until: at most {MAX_SAMPLES} samples are answered; \
-             use a step of {smallest} or more"
-        ),
-    ))
+    let step = step.map_or_else(|| default_step(seconds), |step| step.0);
+    Ok(Span {
+        since,
+        until,
+        step_seconds: step.max(smallest_step(seconds)),
+    })
+}
+
+/// The smallest step with which the samples of so many seconds can be answered.
+fn smallest_step(seconds: i64) -> u32 {
+    let every = i64::try_from(EVERY.as_secs()).unwrap_or(i64::MAX);
+    let smallest = (seconds / (i64::from(MAX_SAMPLES) * every) + 1) * every;
+    u32::try_from(smallest).unwrap_or(u32::MAX)
 }
 
 /// The step for a span of so many seconds.
@@ -133,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_is_too_small_is_answered_with_one_that_is_not() {
-        let refused = asked("7d", Some("10s")).unwrap_err();
-        assert!(refused.contains("a step of 310 or more"), "{refused}");
+    fn a_step_that_is_too_small_is_widened() {
+        assert_eq!(asked("5h", Some("10")), Ok(10));
+        assert_eq!(asked("7d", Some("10s")), Ok(310));
         assert_eq!(asked("7d", Some("310")), Ok(310));
-        assert!(asked("7d", Some("300")).is_err());
+        assert_eq!(asked("7d", Some("1h")), Ok(3600));
     }
 }

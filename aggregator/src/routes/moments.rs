@@ -30,8 +30,11 @@ impl Moment {
 impl PartialSchema for Moment {
     fn schema() -> RefOr<Schema> {
         from_json(json!({
-            "type": "string",
             "description": "A time, or how long ago it was, with the unit s, m, h or d",
+            "anyOf": [
+                {"$ref": "#/components/schemas/EventTime"},
+                {"type": "string", "pattern": "^[0-9]{1,4}[smhd]$"}
+            ],
             "examples": ["2026-01-01T12:00:00Z", "24h"]
         }))
     }
@@ -39,17 +42,17 @@ impl PartialSchema for Moment {
 
 impl ToSchema for Moment {}
 
-/// A length of time in seconds, a multiple of [`EVERY`].
+/// A length of time in seconds, rounded up to a multiple of [`EVERY`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step(pub(super) u32);
 
 impl Step {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let seconds = text.parse().ok().or_else(|| seconds(text));
-        let fits = |step: &u32| *step > 0 && u64::from(*step).is_multiple_of(EVERY.as_secs());
-        let step = seconds.filter(fits);
-        step.map(Self)
-            .ok_or("must be a multiple of 10 seconds, such as 60 or 5m")
+        let seconds = seconds(text).or_else(|| seconds(&format!("{text}s")));
+        let seconds =
+            seconds.ok_or("must be a number of seconds, or a length of time such as 5m or 1h")?;
+        let every = u32::try_from(EVERY.as_secs()).unwrap_or(u32::MAX);
+        Ok(Self(seconds.max(1).next_multiple_of(every)))
     }
 }
 
@@ -57,8 +60,8 @@ impl PartialSchema for Step {
     fn schema() -> RefOr<Schema> {
         from_json(json!({
             "type": "string",
-            "description": "A multiple of 10 seconds: a number, or one with the unit s, m, h or d",
-            "pattern": "^[0-9]{1,7}[smhd]?$",
+            "description": "A number of seconds, or a number with the unit s, m, h or d; it is rounded up to a multiple of 10 seconds",
+            "pattern": "^[0-9]{1,4}[smhd]?$",
             "examples": ["60", "5m"]
         }))
     }
@@ -74,11 +77,15 @@ pub(super) fn time(text: &str) -> Result<EventTime, <EventTime as std::str::From
     }
 }
 
+/// Most digits of a number with a unit. So many days fit into a number of seconds.
+const MAX_DIGITS: usize = 4;
+
 /// The seconds of a number with a unit.
 fn seconds(text: &str) -> Option<u32> {
     let (unit, each) = UNITS.into_iter().find(|&(unit, _)| text.ends_with(unit))?;
     let count = text.strip_suffix(unit)?;
-    let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+    let digits =
+        (1..=MAX_DIGITS).contains(&count.len()) && count.bytes().all(|byte| byte.is_ascii_digit());
     let count: u32 = digits.then(|| count.parse().ok())??;
     count.checked_mul(each)
 }
@@ -97,16 +104,19 @@ mod tests {
             parse("2026-01-01T02:00:00 02:00").unwrap(),
             "2026-01-01T00:00:00+00:00"
         );
-        for wrong in ["", "h", "-1h", "1w", "1.5h", "99999999999s", "yesterday"] {
+        for wrong in ["", "h", "-1h", "1w", "1.5h", "10000s", "yesterday"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn a_step_is_a_multiple_of_ten_seconds() {
+    fn a_step_is_rounded_up_to_ten_seconds() {
         assert_eq!(Step::parse("60"), Ok(Step(60)));
         assert_eq!(Step::parse("5m"), Ok(Step(300)));
-        for wrong in ["", "0", "5", "15s", "-10", "1w"] {
+        assert_eq!(Step::parse("15s"), Ok(Step(20)));
+        assert_eq!(Step::parse("0"), Ok(Step(10)));
+        assert_eq!(Step::parse("9999d"), Ok(Step(863_913_600)));
+        for wrong in ["", "-10", "1w", "1.5m", "10000"] {
             assert!(Step::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -28,7 +28,7 @@ struct Parameters {
     /// At most so many
     #[param(value_type = u16, required = false, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
-    /// Only after this place; one of the same order
+    /// Only after this place; the order is then that of the list that it comes from
     #[param(value_type = TopicCursor, required = false)]
     cursor: Option<String>,
 }
@@ -67,20 +67,18 @@ pub(super) async fn list(
 
 fn parse(parameters: Parameters, caller: &Caller) -> Result<TopicQuery, Problem> {
     let order = optional("order", parameters.order, |text| text.parse::<TopicOrder>())?;
-    let order = order.unwrap_or_default();
-    let cursor = |text: String| match text.parse::<TopicCursor>() {
-        Ok(cursor) if cursor.order == order => Ok(cursor),
-        Ok(_) => Err("is a place in a list of another order; pass the same order"),
-        Err(_) => Err("is not a valid cursor; pass next_cursor unchanged"),
-    };
-    // No prefix at all is the prefix of every topic.
-    let prefix = parameters.prefix.filter(|prefix| !prefix.is_empty());
-    let prefix = optional("prefix", prefix, Topic::try_from)?;
+    let after = optional("cursor", parameters.cursor, |text| {
+        text.parse::<TopicCursor>()
+    })?;
+    let prefix = optional("prefix", parameters.prefix, Topic::try_from)?;
     Ok(TopicQuery {
         prefix: prefix.map_or_else(String::new, |prefix| prefix.as_str().to_owned()),
         visible: visible(caller),
-        order,
-        after: optional("cursor", parameters.cursor, cursor)?,
+        // A place in a list knows the order of that list.
+        order: after
+            .as_ref()
+            .map_or(order.unwrap_or_default(), |after| after.order),
+        after,
         limit: limit(parameters.limit)?,
     })
 }

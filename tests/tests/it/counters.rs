@@ -19,7 +19,7 @@ fn events(topic: &str, count: usize) -> Value {
 }
 
 #[tokio::test]
-async fn topics_are_listed_in_parts_and_a_part_of_another_order_is_refused() {
+async fn topics_are_listed_in_parts_in_the_order_that_was_asked_for() {
     let app = App::over_sqlite(&[]).await;
     for (topic, count) in [("a", 1), ("b", 3), ("b/c", 2)] {
         app.publish(&events(topic, count)).await.unwrap();
@@ -36,11 +36,14 @@ async fn topics_are_listed_in_parts_and_a_part_of_another_order_is_refused() {
     assert_eq!(second["topics"][0]["topic"], "a");
     assert_eq!(second["topics"][0]["duplicate_dropped"], 1);
     assert_eq!(second["next_cursor"], Value::Null);
+    // A place knows its order.
+    let (_, same) = app.get(&format!("/topics?cursor={cursor}")).await;
+    assert_eq!(same, second);
     let (_, below) = app.get("/topics?prefix=b/").await;
     assert_eq!(below["topics"][0]["topic"], "b/c");
     for (query, says) in [
-        (format!("cursor={cursor}"), "another order"),
         ("order=size".to_owned(), "name, count or recent"),
+        ("prefix=".to_owned(), "must not be empty"),
         ("cursor=x".to_owned(), "pass next_cursor unchanged"),
         ("limit=0".to_owned(), "1 to 1000"),
     ] {
@@ -105,7 +108,7 @@ async fn the_queue_tells_how_long_its_oldest_event_has_waited() {
 }
 
 #[tokio::test]
-async fn the_history_has_samples_that_add_up_and_says_which_steps_fit() {
+async fn the_history_has_samples_that_add_up_and_no_more_than_fit() {
     let app = App::over_sqlite(&[]).await;
     app.publish(&events("a", 3)).await.unwrap();
     let history = eventually("there is a sample", SOON, async || {
@@ -123,9 +126,10 @@ async fn the_history_has_samples_that_add_up_and_says_which_steps_fit() {
         let at = sample["at"].as_str().unwrap();
         assert!(at.ends_with("0Z"), "a multiple of ten seconds: {at}");
     }
+    let (_, widened) = app.get("/stats/history?since=7d&step=10").await;
+    assert_eq!(widened["step_seconds"], 310);
     for (query, says) in [
-        ("since=7d&step=10", "use a step of 310 or more"),
-        ("step=7", "multiple of 10"),
+        ("step=1w", "such as 5m or 1h"),
         ("since=yesterday", "24h or 7d"),
     ] {
         let (status, problem) = app.get(&format!("/stats/history?{query}")).await;
