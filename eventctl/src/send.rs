@@ -1,7 +1,10 @@
 //! `eventctl send`: publishes one event whose payload is given as `key=value`.
 
+use std::collections::BTreeMap;
+
 use event_aggregator_client::{Batch, Client, Error as CallError, Event};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
 
 use crate::{cli::SendArgs, error::Error, exit_code::Outcome, output};
@@ -33,36 +36,45 @@ pub(crate) async fn run(client: &Client, args: &SendArgs, json: bool) -> Result<
     Ok(Outcome::Well)
 }
 
+/// A part of a payload. JSON keeps its text, so that numbers stay as they were written.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Part {
+    Json(Box<RawValue>),
+    Object(BTreeMap<String, Part>),
+}
+
 /// `key=value` is a text, `key:=value` is JSON, and points in a key make objects: `user.name=Ada`.
-fn payload(parts: &[String]) -> Result<Value, String> {
-    let mut payload = Map::new();
+fn payload(parts: &[String]) -> Result<Part, String> {
+    let mut payload = BTreeMap::new();
     for part in parts {
         let (key, value) = split(part)?;
         insert(&mut payload, part, key, value)?;
     }
-    Ok(Value::Object(payload))
+    Ok(Part::Object(payload))
 }
 
-fn split(part: &str) -> Result<(&str, Value), String> {
+fn split(part: &str) -> Result<(&str, Box<RawValue>), String> {
     let Some((key, value)) = part.split_once('=') else {
         return Err(format!(
             "{part:?} is not a part of a payload; write key=value for a text, or key:=value for JSON"
         ));
     };
-    let Some(key) = key.strip_suffix(':') else {
-        return Ok((key, Value::String(value.to_owned())));
+    let (key, json) = match key.strip_suffix(':') {
+        Some(key) => (key, value.to_owned()),
+        None => (key, Value::from(value).to_string()),
     };
-    let json = serde_json::from_str(value).map_err(|error| {
+    let json = RawValue::from_string(json).map_err(|error| {
         format!("{part:?}: what follows := is not JSON ({error}); write {key}={value} for a text")
     })?;
     Ok((key, json))
 }
 
 fn insert(
-    payload: &mut Map<String, Value>,
+    payload: &mut BTreeMap<String, Part>,
     part: &str,
     key: &str,
-    value: Value,
+    value: Box<RawValue>,
 ) -> Result<(), String> {
     let (first, rest) = match key.split_once('.') {
         Some((first, rest)) => (first, Some(rest)),
@@ -75,16 +87,16 @@ fn insert(
     }
     match (rest, payload.get_mut(first)) {
         (None, None) => {
-            payload.insert(first.to_owned(), value);
+            payload.insert(first.to_owned(), Part::Json(value));
             Ok(())
         }
         (Some(rest), None) => {
-            let mut inner = Map::new();
+            let mut inner = BTreeMap::new();
             insert(&mut inner, part, rest, value)?;
-            payload.insert(first.to_owned(), Value::Object(inner));
+            payload.insert(first.to_owned(), Part::Object(inner));
             Ok(())
         }
-        (Some(rest), Some(Value::Object(inner))) => insert(inner, part, rest, value),
+        (Some(rest), Some(Part::Object(inner))) => insert(inner, part, rest, value),
         (_, Some(_)) => Err(format!(
             "{part:?}: {first} is there twice; give each key once"
         )),
@@ -97,7 +109,7 @@ mod tests {
 
     fn made(parts: &[&str]) -> Result<String, String> {
         let parts: Vec<String> = parts.iter().map(|&part| part.to_owned()).collect();
-        payload(&parts).map(|payload| payload.to_string())
+        payload(&parts).map(|payload| serde_json::to_string(&payload).unwrap())
     }
 
     #[test]
@@ -106,14 +118,14 @@ mod tests {
         assert_eq!(
             made(&[
                 "name=Ada",
-                "age:=36",
+                "age:=36.0",
                 "tags:=[\"a\"]",
                 "note=a=b",
                 "user.id=7",
                 "user.ok:=true"
             ])
             .unwrap(),
-            r#"{"age":36,"name":"Ada","note":"a=b","tags":["a"],"user":{"id":"7","ok":true}}"#
+            r#"{"age":36.0,"name":"Ada","note":"a=b","tags":["a"],"user":{"id":"7","ok":true}}"#
         );
     }
 
