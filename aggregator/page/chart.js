@@ -109,7 +109,7 @@ export class Chart {
       cursor: { drag: { x: false, y: false } },
       scales: { x: { range: () => [now - SECONDS[this.#range], now] }, y: { range: (_, __, top) => [0, Math.max(top * 1.05, 1)] } },
       axes: [
-        { ...axis, space: 90, values: (_, splits) => splits.map((at) => this.#label(at)) },
+        { ...axis, space: 78, values: (_, splits) => splits.map((at) => this.#label(at)) },
         { ...axis, size: 56, values: (_, splits) => splits.map((split) => numbers.format(split)) },
       ],
       series: [
