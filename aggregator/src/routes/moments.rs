@@ -32,7 +32,7 @@ impl PartialSchema for Moment {
         from_json(json!({
             "description": "A time, or how long ago it was, with the unit s, m, h or d",
             "anyOf": [
-                {"$ref": "#/components/schemas/EventTime"},
+                {"$ref": "#/components/schemas/Time"},
                 {"type": "string", "pattern": "^[0-9]{1,4}[smhd]$"}
             ],
             "examples": ["2026-01-01T12:00:00Z", "24h"]
