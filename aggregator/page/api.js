@@ -88,11 +88,11 @@ export async function troubles() {
 
 /**
  * The counters as they were.
- * @param {string} since how long ago the first one is
+ * @param {string} last how long ago the first one is
  * @returns {Promise<Schemas["History"]>}
  */
-export async function history(since) {
-  return JSON.parse(await ask("stats/history", { query: { since } }));
+export async function history(last) {
+  return JSON.parse(await ask("stats/history", { query: { last } }));
 }
 
 /**

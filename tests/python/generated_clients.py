@@ -34,8 +34,11 @@ NO_CLASS = {
     "Ingested",
     "Selected",
     "Source",
+    "Step",
     "Time",
+    "TimeSpan",
     "Topic",
+    "TopicCursor",
 }
 
 TYPESCRIPT = Path(__file__).parent.parent / "typescript"

@@ -6,6 +6,7 @@ use edge::{
     parameters::{optional, query},
     problem::Problem,
 };
+use event::EventTime;
 use serde::{Deserialize, Serialize};
 use store::{
     Sample, Span,
@@ -15,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     lists::ListProblems,
-    moments::{Moment, Step},
+    moments::{self, Step, time},
 };
 use crate::api::Api;
 
@@ -31,12 +32,15 @@ const DEFAULT_STEPS: [u32; 7] = [10, 60, 300, 1800, 3600, 21_600, 86_400];
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Parameters {
-    /// Only samples from this moment on; the default is an hour before `until`
-    #[param(value_type = Moment, required = false)]
+    /// Only samples from this moment on
+    #[param(value_type = EventTime, required = false)]
     since: Option<String>,
     /// Only samples before this moment; the default is now
-    #[param(value_type = Moment, required = false)]
+    #[param(value_type = EventTime, required = false)]
     until: Option<String>,
+    /// Without `since`: only samples of so much time before `until`; the default is `1h`
+    #[param(value_type = moments::Span, required = false)]
+    last: Option<String>,
     /// One sample of so many seconds, or of more, so that there are at most 2000; the default is the smallest of 10, 60, 300, 1800, 3600, 21600 and 86400 that makes at
     /// most 500 samples
     #[param(value_type = Step, required = false)]
@@ -74,10 +78,14 @@ pub(super) async fn history(request: HttpRequest, api: Data<Api>) -> Result<Http
 }
 
 fn parse(parameters: Parameters, now: DateTime<Utc>) -> Result<Span, Problem> {
-    let moment = |text: String| Moment::parse(&text, now);
+    let moment = |text: String| time(&text).map(|time| time.as_datetime());
     let until = optional("until", parameters.until, moment)?.unwrap_or(now);
     let since = optional("since", parameters.since, moment)?;
-    let since = since.unwrap_or_else(|| until.checked_sub_signed(DEFAULT_SPAN).unwrap_or(until));
+    let last = optional("last", parameters.last, |text: String| {
+        moments::Span::parse(&text)
+    })?;
+    let last = last.map_or(DEFAULT_SPAN, |last| TimeDelta::seconds(last.0.into()));
+    let since = since.unwrap_or_else(|| until.checked_sub_signed(last).unwrap_or(until));
     let seconds = (until - since).num_seconds().max(0);
     let step = optional("step", parameters.step, |text: String| Step::parse(&text))?;
     let step = step.map_or_else(|| default_step(seconds), |step| step.0);
@@ -106,10 +114,11 @@ fn default_step(seconds: i64) -> u32 {
 mod tests {
     use super::*;
 
-    fn asked(since: &str, step: Option<&str>) -> Result<u32, String> {
+    fn asked(last: &str, step: Option<&str>) -> Result<u32, String> {
         let parameters = Parameters {
-            since: Some(since.to_owned()),
+            since: None,
             until: None,
+            last: Some(last.to_owned()),
             step: step.map(str::to_owned),
         };
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
@@ -120,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_longer_time_has_larger_steps() {
-        let steps = ["5m", "1h", "24h", "7d", "90d"].map(|since| asked(since, None).unwrap());
+        let steps = ["5m", "1h", "24h", "7d", "90d"].map(|last| asked(last, None).unwrap());
         assert_eq!(steps, [10, 10, 300, 1800, 21_600]);
         assert_eq!(asked("5m", Some("20")), Ok(20));
         assert_eq!(asked("1h", Some("5m")), Ok(300));

@@ -19,7 +19,7 @@ use self::{
     events::EventPage,
     history::History,
     ingest::Ingested,
-    moments::{Moment, Step},
+    moments::{Span, Step},
     stats::{Counters, Topics},
     topics::TopicPage,
 };
@@ -61,7 +61,7 @@ pub fn routes() -> Routes {
         .schema::<Counters>()
         .schema::<Topics>()
         .schema::<History>()
-        .schema::<Moment>()
+        .schema::<Span>()
         .schema::<Step>()
         .schema::<TopicPage>()
         .schema::<TopicOrder>()

@@ -1,6 +1,5 @@
 //! Moments and lengths of time in a query string.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use event::{EventTime, schema::from_json};
 use serde_json::json;
 use store::history::EVERY;
@@ -12,35 +11,35 @@ use utoipa::{
 /// Units of a length of time, with their seconds.
 const UNITS: [(char, u32); 4] = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
 
-/// A moment: a time, or how long ago it was.
-pub(super) struct Moment;
+/// A length of time, such as `24h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span(pub(super) u32);
 
-impl Moment {
-    pub(super) fn parse(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, &'static str> {
-        if let Some(ago) = seconds(text) {
-            return Ok(now - TimeDelta::seconds(ago.into()));
-        }
-        let time = time(text).map_err(|_| {
-            "must be a time such as 2026-01-01T12:00:00Z, or how long ago it was, such as 30s, 5m, 24h or 7d"
-        })?;
-        Ok(time.as_datetime())
+impl Span {
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        let seconds = seconds(text);
+        seconds
+            .map(Self)
+            .ok_or("must be a length of time, such as 30s, 5m, 24h or 7d")
     }
 }
 
-impl PartialSchema for Moment {
+impl PartialSchema for Span {
     fn schema() -> RefOr<Schema> {
         from_json(json!({
-            "description": "A time, or how long ago it was, with the unit s, m, h or d",
-            "anyOf": [
-                {"$ref": "#/components/schemas/Time"},
-                {"type": "string", "pattern": "^[0-9]{1,4}[smhd]$"}
-            ],
-            "examples": ["2026-01-01T12:00:00Z", "24h"]
+            "type": "string",
+            "description": "A length of time: a number with the unit s, m, h or d",
+            "pattern": "^[0-9]{1,4}[smhd]$",
+            "examples": ["24h"]
         }))
     }
 }
 
-impl ToSchema for Moment {}
+impl ToSchema for Span {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "TimeSpan".into()
+    }
+}
 
 /// A length of time in seconds, rounded up to a multiple of [`EVERY`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,17 +94,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_a_time_or_how_long_ago_it_was() {
-        let now: DateTime<Utc> = "2026-01-02T00:00:00Z".parse().unwrap();
-        let parse = |text| Moment::parse(text, now).map(|moment| moment.to_rfc3339());
-        assert_eq!(parse("24h").unwrap(), "2026-01-01T00:00:00+00:00");
-        assert_eq!(parse("1d"), parse("24h"));
-        assert_eq!(
-            parse("2026-01-01T02:00:00 02:00").unwrap(),
-            "2026-01-01T00:00:00+00:00"
-        );
-        for wrong in ["", "h", "-1h", "1w", "1.5h", "10000s", "yesterday"] {
-            assert!(parse(wrong).is_err(), "{wrong}");
+    fn a_span_has_a_unit() {
+        assert_eq!(Span::parse("24h"), Ok(Span(86_400)));
+        assert_eq!(Span::parse("1d"), Span::parse("24h"));
+        for wrong in ["", "h", "-1h", "1w", "1.5h", "10000s", "60"] {
+            assert!(Span::parse(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -112,7 +112,7 @@ async fn the_history_has_samples_that_add_up_and_no_more_than_fit() {
     let app = App::over_sqlite(&[]).await;
     app.publish(&events("a", 3)).await.unwrap();
     let history = eventually("there is a sample", SOON, async || {
-        let (status, history) = app.get("/stats/history?since=5m").await;
+        let (status, history) = app.get("/stats/history?last=5m").await;
         assert_eq!(status, StatusCode::OK, "{history}");
         (history["count"] != 0).then_some(history)
     })
@@ -126,11 +126,11 @@ async fn the_history_has_samples_that_add_up_and_no_more_than_fit() {
         let at = sample["at"].as_str().unwrap();
         assert!(at.ends_with("0Z"), "a multiple of ten seconds: {at}");
     }
-    let (_, widened) = app.get("/stats/history?since=7d&step=10").await;
+    let (_, widened) = app.get("/stats/history?last=7d&step=10").await;
     assert_eq!(widened["step_seconds"], 310);
     for (query, says) in [
         ("step=1w", "such as 5m or 1h"),
-        ("since=yesterday", "24h or 7d"),
+        ("last=yesterday", "24h or 7d"),
     ] {
         let (status, problem) = app.get(&format!("/stats/history?{query}")).await;
         let detail = problem["detail"].as_str().unwrap();

@@ -145,7 +145,7 @@ async fn the_chart_has_a_table_beside_it_with_the_same_numbers() {
     page.waits_for("#chart-canvas canvas", true).await;
     page.click("#chart details summary").await;
     page.sees("#chart-table tbody", "/s").await;
-    let (_, history): (_, Value) = app.get("/stats/history?since=5m").await;
+    let (_, history): (_, Value) = app.get("/stats/history?last=5m").await;
     let samples = history["count"].as_u64().unwrap();
     let rows = page.count("#chart-table tbody tr").await as u64;
     assert!(
