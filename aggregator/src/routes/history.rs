@@ -78,7 +78,7 @@ pub(super) async fn history(request: HttpRequest, api: Data<Api>) -> Result<Http
 }
 
 fn parse(parameters: Parameters, now: DateTime<Utc>) -> Result<Span, Problem> {
-    let moment = |text: String| time(&text).map(|time| time.as_datetime());
+    let moment = |text: String| time(&text).map(EventTime::as_datetime);
     let until = optional("until", parameters.until, moment)?.unwrap_or(now);
     let since = optional("since", parameters.since, moment)?;
     let last = optional("last", parameters.last, |text: String| {
