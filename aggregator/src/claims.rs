@@ -135,13 +135,13 @@ impl Claims {
                 .await
                 .unwrap_or_else(|late| Err(StoreError::Uncertain(late.into())));
             match recorded {
-                Ok(Recorded::Committed(verdicts)) => {
+                Ok(Recorded::Committed(tally)) => {
                     if let Some(meters) = &self.meters {
                         meters.recorded(claim, started.elapsed(), self.clock.now());
                     }
-                    self.summary.add(&verdicts, claim.malformed.len());
-                    log_batch(claim, &verdicts, started.elapsed());
-                    return Outcome::Committed(Some(verdicts));
+                    self.summary.add(&tally);
+                    log_batch(claim, &tally.verdicts, started.elapsed());
+                    return Outcome::Committed(Some(tally.verdicts));
                 }
                 Ok(Recorded::AlreadyCommitted) => {
                     tracing::info!(claim.id = %claim.id, "a claim was committed before");

@@ -124,11 +124,12 @@ mod tests {
             max_event_bytes: 256,
         };
         let receipts = Receipts::new(&SystemClock, &Arc::default());
-        let parsed = parse(br#"{"id":"1"}"#, &limits, &receipts).unwrap();
+        let parsed = parse(br#"{"id":"1"}"#.to_vec(), &limits, &receipts).unwrap();
         Claim {
             id: ClaimId::first(WorkerId(Uuid::from_u128(worker))),
             events: Arc::new(parsed.events),
             malformed: Vec::new(),
+            judged: false,
         }
     }
 

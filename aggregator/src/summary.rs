@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use event::Verdict;
+use store::Tally;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -28,23 +28,16 @@ struct Counts {
 }
 
 impl Summary {
-    /// A claim was committed, with these verdicts; so many of its elements were not events.
-    pub(crate) fn add(&self, verdicts: &[Verdict], malformed: usize) {
-        let count = |wanted| {
-            let found = verdicts.iter().filter(|&&verdict| verdict == wanted);
-            found.count() as u64
-        };
+    /// A claim was committed.
+    pub(crate) fn add(&self, tally: &Tally) {
         let counts = &self.0;
-        counts.claims.fetch_add(1, Ordering::Relaxed);
-        for (counter, events) in [
-            (&counts.unique, count(Verdict::Accepted)),
-            (&counts.duplicate, count(Verdict::Duplicate)),
-            (
-                &counts.dead_lettered,
-                count(Verdict::DeadLettered) + malformed as u64,
-            ),
+        for (counter, more) in [
+            (&counts.claims, 1),
+            (&counts.unique, tally.unique),
+            (&counts.duplicate, tally.duplicate),
+            (&counts.dead_lettered, tally.dead_lettered),
         ] {
-            counter.fetch_add(events, Ordering::Relaxed);
+            counter.fetch_add(more, Ordering::Relaxed);
         }
     }
 

@@ -2,16 +2,18 @@
 //!
 //! Needs nothing but `common`, `serde_json` and `uuid`, as `fuzz` includes this file, too.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, slice, sync::Arc};
 
 use event::{
     Event, EventTime, ReceiptId,
     clock::ManualClock,
     cloudevents::{batch, binary, structured},
+    element::{Opened, open},
     envelope,
+    frame::{self, FRAME_MAX_EVENTS},
     name::MAX_NAME_BYTES,
     ndjson::Lines,
-    parse::{BatchError, EventError, Limits, Parsed, Receipts, parse},
+    parse::{BatchError, EventError, Limits, Parsed, Receipts, explain, parse},
     payload::MAX_PAYLOAD_DEPTH,
 };
 use serde_json::value::RawValue;
@@ -33,7 +35,10 @@ const MAX_PIECE: usize = 16;
 /// # Panics
 /// If it does not hold.
 pub fn event(body: &[u8]) {
-    check(&read(|receipts| parse(body, &LIMITS, &receipts)));
+    let parsed = read(|receipts| parse(body.to_vec(), &LIMITS, &receipts));
+    check(&parsed);
+    // What is read in one pass is what is read step by step.
+    assert_eq!(parsed, read(|receipts| explain(body, &LIMITS, &receipts)));
     // A line has no line breaks; in JSON they are whitespace.
     let body: Vec<u8> = body
         .iter()
@@ -43,7 +48,7 @@ pub fn event(body: &[u8]) {
         return;
     };
     let lines: Vec<&str> = elements.iter().map(|raw| raw.get()).collect();
-    let array = read(|receipts| parse(&body, &LIMITS, &receipts));
+    let array = read(|receipts| parse(body.clone(), &LIMITS, &receipts));
     let lines = in_pieces(lines.join("\n").as_bytes(), &[]);
     match (array, lines) {
         (Ok(array), Ok(lines)) => {
@@ -94,11 +99,33 @@ pub fn cloudevents(input: &[u8]) {
 /// # Panics
 /// If it does not hold.
 pub fn element(element: &[u8]) {
-    match envelope::decode(element) {
-        Ok(event) => check_event(&event, usize::MAX),
-        Err(malformed) => {
+    let opened = open(element.to_vec());
+    let is_frame = element.starts_with(b"frame/");
+    for event in &opened.events {
+        check_names(event);
+        if !is_frame {
+            // A frame's payloads were checked by the publisher.
+            check_event(event, usize::MAX);
+        }
+    }
+    let frames = frame::write(&opened.events);
+    let mut again = Opened::default();
+    for frame in frames {
+        assert!(frame.events <= FRAME_MAX_EVENTS);
+        again.add(frame.element);
+    }
+    assert_eq!((again.events, again.malformed), (opened.events, Vec::new()));
+    for malformed in &opened.malformed {
+        assert_bounded(&malformed.reason);
+        if is_frame {
+            let again = open(malformed.raw.clone());
+            assert_eq!(
+                again.malformed,
+                slice::from_ref(malformed),
+                "alone it is as wrong"
+            );
+        } else {
             assert_eq!(malformed.raw, element);
-            assert_bounded(&malformed.reason);
         }
     }
 }
@@ -197,13 +224,17 @@ fn check(outcome: &Outcome) {
     }
 }
 
-/// It keeps to the limits of the documents, and goes through the queue unchanged.
-fn check_event(event: &Event, max_bytes: usize) {
+fn check_names(event: &Event) {
     let (topic, id) = event.key();
     for name in [topic, id, event.source.as_str()] {
         assert!((1..=MAX_NAME_BYTES).contains(&name.len()), "{name:?}");
         assert!(!name.contains(char::is_control), "{name:?}");
     }
+}
+
+/// It keeps to the limits of the documents, and goes through the queue unchanged.
+fn check_event(event: &Event, max_bytes: usize) {
+    check_names(event);
     let payload = event.payload.as_str();
     assert!(serde_json::from_str::<HashMap<String, &RawValue>>(payload).is_ok());
     assert!(depth(payload) <= MAX_PAYLOAD_DEPTH);
@@ -212,6 +243,8 @@ fn check_event(event: &Event, max_bytes: usize) {
     let read = envelope::decode(&element).expect("what was written is read");
     assert_eq!(read, *event);
     assert_eq!(envelope::encode(&read), element);
+    let frame = frame::write([event]).remove(0).element;
+    assert_eq!(open(frame).events, slice::from_ref(event));
 }
 
 /// How deep objects and arrays of a JSON text are within each other.

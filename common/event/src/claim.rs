@@ -75,12 +75,14 @@ pub struct Claim {
     pub id: ClaimId,
     /// The events, oldest first.
     pub events: Arc<Vec<Event>>,
-    /// Elements of the queue that are not events.
+    /// What is not an event: elements of the queue, or parts of one.
     pub malformed: Vec<Malformed>,
+    /// Whether those who pushed the events wait for the verdict of each.
+    pub judged: bool,
 }
 
 impl Claim {
-    /// How many queue elements it holds.
+    /// How many events it holds, and what is not an event.
     #[must_use]
     pub fn len(&self) -> usize {
         self.events.len() + self.malformed.len()
@@ -93,7 +95,8 @@ impl Claim {
     }
 }
 
-/// A queue element that is not an envelope of ours: somebody else pushed it.
+/// A queue element that is neither a frame nor an envelope of ours, because somebody else pushed it, or a frame of one event
+/// that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
     /// The element, byte for byte.

@@ -1,13 +1,13 @@
-//! What one element of the Redis list looks like. Dead letters keep the same form.
+//! The envelope: an event alone, as JSON. Dead letters have this form, and so have elements of the queue that were pushed
+//! before there were frames: it is version 1 of an element.
 //!
 //! ```json
 //! {"v":1,"receipt_id":"0197…","topic":"orders","event_id":"o-1",
 //!  "timestamp":"2026-01-01T00:00:00Z","source":"shop","payload":{"total":10}}
 //! ```
 //!
-//! `v` is the version of the format. A reader takes every version up to its own; what it cannot
-//! read becomes a dead letter, from where it can be replayed. So aggregators are upgraded before
-//! publishers. Members may be added within a version, and a reader passes over those it does not know.
+//! `v` is the version of the format. What cannot be read becomes a dead letter, from where it can be replayed. Members may
+//! be added within a version, and a reader passes over those it does not know.
 
 use std::borrow::Cow;
 
@@ -56,18 +56,11 @@ struct Version {
 
 /// The element for an event.
 #[must_use]
-pub fn encode(event: &Event) -> Vec<u8> {
-    let mut element = Vec::new();
-    append(event, &mut element);
-    element
-}
-
-/// Appends the element for an event.
 #[expect(
     clippy::missing_panics_doc,
     reason = "writing text, numbers and ready-made JSON into memory has no way to fail"
 )]
-pub fn append(event: &Event, to: &mut Vec<u8>) {
+pub fn encode(event: &Event) -> Vec<u8> {
     let envelope = Written {
         v: VERSION,
         receipt_id: event.receipt_id.0,
@@ -77,7 +70,7 @@ pub fn append(event: &Event, to: &mut Vec<u8>) {
         source: &event.source,
         payload: &event.payload,
     };
-    serde_json::to_writer(to, &envelope).expect("an envelope is always JSON");
+    serde_json::to_vec(&envelope).expect("an envelope is always JSON")
 }
 
 /// The event in an element. One that is given away and cannot be read is handed back without a copy.
@@ -97,11 +90,10 @@ const HEAD: &[u8] = br#"{"v":1,"receipt_id":""#;
 /// How many characters such an id has.
 const ID_CHARS: usize = 36;
 /// From so many bytes of an element, [`received_at`] can tell.
-pub const HEAD_BYTES: usize = HEAD.len() + ID_CHARS;
+pub(crate) const HEAD_BYTES: usize = HEAD.len() + ID_CHARS;
 
-/// When the event in an element was accepted, from the beginning of the element. `None`: it was not [`append`] that wrote it.
-#[must_use]
-pub fn received_at(element: &[u8]) -> Option<DateTime<Utc>> {
+/// When the event in an element was accepted, from the beginning of the element. `None`: it was not [`encode`] that wrote it.
+pub(crate) fn received_at(element: &[u8]) -> Option<DateTime<Utc>> {
     let id = element.strip_prefix(HEAD)?.get(..ID_CHARS)?;
     let id = ReceiptId(Uuid::try_parse_ascii(id).ok()?);
     Some(id.received_at())

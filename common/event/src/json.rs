@@ -10,6 +10,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+/// What some editors put before a text.
+pub(crate) const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// The type of a JSON value ([RFC 8259, section 3](https://www.rfc-editor.org/rfc/rfc8259#section-3)).
 /// Displays with its article: "a string".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

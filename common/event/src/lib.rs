@@ -8,7 +8,8 @@
 //! - [`parse`]: from a request body to events, or to errors that say what would be right
 //! - [`ndjson`]: the same for a body of lines, while it arrives
 //! - [`cloudevents`]: the same for CloudEvents
-//! - [`envelope`]: an event as an element of the queue
+//! - [`frame`]: the events of a push as an element of the queue; [`envelope`]: an event alone, as JSON
+//! - [`element`]: what an element of the queue holds, whoever pushed it
 //! - [`schema`]: what clients send, as JSON Schema
 //! - [`claim`]: events that one worker has taken off the queue
 //! - [`clock`]: where times and ids come from
@@ -16,7 +17,9 @@
 pub mod claim;
 pub mod clock;
 pub mod cloudevents;
+pub mod element;
 pub mod envelope;
+pub mod frame;
 pub mod json;
 pub mod media_type;
 pub mod name;
@@ -53,7 +56,14 @@ pub struct Event {
 
 impl Event {
     /// What an event takes in memory beside its payload, in bytes, about.
-    pub const OVERHEAD: usize = 512;
+    pub const OVERHEAD: usize = 256;
+
+    /// How many bytes its names and its payload have.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        let (topic, id) = self.key();
+        topic.len() + id.len() + self.source.as_str().len() + self.payload.as_str().len()
+    }
 
     /// What makes two deliveries the same event. Ordered by bytes, as the stores order it.
     #[must_use]

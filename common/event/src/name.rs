@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use bytestring::ByteString;
+use serde::{Serialize, Serializer};
+
 /// Longest topic, event id or source, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 255;
 
@@ -26,6 +29,13 @@ fn check(text: &str) -> Result<(), NameError> {
     if text.len() > MAX_NAME_BYTES {
         return Err(NameError::TooLong(text.len()));
     }
+    // Nearly all names are printable ASCII, and bytes are compared many at a time.
+    let plain = text
+        .bytes()
+        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if plain {
+        return Ok(());
+    }
     match text.chars().find(|c| c.is_control()) {
         Some(found) => Err(NameError::ControlCharacter(found)),
         None => Ok(()),
@@ -35,9 +45,10 @@ fn check(text: &str) -> Result<(), NameError> {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-        #[serde(transparent)]
-        pub struct $name(Box<str>);
+        ///
+        /// A clone shares its text, which may be a piece of a larger one, such as the body of a request.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(ByteString);
 
         impl $name {
             /// The text.
@@ -60,8 +71,22 @@ macro_rules! name {
             type Error = NameError;
 
             fn try_from(text: String) -> Result<Self, NameError> {
+                Self::try_from(ByteString::from(text))
+            }
+        }
+
+        impl TryFrom<ByteString> for $name {
+            type Error = NameError;
+
+            fn try_from(text: ByteString) -> Result<Self, NameError> {
                 check(&text)?;
-                Ok(Self(text.into()))
+                Ok(Self(text))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -90,7 +115,7 @@ impl Topic {
     /// The topic of an event in the short form that names none.
     #[must_use]
     pub fn fallback() -> Self {
-        Self("default".into())
+        Self(ByteString::from_static("default"))
     }
 }
 
@@ -98,7 +123,7 @@ impl Source {
     /// The source of an event that names none.
     #[must_use]
     pub fn unknown() -> Self {
-        Self("unknown".into())
+        Self(ByteString::from_static("unknown"))
     }
 }
 

@@ -5,13 +5,14 @@
 //! byte order mark before the first. Each line is judged alone, so a line that is no JSON is one
 //! event that is wrong.
 
+use bytes::{Buf, Bytes};
+use bytestring::ByteString;
 use serde_json::value::RawValue;
 
 use super::{
-    json,
-    parse::{
-        BYTE_ORDER_MARK, BatchError, EventError, Limits, Parsed, Receipts, Shape, parse_event,
-    },
+    Event,
+    json::{self, BYTE_ORDER_MARK},
+    parse::{BatchError, EventError, Limits, Parsed, Receipts, Shape, parse_event, scan},
 };
 
 /// What a line may have beside an event of the largest size: a byte order mark and CR.
@@ -51,13 +52,16 @@ impl Lines {
         }
     }
 
-    /// Reads the next piece of the body.
+    /// Reads the next piece of the body. The events of its lines share one copy of it.
     pub fn push(&mut self, piece: &[u8]) {
-        for part in piece.split_inclusive(|&byte| byte == b'\n') {
-            match part.strip_suffix(b"\n") {
-                Some(end) => self.close(end),
-                None => self.keep(part),
-            }
+        let mut rest = Bytes::copy_from_slice(piece);
+        while let Some(end) = memchr::memchr(b'\n', &rest) {
+            let line = rest.split_to(end);
+            rest.advance(1);
+            self.close(line);
+        }
+        if !rest.is_empty() {
+            self.keep(&rest);
         }
     }
 
@@ -65,7 +69,7 @@ impl Lines {
     /// names the line, counted from 1.
     pub fn finish(mut self) -> Result<Parsed, BatchError> {
         if self.open_len > 0 {
-            self.close(&[]);
+            self.close(Bytes::new());
         }
         self.limits.check_count(self.count)?;
         self.parsed.not_empty()
@@ -87,26 +91,26 @@ impl Lines {
         self.open.extend_from_slice(&part[..part.len().min(room)]);
     }
 
-    fn close(&mut self, end: &[u8]) {
+    fn close(&mut self, end: Bytes) {
         if self.open_len == 0 {
-            return self.read(end, end.len());
+            let len = end.len();
+            return self.read(end, len);
         }
-        self.keep(end);
-        let (mut line, len) = (std::mem::take(&mut self.open), self.open_len);
-        self.read(&line, len);
-        line.clear();
-        (self.open, self.open_len) = (line, 0);
+        self.keep(&end);
+        let (line, len) = (Bytes::copy_from_slice(&self.open), self.open_len);
+        self.open.clear();
+        self.open_len = 0;
+        self.read(line, len);
     }
 
     /// Reads a line of `len` bytes, of which `line` may be only the start if it is too long.
-    fn read(&mut self, line: &[u8], len: usize) {
+    fn read(&mut self, mut line: Bytes, len: usize) {
         self.closed += 1;
-        let line = match line.strip_prefix(BYTE_ORDER_MARK.as_bytes()) {
-            Some(rest) if self.closed == 1 => rest,
-            _ => line,
-        };
+        if self.closed == 1 && line.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+            line.advance(BYTE_ORDER_MARK.len());
+        }
         let too_long = len > self.longest();
-        if !too_long && is_blank(line) {
+        if !too_long && is_blank(&line) {
             return;
         }
         self.count += 1;
@@ -116,7 +120,7 @@ impl Lines {
         let event = if too_long {
             Err(EventError::too_long(len, self.limits.max_event_bytes))
         } else {
-            value(line).and_then(|raw| parse_event(raw, &self.limits, &self.receipts))
+            self.event(line)
         };
         let number = self.closed;
         self.parsed.add(event.map_err(|error| EventError {
@@ -124,24 +128,34 @@ impl Lines {
             ..error
         }));
     }
+
+    fn event(&self, line: Bytes) -> Result<Event, EventError> {
+        let line = ByteString::try_from(line).map_err(|error| {
+            let at = error.valid_up_to();
+            invalid(format!(
+                "the line is not UTF-8 at byte {at}; send JSON in UTF-8"
+            ))
+        })?;
+        match scan::event(&line, &self.limits, &self.receipts) {
+            Some(event) => Ok(event),
+            None => parse_event(value(&line)?, &self.limits, &self.receipts),
+        }
+    }
 }
 
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| b" \t\r".contains(byte))
 }
 
-fn value(line: &[u8]) -> Result<&RawValue, EventError> {
-    let invalid = |detail| EventError::invalid(String::new(), detail);
-    let text = std::str::from_utf8(line).map_err(|error| {
-        let at = error.valid_up_to();
-        invalid(format!(
-            "the line is not UTF-8 at byte {at}; send JSON in UTF-8"
-        ))
-    })?;
-    serde_json::from_str(text).map_err(|error| {
+fn value(line: &str) -> Result<&RawValue, EventError> {
+    serde_json::from_str(line).map_err(|error| {
         let (column, detail) = (error.column(), json::fault(&error));
         invalid(format!("the line is not JSON at column {column}: {detail}"))
     })
+}
+
+fn invalid(detail: String) -> EventError {
+    EventError::invalid(String::new(), detail)
 }
 
 #[cfg(test)]
@@ -338,7 +352,7 @@ mod tests {
         ) {
             let lines = read([events.join("\n").as_bytes()]);
             let body = format!("[{}]", events.join(","));
-            let array = parse(body.as_bytes(), &LIMITS, &receipts());
+            let array = parse(body.clone().into(), &LIMITS, &receipts());
             match (lines, array) {
                 (Ok(lines), Ok(array)) => {
                     for pair in lines.in_order().into_iter().zip(array.in_order()) {

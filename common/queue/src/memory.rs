@@ -219,6 +219,7 @@ impl Consumer for MemoryQueue {
             id,
             events,
             malformed: Vec::new(),
+            judged: true,
         }))
     }
 }

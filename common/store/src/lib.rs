@@ -194,12 +194,25 @@ pub struct CacheUse {
 /// What [`Store::record`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
-    /// Committed now; one verdict an event, in the claim's order.
-    Committed(Vec<Verdict>),
+    /// Committed now.
+    Committed(Tally),
     /// This claim, or a later one of its worker, was committed before: only settle it.
     AlreadyCommitted,
     /// The worker is not known (any more). Nothing of this claim was ever committed.
     UnknownWorker,
+}
+
+/// What came of a claim that was committed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Events that are stored now.
+    pub unique: u64,
+    /// Events that were stored before.
+    pub duplicate: u64,
+    /// What was put aside: events that the store refused, and what is not an event.
+    pub dead_lettered: u64,
+    /// One verdict an event, in the claim's order, if the claim is [judged](Claim::judged).
+    pub verdicts: Vec<Verdict>,
 }
 
 /// Why the store could not do what it was asked, by what the caller should do about it.

@@ -1,40 +1,49 @@
 //! A batch made ready for a store, and what came of it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use event::{Event, Malformed, Verdict, envelope};
 use uuid::Uuid;
 
-/// Events made ready for the store: in key order, so that two transactions with the same events
-/// lock them in the same order and cannot deadlock.
+/// Events made ready for the store: those that are not known to be stored, in key order, so that two transactions with the
+/// same events lock them in the same order and cannot deadlock.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     events: &'a [Event],
-    /// Positions in `events`, by key and then by position.
+    /// Positions in `events` of those that are not known, by key and then by position.
     order: Vec<usize>,
+    /// How many events are known to be stored, by topic.
+    known: BTreeMap<&'a str, i64>,
 }
 
 impl<'a> Plan<'a> {
-    /// Sorts the events.
-    pub(crate) fn new(events: &'a [Event]) -> Self {
-        let mut order: Vec<usize> = (0..events.len()).collect();
+    /// Sorts the events. Those that are known to be stored are told by position; nothing is known beyond the end.
+    pub(crate) fn new(events: &'a [Event], known: &[bool]) -> Self {
+        let mut order = Vec::with_capacity(events.len());
+        let mut known_topics = BTreeMap::new();
+        for (at, event) in events.iter().enumerate() {
+            if known.get(at) == Some(&true) {
+                *known_topics.entry(event.topic.as_str()).or_default() += 1;
+            } else {
+                order.push(at);
+            }
+        }
         order.sort_unstable_by_key(|&at| (events[at].key(), at));
-        Self { events, order }
+        Self {
+            events,
+            order,
+            known: known_topics,
+        }
     }
 
-    /// The rows to insert, each identity once: the first that came of it. None of those that are known to be
-    /// stored, by position; nothing is known beyond the end.
-    pub(crate) fn rows(&self, known: &[bool]) -> Vec<&'a Event> {
-        let new = self
-            .order
-            .iter()
-            .filter(|&&at| known.get(at) != Some(&true));
-        let mut rows: Vec<&Event> = new.map(|&at| &self.events[at]).collect();
+    /// The rows to insert: of each identity the first event, in key order.
+    pub(crate) fn rows(&self) -> Vec<&'a Event> {
+        let mut rows: Vec<&Event> = self.order.iter().map(|&at| &self.events[at]).collect();
         rows.dedup_by_key(|event| event.key());
         rows
     }
 
-    /// All events with their positions, for a store that inserts them piece by piece because it has
+    /// All events that are not known, with their positions, for a store that inserts them piece by piece because it has
     /// refused some: if the first of an identity is refused, the next one counts.
     pub(crate) fn deliveries(&self) -> Vec<(usize, &'a Event)> {
         self.order
@@ -43,25 +52,45 @@ impl<'a> Plan<'a> {
             .collect()
     }
 
-    /// What came of the batch, given which identities the database inserted, in any order, and which
-    /// events (by position) it refused.
-    pub(crate) fn outcome<K: AsRef<str>>(
+    /// What came of the batch, given which of its [rows](Self::rows) the database inserted.
+    pub(crate) fn outcome_of_rows(&self, inserted: &Inserted) -> Outcome<'a> {
+        let mut row = 0;
+        self.outcome(Vec::new(), |_| {
+            row += 1;
+            match inserted {
+                Inserted::All => true,
+                Inserted::Some(rows) => rows.get(row - 1) == Some(&true),
+            }
+        })
+    }
+
+    /// What came of the batch, given which identities the database inserted, in any order, and which events (by position) it
+    /// refused.
+    pub(crate) fn outcome_of_pieces(
         &self,
-        inserted: &[(K, K)],
+        inserted: &Keys,
         refused: Vec<(usize, String)>,
     ) -> Outcome<'a> {
         let inserted: HashSet<(&str, &str)> = inserted
             .iter()
-            .map(|(topic, id)| (topic.as_ref(), id.as_ref()))
+            .map(|(topic, id)| (&**topic, &**id))
             .collect();
-        let mut verdicts = vec![Verdict::Duplicate; self.events.len()];
-        for (at, _) in &refused {
-            verdicts[*at] = Verdict::DeadLettered;
-        }
+        self.outcome(refused, |key| inserted.contains(&key))
+    }
+
+    /// `inserted` is asked once for each identity of which an event was not refused, in key order.
+    fn outcome(
+        &self,
+        mut refused: Vec<(usize, String)>,
+        mut inserted: impl FnMut((&str, &str)) -> bool,
+    ) -> Outcome<'a> {
+        refused.sort_unstable();
+        let is_refused = |at| refused.binary_search_by_key(&at, |(at, _)| *at).is_ok();
         let mut topics: Vec<TopicDelta<'_>> = Vec::new();
+        let mut accepted = Vec::with_capacity(self.order.len());
         let mut last_tried = None;
         for &at in &self.order {
-            if verdicts[at] == Verdict::DeadLettered {
+            if is_refused(at) {
                 continue;
             }
             let key = self.events[at].key();
@@ -74,16 +103,29 @@ impl<'a> Plan<'a> {
             }
             let last = topics.len() - 1;
             let delta = &mut topics[last];
-            if last_tried != Some(key) && inserted.contains(&key) {
-                verdicts[at] = Verdict::Accepted;
+            if last_tried != Some(key) && inserted(key) {
+                accepted.push(at);
                 delta.unique += 1;
             } else {
                 delta.duplicate += 1;
             }
             last_tried = Some(key);
         }
+        for (&topic, &duplicate) in &self.known {
+            match topics.binary_search_by_key(&topic, |delta| delta.topic) {
+                Ok(at) => topics[at].duplicate += duplicate,
+                Err(at) => topics.insert(
+                    at,
+                    TopicDelta {
+                        topic,
+                        unique: 0,
+                        duplicate,
+                    },
+                ),
+            }
+        }
         Outcome {
-            verdicts,
+            accepted,
             topics,
             refused,
         }
@@ -96,14 +138,47 @@ impl<'a> Plan<'a> {
             .map(|(at, reason)| Letter::of_event(&self.events[*at], reason.clone()))
             .collect()
     }
+
+    /// One verdict an event, in the order they came.
+    pub(crate) fn verdicts(&self, outcome: &Outcome<'_>) -> Vec<Verdict> {
+        let mut verdicts = vec![Verdict::Duplicate; self.events.len()];
+        for &at in &outcome.accepted {
+            verdicts[at] = Verdict::Accepted;
+        }
+        for (at, _) in &outcome.refused {
+            verdicts[*at] = Verdict::DeadLettered;
+        }
+        verdicts
+    }
 }
+
+/// Which of the rows of a statement were inserted; the others were stored before.
+#[derive(Debug)]
+pub(crate) enum Inserted {
+    /// All of them.
+    All,
+    /// These, row by row.
+    Some(Vec<bool>),
+}
+
+impl Inserted {
+    /// The rows with these keys, in any order.
+    pub(crate) fn with_keys(keys: &Keys, rows: &[&Event]) -> Self {
+        let keys: HashSet<(&str, &str)> =
+            keys.iter().map(|(topic, id)| (&**topic, &**id)).collect();
+        Self::Some(rows.iter().map(|row| keys.contains(&row.key())).collect())
+    }
+}
+
+/// Topics and ids of events.
+pub(crate) type Keys = Vec<(String, String)>;
 
 /// What one batch changes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome<'a> {
-    /// One an event, in the order they came.
-    pub(crate) verdicts: Vec<Verdict>,
-    /// In key order.
+    /// Which events, by position, are stored now.
+    accepted: Vec<usize>,
+    /// By name.
     pub(crate) topics: Vec<TopicDelta<'a>>,
     /// Which events, by position, the database refused, and why.
     pub(crate) refused: Vec<(usize, String)>,
@@ -178,41 +253,66 @@ mod tests {
         keys.iter().map(decode).collect()
     }
 
+    fn keys(keys: &[(&str, &str)]) -> Keys {
+        let owned = |&(topic, id): &(&str, &str)| (topic.to_owned(), id.to_owned());
+        keys.iter().map(owned).collect()
+    }
+
     #[test]
     fn of_each_identity_the_first_is_inserted_in_key_order() {
         let events = batch(&[("b", "1"), ("a", "2"), ("b", "1"), ("a", "1")]);
-        let rows: Vec<_> = Plan::new(&events)
-            .rows(&[])
-            .iter()
-            .map(|e| e.key())
-            .collect();
-        assert_eq!(rows, [("a", "1"), ("a", "2"), ("b", "1")]);
+        let rows = |known: &[bool]| -> Vec<_> {
+            let plan = Plan::new(&events, known);
+            plan.rows().iter().map(|row| row.key()).collect()
+        };
+        assert_eq!(rows(&[]), [("a", "1"), ("a", "2"), ("b", "1")]);
+        assert_eq!(rows(&[true, false, true]), [("a", "1"), ("a", "2")]);
     }
 
     #[test]
     fn verdicts_come_in_the_order_of_the_events() {
         use Verdict::{Accepted, Duplicate};
         let events = batch(&[("b", "1"), ("a", "2"), ("b", "1"), ("a", "1")]);
-        let plan = Plan::new(&events);
-        let outcome = plan.outcome(&[("b", "1"), ("a", "1")], Vec::new());
-        assert_eq!(outcome.verdicts, [Accepted, Duplicate, Duplicate, Accepted]);
+        let plan = Plan::new(&events, &[]);
+        let rows = plan.rows();
+        let inserted = Inserted::with_keys(&keys(&[("b", "1"), ("a", "1")]), &rows);
+        let outcome = plan.outcome_of_rows(&inserted);
+        assert_eq!(
+            plan.verdicts(&outcome),
+            [Accepted, Duplicate, Duplicate, Accepted]
+        );
         let delta = |topic| TopicDelta {
             topic,
             unique: 1,
             duplicate: 1,
         };
         assert_eq!(outcome.topics, [delta("a"), delta("b")]);
+        let all = plan.outcome_of_rows(&Inserted::All);
+        assert_eq!((all.unique(), all.duplicate()), (3, 1));
+    }
+
+    #[test]
+    fn what_is_known_is_a_duplicate_of_its_topic() {
+        use Verdict::{Accepted, Duplicate};
+        let events = batch(&[("b", "1"), ("c", "1"), ("a", "1"), ("b", "2"), ("c", "2")]);
+        let plan = Plan::new(&events, &[true, true, true, false, true]);
+        let outcome = plan.outcome_of_rows(&Inserted::All);
+        let verdicts = [Duplicate, Duplicate, Duplicate, Accepted, Duplicate];
+        assert_eq!(plan.verdicts(&outcome), verdicts);
+        let counted = outcome.topics.iter();
+        let counted: Vec<_> = counted.map(|t| (t.topic, t.unique, t.duplicate)).collect();
+        assert_eq!(counted, [("a", 0, 1), ("b", 1, 1), ("c", 0, 2)]);
     }
 
     #[test]
     fn if_the_first_of_an_identity_is_refused_the_next_one_counts() {
         use Verdict::{Accepted, DeadLettered, Duplicate};
         let events = batch(&[("a", "1"), ("a", "1"), ("a", "1"), ("b", "1")]);
-        let plan = Plan::new(&events);
-        let refused = vec![(0, "bad".to_owned()), (3, "bad".to_owned())];
-        let outcome = plan.outcome(&[("a", "1")], refused);
+        let plan = Plan::new(&events, &[]);
+        let refused = vec![(3, "bad".to_owned()), (0, "bad".to_owned())];
+        let outcome = plan.outcome_of_pieces(&keys(&[("a", "1")]), refused);
         assert_eq!(
-            outcome.verdicts,
+            plan.verdicts(&outcome),
             [DeadLettered, Accepted, Duplicate, DeadLettered]
         );
         assert_eq!((outcome.unique(), outcome.duplicate()), (1, 1));

@@ -14,13 +14,13 @@
 //! event stands alone. These become dead letters, and the others are stored. With `n` events, one of them refused, that
 //! takes about `2 log2 n` statements.
 
-use event::{Claim, ClaimId, Event, Verdict, WorkerId};
+use event::{Claim, ClaimId, Event, WorkerId};
 use runtime::faults::{Point, crash_at};
 
 use crate::{
-    Cursor, Recorded, StoreError,
+    Cursor, Recorded, StoreError, Tally,
     failure::{ErrorClass, ErrorCodes, Failure, Unsound},
-    plan::{Letter, Outcome, Plan, TopicDelta},
+    plan::{Inserted, Keys, Letter, Outcome, Plan, TopicDelta},
 };
 
 /// Begins a piece of a batch. These three statements are the same in every database
@@ -31,17 +31,6 @@ const BEGIN_PIECE: &str = "SAVEPOINT piece";
 const KEEP_PIECE: &str = "RELEASE SAVEPOINT piece";
 /// Takes a piece back, and leaves the savepoint.
 const UNDO_PIECE: [&str; 2] = ["ROLLBACK TO SAVEPOINT piece", KEEP_PIECE];
-
-/// Topics and ids of events.
-pub(crate) type Keys = Vec<(String, String)>;
-
-/// Which of the rows of a statement were inserted; the others were stored before.
-pub(crate) enum Inserted {
-    /// All of them.
-    All,
-    /// These.
-    Some(Keys),
-}
 
 /// Whether the database is expected to take every event.
 #[derive(Clone, Copy)]
@@ -73,7 +62,8 @@ pub(crate) trait Transaction: Send {
     /// Which of these events are known to be stored, by position. Nothing is known beyond the end.
     fn known(&mut self, events: &[Event]) -> &[bool];
 
-    /// Inserts these rows, which are in key order, each identity once. If it fails, the transaction is lost.
+    /// Inserts these rows, which are in key order, each identity once. If it fails, the transaction is lost. With no rows
+    /// nothing is done.
     fn insert_all(
         &mut self,
         rows: &[&Event],
@@ -115,8 +105,9 @@ pub(crate) trait Transaction: Send {
     fn execute(&mut self, statement: &'static str)
     -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Commits. `verdicts` are what came of the events that [`Transaction::known`] was asked about.
-    fn commit(self, verdicts: &[Verdict]) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Commits. All of the events that [`Transaction::known`] was asked about are stored then, but for those at these
+    /// positions.
+    fn commit(self, refused: &[usize]) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Takes everything back.
     fn roll_back(self) -> impl Future<Output = sqlx::Result<()>> + Send;
@@ -188,10 +179,17 @@ pub(crate) async fn attempt<T: Transaction>(
     }
     crash_at(Point::AfterAdvance);
     transaction.prepare().await?;
-    let plan = Plan::new(&claim.events);
-    let rows = plan.rows(transaction.known(&claim.events));
+    let plan = Plan::new(&claim.events, transaction.known(&claim.events));
     let outcome = match how {
-        Insert::All => all(&mut transaction, &plan, &rows).await?,
+        Insert::All => {
+            let rows = plan.rows();
+            let inserted = if rows.is_empty() {
+                Inserted::All
+            } else {
+                transaction.insert_all(&rows).await?
+            };
+            plan.outcome_of_rows(&inserted)
+        }
         Insert::AroundRefused => around_refused(&mut transaction, &plan).await?,
     };
     let mut letters = plan.letters(&outcome);
@@ -199,32 +197,24 @@ pub(crate) async fn attempt<T: Transaction>(
     crash_at(Point::AfterInsert);
     count_topics(&mut transaction, &outcome).await?;
     crash_at(Point::AfterTopics);
-    let put_aside = transaction.put_aside(&letters).await?;
-    Unsound::unless_written("dead_letters", put_aside, letters.len())?;
-    let dead_lettered = i64::try_from(letters.len()).unwrap_or(i64::MAX);
-    count(&mut transaction, &outcome, dead_lettered).await?;
+    put_aside(&mut transaction, &letters).await?;
+    count(&mut transaction, &outcome, signed(letters.len())).await?;
     crash_at(Point::BeforeCommit);
-    let committed = transaction.commit(&outcome.verdicts).await;
+    let refused: Vec<usize> = outcome.refused.iter().map(|(at, _)| *at).collect();
+    let committed = transaction.commit(&refused).await;
     committed.map_err(Failure::Commit)?;
-    Ok(Recorded::Committed(outcome.verdicts))
-}
-
-/// One statement for all rows. An error is one for all, too.
-async fn all<'a>(
-    transaction: &mut impl Transaction,
-    plan: &Plan<'a>,
-    rows: &[&Event],
-) -> Result<Outcome<'a>, Failure> {
-    if rows.is_empty() {
-        return Ok(plan.outcome::<&str>(&[], Vec::new()));
-    }
-    Ok(match transaction.insert_all(rows).await? {
-        Inserted::Some(keys) => plan.outcome(&keys, Vec::new()),
-        Inserted::All => {
-            let keys: Vec<(&str, &str)> = rows.iter().map(|row| row.key()).collect();
-            plan.outcome(&keys, Vec::new())
-        }
-    })
+    // Somebody who looks into every claim sees the verdicts, too.
+    let judged = claim.judged || tracing::enabled!(tracing::Level::DEBUG);
+    Ok(Recorded::Committed(Tally {
+        unique: outcome.unique().unsigned_abs(),
+        duplicate: outcome.duplicate().unsigned_abs(),
+        dead_lettered: letters.len() as u64,
+        verdicts: if judged {
+            plan.verdicts(&outcome)
+        } else {
+            Vec::new()
+        },
+    }))
 }
 
 /// Halves what is refused until what is refused stands alone, each piece under a savepoint.
@@ -273,8 +263,26 @@ pub(crate) async fn around_refused<'a, T: Transaction>(
     }
     match about_tables {
         Some(failure) if refused.len() == deliveries.len() => Err(failure),
-        _ => Ok(plan.outcome(&inserted, refused)),
+        _ => Ok(plan.outcome_of_pieces(&inserted, refused)),
     }
+}
+
+/// Puts dead letters aside.
+pub(crate) async fn put_aside(
+    transaction: &mut impl Transaction,
+    letters: &[Letter],
+) -> Result<(), Failure> {
+    let written = transaction.put_aside(letters).await?;
+    Ok(Unsound::unless_written(
+        "dead_letters",
+        written,
+        letters.len(),
+    )?)
+}
+
+/// As the counters count.
+pub(crate) fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Adds a batch to the counters of its topics.

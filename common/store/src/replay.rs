@@ -1,11 +1,13 @@
 //! Replaying dead letters: one transaction that stores the events in them as [`record`] stores those of a claim.
 
-use event::{Event, Verdict, envelope};
+use std::ops::Range;
+
+use event::{Event, Malformed, element};
 
 use crate::{
     Cursor, Limit, Replayed,
     failure::Failure,
-    plan::{Outcome, Plan},
+    plan::{Letter, Outcome, Plan},
     query::FULL_PAGE_BYTES,
     record::{self, Transaction},
 };
@@ -22,69 +24,117 @@ pub(crate) async fn replay<T: Transaction>(
 ) -> Result<Replayed, Failure> {
     let letters = Letters::open(transaction.take_letters(ids, after).await?);
     transaction.prepare().await?;
-    let plan = Plan::new(&letters.events);
+    let plan = Plan::new(&letters.events, &[]);
     let outcome = record::around_refused(&mut transaction, &plan).await?;
-    let (replayed, stored) = letters.close(&outcome);
-    transaction.remove_letters(&stored).await?;
+    let closed = letters.close(&plan, &outcome);
+    transaction.remove_letters(&closed.removed).await?;
+    record::put_aside(&mut transaction, &closed.added).await?;
     record::count_topics(&mut transaction, &outcome).await?;
-    // What is stored now was counted as dead: it moves, and `received` stays.
-    let moved = -(outcome.unique() + outcome.duplicate());
+    // What is stored now was counted as dead: it moves, and `received` stays, unless a letter held several events.
+    let moved = record::signed(closed.added.len()) - record::signed(closed.removed.len());
     record::count(&mut transaction, &outcome, moved).await?;
     if dry_run {
         transaction.roll_back().await?;
     } else {
         transaction.commit(&[]).await.map_err(Failure::Commit)?;
     }
-    Ok(replayed)
+    Ok(closed.replayed)
 }
 
 /// Dead letters that are being replayed in one transaction.
 struct Letters {
-    /// Of the letters in which `events` were found.
-    ids: Vec<i64>,
+    opened: Vec<Opened>,
+    /// The events in them, one letter after the other.
     events: Vec<Event>,
+    /// Where to go on.
+    next: Option<Cursor>,
+}
+
+/// A dead letter that is being replayed.
+struct Opened {
+    id: i64,
+    /// Which of the events are its.
+    events: Range<usize>,
+    malformed: Vec<Malformed>,
+}
+
+/// What replaying comes to.
+#[derive(Default)]
+struct Closed {
     replayed: Replayed,
+    /// Letters that are no more.
+    removed: Vec<i64>,
+    /// Letters that are new.
+    added: Vec<Letter>,
 }
 
 impl Letters {
-    /// Reads the letters (id and bytes, by id) that were selected. Those without an event in them
-    /// stay dead letters.
+    /// Reads the letters (id and bytes, by id) that were selected.
     ///
-    /// The letters are the first ones of the selection: as many as [`Limit::MAX`] and [`FULL_REPLAY_BYTES`] allow, and one
-    /// at least.
+    /// They are the first ones of the selection: as many as [`Limit::MAX`] and [`FULL_REPLAY_BYTES`] allow, and one at
+    /// least. What is compressed counts as it is without.
     fn open(letters: Vec<(i64, Vec<u8>)>) -> Self {
-        let mut opened = Self {
-            ids: Vec::with_capacity(letters.len()),
+        let mut read = Self {
+            opened: Vec::with_capacity(letters.len()),
             events: Vec::with_capacity(letters.len()),
-            replayed: Replayed::default(),
+            next: None,
         };
-        let bytes: usize = letters.iter().map(|(_, raw)| raw.len()).sum();
-        if letters.len() == usize::from(Limit::MAX) || bytes >= FULL_REPLAY_BYTES {
-            opened.replayed.next = letters.last().map(|&(id, _)| Cursor { id });
-        }
+        let count = letters.len();
+        let mut bytes = 0;
         for (id, raw) in letters {
-            match envelope::decode(&raw) {
-                Ok(event) => {
-                    opened.ids.push(id);
-                    opened.events.push(event);
-                }
-                Err(malformed) => opened.replayed.refused.push((id, malformed.reason)),
+            let compressed = raw.len();
+            let letter = element::open(raw);
+            let plain: usize = letter.events.iter().map(Event::text_len).sum();
+            bytes += plain.max(compressed);
+            let first = read.events.len();
+            read.events.extend(letter.events);
+            read.opened.push(Opened {
+                id,
+                events: first..read.events.len(),
+                malformed: letter.malformed,
+            });
+            if bytes >= FULL_REPLAY_BYTES || read.opened.len() == usize::from(Limit::MAX) {
+                read.next = Some(Cursor { id });
+                break;
             }
         }
-        opened
+        debug_assert!(read.opened.len() == count || read.next.is_some());
+        read
     }
 
-    /// What came of it, and which letters are stored now.
-    fn close(&self, outcome: &Outcome<'_>) -> (Replayed, Vec<i64>) {
-        let mut replayed = self.replayed.clone();
-        let refused = outcome.refused.iter();
-        let refused = refused.map(|(at, reason)| (self.ids[*at], reason.clone()));
-        replayed.refused.extend(refused);
-        replayed.refused.sort_unstable();
-        (replayed.accepted, replayed.duplicates) = (outcome.unique(), outcome.duplicate());
-        let judged = self.ids.iter().zip(&outcome.verdicts);
-        let stored = judged.filter(|(_, verdict)| **verdict != Verdict::DeadLettered);
-        (replayed, stored.map(|(id, _)| *id).collect())
+    /// What came of it. A letter that held one event which is still refused, or that cannot be read, stays. One that held
+    /// several is taken apart: each of them that is still refused is a letter of its own.
+    fn close(&self, plan: &Plan<'_>, outcome: &Outcome<'_>) -> Closed {
+        let mut closed = Closed {
+            replayed: Replayed {
+                accepted: outcome.unique(),
+                duplicates: outcome.duplicate(),
+                next: self.next,
+                ..Replayed::default()
+            },
+            ..Closed::default()
+        };
+        let mut refused = plan
+            .letters(outcome)
+            .into_iter()
+            .zip(&outcome.refused)
+            .peekable();
+        for letter in &self.opened {
+            let mut left: Vec<Letter> = letter.malformed.iter().map(Letter::from).collect();
+            while let Some((put_aside, _)) =
+                refused.next_if(|(_, (at, _))| letter.events.contains(at))
+            {
+                left.push(put_aside);
+            }
+            let reasons = left.iter().map(|left| (letter.id, left.reason.clone()));
+            closed.replayed.refused.extend(reasons);
+            let held = letter.events.len() + letter.malformed.len();
+            if left.len() < held || held > 1 {
+                closed.removed.push(letter.id);
+                closed.added.append(&mut left);
+            }
+        }
+        closed
     }
 }
 
@@ -93,10 +143,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replay_goes_on_after_a_page_that_is_full_of_openedor_of_bytes() {
+    fn a_replay_goes_on_after_a_page_that_is_full_of_letters_or_of_bytes() {
         let next = |count: i64, bytes: usize| {
             let letters = (1..=count).map(|id| (id, vec![b'x'; bytes])).collect();
-            Letters::open(letters).replayed.next.map(|next| next.id)
+            Letters::open(letters).next.map(|next| next.id)
         };
         assert_eq!(next(0, 1), None);
         assert_eq!(next(2, 1), None);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use serde_json::Value;
+use event::element;
 
 use super::load::Identity;
 
@@ -67,10 +67,7 @@ impl Journal {
             };
             if name.eq_ignore_ascii_case(b"LPUSH") && *key == queue {
                 for &element in values {
-                    match identity(element) {
-                        Some(event) => *self.pushed.events.entry(event).or_default() += 1,
-                        None => self.pushed.strangers.push(element.to_vec()),
-                    }
+                    self.pushed.add(element);
                 }
             } else if name.eq_ignore_ascii_case(b"ZADD") && *key == leases {
                 let [.., deadline, claim] = values else {
@@ -108,15 +105,26 @@ fn number(rest: &mut &[u8], kind: u8) -> anyhow::Result<usize> {
     Ok(std::str::from_utf8(&line[1..])?.parse()?)
 }
 
-fn identity(element: &[u8]) -> Option<Identity> {
-    let envelope: Value = serde_json::from_slice(element).ok()?;
-    let text = |name: &str| envelope[name].as_str().map(str::to_owned);
-    text("topic").zip(text("event_id"))
+impl Pushed {
+    /// Reads an element as an aggregator does; what that is worth is tested elsewhere.
+    fn add(&mut self, element: &[u8]) {
+        let opened = element::open(element.to_vec());
+        for event in &opened.events {
+            let (topic, id) = event.key();
+            let identity = (topic.to_owned(), id.to_owned());
+            *self.events.entry(identity).or_default() += 1;
+        }
+        let strangers = opened.malformed.into_iter().map(|malformed| malformed.raw);
+        self.strangers.extend(strangers);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use event::envelope;
+
     use super::*;
+    use crate::events::event;
 
     fn written(words: &[&str]) -> String {
         let words = words
@@ -127,10 +135,8 @@ mod tests {
 
     #[test]
     fn pushes_into_the_queue_and_adoptions_are_counted() {
-        let (a, b) = (
-            r#"{"topic":"t","event_id":"a"}"#,
-            r#"{"topic":"t","event_id":"b"}"#,
-        );
+        let envelope = |id: &str| String::from_utf8(envelope::encode(&event("t", id))).unwrap();
+        let (a, b) = (&*envelope("a"), &*envelope("b"));
         let file = [
             written(&["SELECT", "0"]),
             written(&["LPUSH", "{q}:queue", a, b]),

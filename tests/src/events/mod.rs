@@ -4,6 +4,7 @@ mod logs;
 
 use chrono::Utc;
 use event::{Event, EventTime, Payload, ReceiptId, Source, clock::Ids};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 pub use logs::Logs;
 
@@ -21,6 +22,14 @@ pub fn event(topic: &str, id: &str) -> Event {
         source: Source::unknown(),
         payload: Payload::empty(),
     }
+}
+
+/// So many letters that do not repeat themselves, so that nothing compresses them much.
+#[must_use]
+pub fn noise(letters: usize, seed: u64) -> String {
+    let mut random = SmallRng::seed_from_u64(seed);
+    let letter = || char::from(random.random_range(b'a'..=b'z'));
+    std::iter::repeat_with(letter).take(letters).collect()
 }
 
 /// `count` different events of a topic.

@@ -30,6 +30,7 @@ impl FaultyStore {
             id: ClaimId::first(worker),
             events: claim.events.clone(),
             malformed: claim.malformed.clone(),
+            judged: claim.judged,
         };
         self.store.record(&claim).await
     }

@@ -19,7 +19,7 @@ const MAX_RUN: usize = 32;
 const MAX_INPUT: usize = 8 * 1024;
 
 /// What a reader could stumble over.
-const TOKENS: [&[u8]; 40] = [
+const TOKENS: [&[u8]; 45] = [
     b"\0",
     b"\n",
     b"\r\n",
@@ -60,6 +60,11 @@ const TOKENS: [&[u8]; 40] = [
     b"0000-02-30",
     b"+23:60",
     b"ce-",
+    b"frame/2 events=",
+    b" coding=lz4",
+    b" bytes=4294967295\n",
+    b"\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"\x01\0\0\0\0",
 ];
 /// What is put in many times at once: long names, deep nesting, many events.
 const REPEATED: [&[u8]; 6] = [b"x", b"[", b"{\"a\":", b"\xc3\xa4", b"\n{}", b"9"];
@@ -84,6 +89,11 @@ fn no_cloudevent_breaks_its_readers() {
 #[test]
 fn no_element_of_the_queue_breaks_its_reader() {
     hold("envelope", properties::element);
+}
+
+#[test]
+fn no_frame_breaks_its_reader() {
+    hold("frame", properties::element);
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn accepted_events() -> Vec<Event> {
     assert_eq!(unique.len(), EVENTS, "names hardly ever repeat");
     let body = serde_json::to_vec(&unique.into_values().collect::<Vec<_>>()).unwrap();
     let receipts = Receipts::new(&SystemClock, &Arc::default());
-    let parsed = parse(&body, &LIMITS, &receipts).unwrap();
+    let parsed = parse(body, &LIMITS, &receipts).unwrap();
     assert_eq!(parsed.invalid.count, 0);
     parsed.events
 }

@@ -28,12 +28,17 @@ use crate::{
 /// and a window of [`Pace`], so none holds its memory for longer.
 const WHOLE_BYTES_A_SECOND: u64 = 128 * 1024;
 
+/// Most bytes that are set aside for a body that only says how long it is. Until they arrive, they are only addresses.
+const MOST_RESERVED: usize = 1024 * 1024;
+
 /// A body that has not been read yet.
 pub(super) struct Body {
     request: HttpRequest,
     payload: Payload,
     encoding: Encoding,
     limit: usize,
+    /// As long as it says that it is.
+    declared: Option<u64>,
     size: Arc<Size>,
 }
 
@@ -89,6 +94,7 @@ impl Body {
             payload,
             encoding,
             limit,
+            declared,
             size: Arc::default(),
         })
     }
@@ -100,7 +106,12 @@ impl Body {
 
     /// All of it, and what holds the memory that it takes.
     pub(super) async fn whole(self) -> Result<(Vec<u8>, Held), Problem> {
-        self.feed(Vec::new()).await
+        let plain = self
+            .declared
+            .filter(|_| self.encoding == Encoding::Identity);
+        let len = plain.and_then(|len| usize::try_from(len).ok());
+        let place = Vec::with_capacity(len.map_or(0, |len| len.min(MOST_RESERVED)));
+        self.feed(place).await
     }
 
     /// Hands it to `sink` while it arrives, in pieces.

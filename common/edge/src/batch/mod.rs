@@ -242,7 +242,7 @@ async fn read_measured(
 }
 
 /// Reads a body that is there as a whole.
-type Parser = Box<dyn FnOnce(&[u8], &Limits, &Receipts) -> Result<Parsed, BatchError> + Send>;
+type Parser = Box<dyn FnOnce(Vec<u8>, &Limits, &Receipts) -> Result<Parsed, BatchError> + Send>;
 
 /// The events, and what holds the memory that they take.
 async fn parse(
@@ -262,24 +262,26 @@ async fn parse(
             return Ok((parsed?, held));
         }
         Format::Json => Box::new(parse::parse),
-        Format::CloudEvent => Box::new(cloudevents::structured),
-        Format::CloudEvents => Box::new(cloudevents::batch),
+        Format::CloudEvent => {
+            Box::new(|body, limits, receipts| cloudevents::structured(&body, limits, receipts))
+        }
+        Format::CloudEvents => {
+            Box::new(|body, limits, receipts| cloudevents::batch(&body, limits, receipts))
+        }
         Format::BinaryCloudEvent => {
             let headers = request.headers().clone();
             let media_type = media::text(request, &header::CONTENT_TYPE).map(str::to_owned);
             Box::new(move |body, limits, receipts| {
                 let headers = headers.iter();
                 let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-                cloudevents::binary(headers, media_type.as_deref(), body, limits, receipts)
+                cloudevents::binary(headers, media_type.as_deref(), &body, limits, receipts)
             })
         }
     };
     let (body, held) = body.whole().await?;
     let receipts = Receipts::new(clock, ids);
     // The work goes on if the client goes away, and then still has the body.
-    let parsing = work::run(body.len(), move || {
-        (parser(&body, &limits, &receipts), held)
-    });
+    let parsing = work::run(body.len(), move || (parser(body, &limits, &receipts), held));
     let (parsed, held) = parsing.await?;
     Ok((parsed?, held))
 }

@@ -92,17 +92,21 @@ impl Content {
     }
 }
 
-/// Puts data and attributes into a payload.
+/// Puts data and attributes into a payload, and tells its length with its numbers written out.
 pub(super) fn payload(
     data: Option<&Data<'_>>,
     attributes: &Attributes<'_>,
-) -> Result<Payload, EventError> {
+) -> Result<(Payload, usize), EventError> {
     let attributes = attributes.as_json();
     let members = match (data, &attributes) {
-        (None, None) => return Ok(Payload::empty()),
+        (None, None) => {
+            let empty = Payload::empty();
+            let len = empty.as_str().len();
+            return Ok((empty, len));
+        }
         (None, Some(_)) => Cow::Borrowed(""),
         (Some(Data::Json(value)), _) => match (members(value), &attributes) {
-            (Some(_), None) => return Payload::try_from(*value).map_err(refuse),
+            (Some(_), None) => return Payload::measured(value).map_err(refuse),
             (Some(members), Some(_)) => Cow::Borrowed(members),
             (None, _) => format!("\"data\":{}", value.get()).into(),
         },
@@ -122,7 +126,7 @@ pub(super) fn payload(
         None => format!("{{{members}}}"),
     };
     let text = RawValue::from_string(text).expect("members of an object make an object");
-    Payload::try_from(text).map_err(refuse)
+    Payload::measured(&text).map_err(refuse)
 }
 
 /// The members of an object that can be the payload itself, without its braces.

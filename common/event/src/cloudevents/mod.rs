@@ -52,8 +52,8 @@ fn into_event(
     let source = attributes.required("source")?;
     let topic = attributes.required("type")?;
     let timestamp: Option<EventTime> = attributes.optional(TIME)?;
-    let payload = data::payload(data, &attributes)?;
-    let (len, max) = (payload.written_out_len(), limits.max_event_bytes);
+    let (payload, len) = data::payload(data, &attributes)?;
+    let max = limits.max_event_bytes;
     if len > max {
         let detail = format!(
             "data and attributes make a payload of {len} bytes with its numbers written out; at most {max} are allowed"

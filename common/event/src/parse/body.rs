@@ -1,27 +1,35 @@
 //! A body of JSON as a list of events.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, str::Utf8Error};
 
+use bytestring::ByteString;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::{BatchError, EventError, Limits, Parsed, Receipts, Shape, parse_event, quoted};
+use super::{BatchError, EventError, Limits, Parsed, Receipts, Shape, parse_event, quoted, scan};
 use crate::{
     Event,
-    json::{self, JsonType},
+    json::{self, BYTE_ORDER_MARK, JsonType},
 };
 
 /// The whitespace of JSON ([RFC 8259, section 2](https://www.rfc-editor.org/rfc/rfc8259#section-2)).
 const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// What some editors put before a text.
-pub(crate) const BYTE_ORDER_MARK: &str = "\u{feff}";
-
 /// Reads a body: one event, an array of events, or `{"events": […]}`, where one event may stand for an array of it.
 ///
 /// A byte order mark at its start is ignored, as
-/// [RFC 8259, section 8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1) allows.
-pub fn parse(body: &[u8], limits: &Limits, receipts: &Receipts) -> Result<Parsed, BatchError> {
+/// [RFC 8259, section 8.1](https://www.rfc-editor.org/rfc/rfc8259#section-8.1) allows. If all events are valid, they share
+/// the memory of the body.
+pub fn parse(body: Vec<u8>, limits: &Limits, receipts: &Receipts) -> Result<Parsed, BatchError> {
+    let text = ByteString::try_from(body).map_err(not_utf8)?;
+    match scan::body(&text, limits, receipts) {
+        Some(parsed) => Ok(parsed),
+        None => explain(text.as_bytes(), limits, receipts),
+    }
+}
+
+/// The same, step by step: it says what is wrong with a body or with each of its events.
+pub fn explain(body: &[u8], limits: &Limits, receipts: &Receipts) -> Result<Parsed, BatchError> {
     let text = text(body)?;
     let one = |raw: &RawValue| parse_event(raw, limits, receipts);
     match text.trim_start_matches(WHITESPACE).bytes().next() {
@@ -38,11 +46,15 @@ pub fn parse(body: &[u8], limits: &Limits, receipts: &Receipts) -> Result<Parsed
     }
 }
 
+fn not_utf8(error: Utf8Error) -> BatchError {
+    BatchError::NotUtf8 {
+        at: error.valid_up_to(),
+    }
+}
+
 /// A body as text, without its byte order mark.
 pub(crate) fn text(body: &[u8]) -> Result<&str, BatchError> {
-    let text = std::str::from_utf8(body).map_err(|error| BatchError::NotUtf8 {
-        at: error.valid_up_to(),
-    })?;
+    let text = std::str::from_utf8(body).map_err(not_utf8)?;
     Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
 }
 

@@ -24,34 +24,37 @@ pub fn parse_event(
     }
     let members = Members::read(raw)?;
     let (topic, event_id) = members.identity()?;
-    let event = Event {
+    let timestamp = match members.timestamp {
+        Some(raw) => timestamp(raw)?,
+        None => receipts.time(),
+    };
+    let source = match members.source {
+        Some(raw) => name("source", raw)?,
+        None => Source::unknown(),
+    };
+    let payload = match members.payload {
+        Some(raw) => {
+            let (payload, written_out_len) =
+                Payload::measured(raw).map_err(|error| EventError::member("payload", error))?;
+            let len = (len - payload.as_str().len()).saturating_add(written_out_len);
+            if len > max {
+                let detail = format!(
+                    "payload makes the event {len} bytes with its numbers written out; at most {max} are allowed"
+                );
+                return Err(EventError::too_large("/payload", detail));
+            }
+            payload
+        }
+        None => Payload::empty(),
+    };
+    Ok(Event {
         topic,
         event_id,
-        timestamp: match members.timestamp {
-            Some(raw) => timestamp(raw)?,
-            None => receipts.time(),
-        },
-        source: match members.source {
-            Some(raw) => name("source", raw)?,
-            None => Source::unknown(),
-        },
-        payload: match members.payload {
-            Some(raw) => {
-                Payload::try_from(raw).map_err(|error| EventError::member("payload", error))?
-            }
-            None => Payload::empty(),
-        },
+        timestamp,
+        source,
+        payload,
         receipt_id: receipts.next(),
-    };
-    let payload = &event.payload;
-    let len = (len - payload.as_str().len()).saturating_add(payload.written_out_len());
-    if len > max && members.payload.is_some() {
-        let detail = format!(
-            "payload makes the event {len} bytes with its numbers written out; at most {max} are allowed"
-        );
-        return Err(EventError::too_large("/payload", detail));
-    }
-    Ok(event)
+    })
 }
 
 /// The members of an event as they are written. A member that is `null` counts as absent.

@@ -8,7 +8,8 @@ mod tests;
 
 use std::{borrow::Cow, fmt};
 
-use serde::{Serialize, Serializer};
+use bytestring::ByteString;
+use serde::{Serialize, Serializer, ser};
 use serde_json::value::RawValue;
 
 use super::json::{self, JsonType};
@@ -24,12 +25,10 @@ const MAX_EXPONENT: i64 = 1_000_000_000;
 
 /// A JSON object that `jsonb` holds faithfully, byte for byte as the client wrote it.
 ///
-/// Equal if the texts are. Its `Debug` keeps the content to itself: payloads never reach a log.
-#[derive(Clone)]
-pub struct Payload {
-    text: Box<RawValue>,
-    written_out_len: usize,
-}
+/// Equal if the texts are. A clone shares its text, which may be a piece of a larger one, such as the body of a request.
+/// Its `Debug` keeps the content to itself: payloads never reach a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload(ByteString);
 
 /// Why a JSON value is no [`Payload`]. Places are bytes from its start; nothing of the content is
 /// repeated.
@@ -77,26 +76,32 @@ pub enum PayloadError {
 impl Payload {
     /// The payload of an event that brings none: `{}`.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "the text is JSON")]
-    pub fn empty() -> Self {
-        let text = RawValue::from_string("{}".to_owned()).expect("{} is JSON");
-        Self {
-            written_out_len: text.get().len(),
-            text,
-        }
+    pub const fn empty() -> Self {
+        Self(ByteString::from_static("{}"))
     }
 
     /// The JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.text.get()
+        &self.0
     }
 
     /// A bound, in bytes, of the text with each number written out, as `jsonb` gives it back: the
-    /// 8 bytes of `1e131071` become 131072. Without exponents it is the length of the text.
+    /// 8 bytes of `1e131071` become 131072. Without exponents it is the length of the text. It is counted anew each time.
     #[must_use]
     pub fn written_out_len(&self) -> usize {
-        self.written_out_len
+        check(&self.0).unwrap_or(self.0.len())
+    }
+
+    /// A payload, and its [`written_out_len`](Self::written_out_len).
+    pub(crate) fn measured(value: &RawValue) -> Result<(Self, usize), PayloadError> {
+        let written_out_len = check_object(value)?;
+        Ok((Self(value.get().into()), written_out_len))
+    }
+
+    /// A text of which the caller knows that [`check`](check()) has nothing against it.
+    pub(crate) const fn checked_before(text: ByteString) -> Self {
+        Self(text)
     }
 }
 
@@ -104,31 +109,18 @@ impl TryFrom<&RawValue> for Payload {
     type Error = PayloadError;
 
     fn try_from(value: &RawValue) -> Result<Self, PayloadError> {
-        Ok(Self {
-            written_out_len: check_object(value)?,
-            text: value.to_owned(),
-        })
+        Ok(Self::measured(value)?.0)
     }
 }
 
 impl TryFrom<Box<RawValue>> for Payload {
     type Error = PayloadError;
 
-    fn try_from(text: Box<RawValue>) -> Result<Self, PayloadError> {
-        Ok(Self {
-            written_out_len: check_object(&text)?,
-            text,
-        })
+    fn try_from(value: Box<RawValue>) -> Result<Self, PayloadError> {
+        check_object(&value)?;
+        Ok(Self(Box::<str>::from(value).into()))
     }
 }
-
-impl PartialEq for Payload {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Payload {}
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,12 +130,13 @@ impl fmt::Debug for Payload {
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.text.serialize(serializer)
+        let text: &RawValue = serde_json::from_str(&self.0).map_err(ser::Error::custom)?;
+        text.serialize(serializer)
     }
 }
 
 /// A member's name and where it is.
-type Name<'a> = (Cow<'a, str>, usize);
+pub(crate) type Name<'a> = (Cow<'a, str>, usize);
 
 /// Checks that a JSON value can be a payload and gives its length with the numbers written out.
 fn check_object(value: &RawValue) -> Result<usize, PayloadError> {
@@ -206,7 +199,7 @@ fn names_a_member(rest: &[u8]) -> bool {
 
 /// Each name of an object must be there once. Sorting finds out without hashing, and an object is
 /// mostly too small for it to take long.
-fn check_names(names: &mut [Name<'_>]) -> Result<(), PayloadError> {
+pub(crate) fn check_names(names: &mut [Name<'_>]) -> Result<(), PayloadError> {
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         Some(pair) => Err(PayloadError::DuplicateName { at: pair[1].1 }),
@@ -262,7 +255,7 @@ fn number_end(bytes: &[u8], at: usize) -> usize {
 /// Length of a number without an exponent, as PostgreSQL's `numeric` keeps and prints it: all
 /// digits count after the decimal point, even zeros; before it only those from the first that is
 /// not zero. `None` if it does not hold them.
-fn written_out(number: &str) -> Option<usize> {
+pub(crate) fn written_out(number: &str) -> Option<usize> {
     let unsigned = number.trim_start_matches('-');
     let sign = number.len() - unsigned.len();
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

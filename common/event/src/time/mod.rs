@@ -140,6 +140,13 @@ impl EventTime {
     pub const fn as_datetime(self) -> DateTime<Utc> {
         self.0
     }
+
+    /// A time in microseconds since 1970.
+    pub(crate) fn from_micros(micros: i64) -> Result<Self, TimeError> {
+        let within = (MIN_MICROS..=MAX_MICROS).contains(&micros);
+        let time = DateTime::from_timestamp_micros(micros).filter(|_| within);
+        time.map(Self).ok_or(TimeError::OutOfRange)
+    }
 }
 
 /// For times from clocks and databases: what is finer than microseconds is cut, and what is out of
@@ -155,6 +162,9 @@ impl FromStr for EventTime {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
+        if let Some(time) = plain(text.as_bytes()) {
+            return Ok(time);
+        }
         match Written::read(text) {
             Some(written) => written.in_utc(),
             None => Err(TimeError::of_number(text)),
@@ -172,6 +182,81 @@ impl Serialize for EventTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// Reads what nearly everybody writes, `YYYY-MM-DDThh:mm:ss` and a fraction of up to 6 digits or none in UTC, without the
+/// calendar of a library. `None`: it is written otherwise, or perhaps wrong.
+fn plain(text: &[u8]) -> Option<EventTime> {
+    let (seconds, rest) = text.split_first_chunk::<19>()?;
+    let fraction = rest.strip_suffix(b"Z")?;
+    let [
+        _,
+        _,
+        _,
+        _,
+        b'-',
+        _,
+        _,
+        b'-',
+        _,
+        _,
+        b'T',
+        _,
+        _,
+        b':',
+        _,
+        _,
+        b':',
+        _,
+        _,
+    ] = seconds
+    else {
+        return None;
+    };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0, |number: i64, digit| {
+            let digit = digit.wrapping_sub(b'0');
+            (digit < 10).then(|| number * 10 + i64::from(digit))
+        })
+    };
+    let (year, month, day) = (
+        number(&seconds[..4])?,
+        number(&seconds[5..7])?,
+        number(&seconds[8..10])?,
+    );
+    let (hour, minute, second) = (
+        number(&seconds[11..13])?,
+        number(&seconds[14..16])?,
+        number(&seconds[17..])?,
+    );
+    // No month is shorter than 28 days.
+    if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=28).contains(&day) {
+        return None;
+    }
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let micros = match fraction.split_first() {
+        None => 0,
+        Some((b'.', digits)) if (1..=6).contains(&digits.len()) => {
+            let unit = 10_i64.pow(u32::try_from(6 - digits.len()).ok()?);
+            number(digits)? * unit
+        }
+        Some(_) => return None,
+    };
+    let seconds = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    EventTime::from_micros(seconds * 1_000_000 + micros).ok()
+}
+
+/// Days since 1970-01-01 in the Gregorian calendar
+/// ([days_from_civil](https://howardhinnant.github.io/date_algorithms.html#days_from_civil)), of years from 1 on.
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    // Years begin in March, so that the day that may be missing is their last one.
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year) = (year / 400, year % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year * 365 + year / 4 - year / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
 }
 
 /// A date and time as it is written, not yet checked against the calendar.

@@ -240,3 +240,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_read_without_a_calendar_is_what_the_calendar_says() {
+    let mut plainly_read = 0;
+    for year in [
+        1, 4, 99, 100, 400, 1600, 1900, 1969, 1970, 1999, 2000, 2024, 2026, 2100, 9999,
+    ] {
+        for (month, day) in (1..=12).flat_map(|month| (1..=31).map(move |day| (month, day))) {
+            for clock in [
+                "00:00:00Z",
+                "23:59:59Z",
+                "12:30:01.5Z",
+                "01:02:03.000001Z",
+                "24:00:00Z",
+            ] {
+                let text = format!("{year:04}-{month:02}-{day:02}T{clock}");
+                if let Some(time) = plain(text.as_bytes()) {
+                    plainly_read += 1;
+                    let expected = Written::read(&text).unwrap().in_utc().unwrap();
+                    assert_eq!(time, expected, "{text}");
+                }
+            }
+        }
+    }
+    assert_eq!(plainly_read, 15 * 12 * 28 * 4);
+}

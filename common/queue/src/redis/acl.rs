@@ -8,12 +8,11 @@ use clap::Args;
 use super::{QueueName, keys::Keys};
 
 /// What every program does: it connects, looks at the server's settings, and runs scripts.
-const COMMON: &str = "+info +config|get +evalsha +script|load +type +llen";
+const COMMON: &str = "+info +config|get +evalsha +script|load +type +llen +get +incrby";
 /// What puts events into the queue.
-const PUBLISH: &str = "+lpush";
+const PUBLISH: &str = "+multi +exec +lpush";
 /// What takes them off.
-const WORK: &str =
-    "+blmove +lmove +lrange +del +zadd +zscore +zrange +zrem +sadd +srem +sismember +time";
+const WORK: &str = "+blmove +lmove +lrange +exists +del +zadd +zscore +zrange +zrem +hset +hget +hdel +sadd +srem +sismember +time";
 
 /// What a Redis user may do with a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

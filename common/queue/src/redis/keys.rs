@@ -38,12 +38,16 @@ impl fmt::Display for QueueName {
 
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
-    /// List: envelopes, newest left, oldest right.
+    /// List: frames, newest left, oldest right.
     pub(super) queue: String,
     /// List: elements that have woken a waiting worker. Every worker takes them before those of `queue`.
     pub(super) handoff: String,
+    /// Number: how many more events `queue` and `handoff` hold than elements. Frames hold several.
+    pub(super) extra: String,
     /// Sorted set: claim id by the deadline of its lease, in milliseconds of the server's clock.
     pub(super) leases: String,
+    /// Hash: how many events a claim holds, by claim id.
+    pub(super) sizes: String,
     /// Set: ids of the claims that somebody other than their owner has taken over.
     pub(super) adopted: String,
     /// List: elements that are larger than any event, set aside by the script that claims.
@@ -59,7 +63,9 @@ impl Keys {
         Self {
             queue: format!("{{{name}}}:queue"),
             handoff: format!("{{{name}}}:handoff"),
+            extra: format!("{{{name}}}:extra"),
             leases: format!("{{{name}}}:leases"),
+            sizes: format!("{{{name}}}:sizes"),
             adopted: format!("{{{name}}}:adopted"),
             oversized: format!("{{{name}}}:oversized"),
             probe: format!("{{{name}}}:probe"),

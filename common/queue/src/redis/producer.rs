@@ -4,7 +4,6 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use event::Event;
-use redis::AsyncCommands;
 use runtime::{hold::Hold, readiness::Watched};
 
 use super::{
@@ -13,7 +12,7 @@ use super::{
     connections::Connections,
     failure::Failure,
     health::Step,
-    pushes::{MAX_GROUPS, Pushes},
+    pushes::{MAX_GROUPS, Pushes, length},
     rehearsal::Rehearsal,
     server::{Server, Use},
 };
@@ -44,11 +43,7 @@ impl RedisProducer {
         let connections =
             Connections::several(PUSH_CONNECTIONS, server.peer.clone(), ANSWER_WITHIN);
         let (connections, limit) = (Arc::new(connections), Arc::new(LengthLimit::new(max_len)));
-        let pushes = Pushes::new(
-            connections.clone(),
-            server.keys.queue.clone(),
-            limit.clone(),
-        );
+        let pushes = Pushes::new(connections.clone(), server.clone(), limit.clone());
         Self {
             connections,
             server,
@@ -65,14 +60,23 @@ impl RedisProducer {
         if self.limit.fits(batch) {
             return Ok(());
         }
-        let key = &self.server.keys.queue;
+        let keys = &self.server.keys;
+        let mut ask = redis::pipe();
+        ask.atomic()
+            .llen(&keys.queue)
+            .llen(&keys.handoff)
+            .get(&keys.extra);
         let asked = self
             .connections
-            .run(async |redis| redis.llen(key).await)
+            .run(async |redis| ask.query_async(redis).await)
             .await;
         let asked = asked.map_err(Failure::from);
         self.server.health.note(Step::Push, &asked, |_| false);
-        let len: u64 = asked.map_err(refused)?;
+        let (queue, handoff, extra): (u64, u64, Option<i64>) = asked.map_err(refused)?;
+        let len = match queue + handoff {
+            0 => 0,
+            elements => length(elements, extra.unwrap_or(0)),
+        };
         if self.limit.fits_into(len, batch) {
             Ok(())
         } else {

@@ -3,7 +3,11 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use event::{Claim, ClaimId, WorkerId, envelope};
+use event::{
+    Claim, ClaimId, WorkerId,
+    element::{self, Opened},
+    frame,
+};
 use redis::{AsyncCommands, FromRedisValue, ParsingError, ScriptInvocation, Value};
 use runtime::readiness::Watched;
 
@@ -24,7 +28,7 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const MAX_CLAIM_BYTES: usize = 8 * 1024 * 1024;
 /// An element of more bytes is not read, but set aside in Redis. This is twice the largest `MAX_EVENT_BYTES`, so an event
 /// that a publisher has accepted is never so large.
-pub const MAX_ELEMENT_BYTES: usize = 32 * 1024 * 1024;
+pub const MAX_ELEMENT_BYTES: usize = frame::MAX_BODY_BYTES;
 
 /// The queue as a whole.
 pub struct RedisQueue {
@@ -96,7 +100,7 @@ impl Queue for RedisQueue {
         Ok(Depth {
             pending,
             processing,
-            oldest: envelope::received_at(&oldest),
+            oldest: element::accepted_at(&oldest),
         })
     }
 
@@ -188,16 +192,14 @@ impl FromRedisValue for Taken {
 }
 
 fn into_claim(id: ClaimId, elements: Vec<Vec<u8>>) -> Claim {
-    let (mut events, mut malformed) = (Vec::with_capacity(elements.len()), Vec::new());
+    let mut opened = Opened::default();
     for element in elements {
-        match envelope::decode(element) {
-            Ok(event) => events.push(event),
-            Err(bad) => malformed.push(bad),
-        }
+        opened.add(element);
     }
     Claim {
         id,
-        events: Arc::new(events),
-        malformed,
+        events: Arc::new(opened.events),
+        malformed: opened.malformed,
+        judged: false,
     }
 }

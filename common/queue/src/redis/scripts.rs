@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use event::{ClaimId, envelope};
+use event::{ClaimId, element, frame::FRAME_MAX_EVENTS};
 use redis::{Script, ScriptInvocation};
 
 use super::keys::Keys;
@@ -21,7 +21,8 @@ pub(super) const REHEARSAL: &str = "REHEARSAL";
 
 pub(super) struct Scripts {
     /// One more key, `oversized`. ARGV max events, max bytes, lease in ms, max bytes of an element. Returns the bytes of the
-    /// element that was set aside because it is larger, or 0; then the elements, oldest first.
+    /// element that was set aside because it is larger, or 0; then the elements, oldest first. A claim has as many events as
+    /// it takes to reach the least of both, so it ends with a whole frame.
     pub(super) claim: Script,
     /// ARGV lease in ms. Returns whether the claim is still there.
     pub(super) renew: Script,
@@ -32,10 +33,11 @@ pub(super) struct Scripts {
     /// KEYS leases, adopted; ARGV lease in ms, prefix of the claims' keys, longest lease in ms. Returns nothing, or a
     /// claim's id and its elements, oldest first.
     adopt: Script,
-    /// ARGV prefix of the claims' keys, bytes. Returns pending, processing, and so many bytes of the oldest element that waits,
-    /// from its beginning.
+    /// KEYS queue, handoff, extra, leases, sizes; ARGV prefix of the claims' keys, bytes. Returns pending, processing, and
+    /// so many bytes of the oldest element that waits, from its beginning.
     depth: Script,
-    /// KEYS queue, handoff, leases, adopted, probe; returns nothing, or an error that begins with [`REHEARSAL`].
+    /// KEYS queue, handoff, extra, leases, sizes, adopted, probe; returns nothing, or an error that begins with
+    /// [`REHEARSAL`].
     rehearse_publishing: Script,
     /// The same.
     rehearse_work: Script,
@@ -43,7 +45,7 @@ pub(super) struct Scripts {
 
 /// All but `adopt` and `depth` get the same keys and, first, the claim's id.
 const NAMES: &str = r"
-local queue, handoff, leases, adopted, claim = unpack(KEYS)
+local queue, handoff, extra, leases, sizes, adopted, claim = unpack(KEYS)
 local id = ARGV[1]
 ";
 
@@ -54,29 +56,57 @@ local function deadline(lease)
 end
 ";
 
+/// How many events an element counts for, and how many bytes it takes once it is read: of a frame, what its first line says.
+/// Nobody else's element counts for more than one.
+const SIZE: &str = r"
+local function size(element)
+  local events, bytes = string.match(element, '^frame/2 events=(%d+) accepted=[%d:TZ.-]+ coding=%l%w+ bytes=(%d+)\n')
+  events, bytes = tonumber(events), tonumber(bytes)
+  if not events or events < 1 or events > MAX_EVENTS then
+    return 1, #element
+  end
+  return events, bytes
+end
+local function count(more)
+  if redis.call('EXISTS', queue, handoff) == 0 then
+    redis.call('DEL', extra)
+  elseif more ~= 0 then
+    redis.call('INCRBY', extra, more)
+  end
+end
+";
+
+/// Whatever the counts say, an empty queue holds nothing: there they begin anew.
 const CLAIM: &str = r"
-local oversized = KEYS[6]
+local oversized = KEYS[8]
 local max, max_bytes, lease, max_element = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-if redis.call('LLEN', handoff) + redis.call('LLEN', queue) == 0 then
+if redis.call('EXISTS', queue, handoff) == 0 then
+  redis.call('DEL', extra)
   return {0}
 end
 redis.call('ZADD', leases, deadline(lease), id)
-local taken, bytes, aside = {0}, 0, 0
+local taken, events, bytes, aside, more = {0}, 0, 0, 0, 0
 for _, source in ipairs({handoff, queue}) do
-  while #taken <= max and bytes < max_bytes and aside == 0 do
+  while events < max and bytes < max_bytes and aside == 0 do
     local element = redis.call('LMOVE', source, claim, 'RIGHT', 'LEFT')
     if not element then break end
+    local held, length = size(element)
+    more = more + 1 - held
     if #element > max_element then
       redis.call('LMOVE', claim, oversized, 'LEFT', 'LEFT')
       aside = #element
     else
       taken[#taken + 1] = element
-      bytes = bytes + #element
+      events = events + held
+      bytes = bytes + length
     end
   end
 end
+count(more)
 if #taken == 1 then
   redis.call('ZREM', leases, id)
+else
+  redis.call('HSET', sizes, id, events)
 end
 taken[1] = aside
 return taken
@@ -93,6 +123,7 @@ return 1
 const SETTLE: &str = r"
 redis.call('DEL', claim)
 redis.call('ZREM', leases, id)
+redis.call('HDEL', sizes, id)
 redis.call('SREM', adopted, id)
 ";
 
@@ -100,8 +131,14 @@ const RELEASE: &str = r"
 if not redis.call('ZSCORE', leases, id) or (ARGV[2] == '0' and redis.call('SISMEMBER', adopted, id) == 1) then
   return 0
 end
-while redis.call('LMOVE', claim, queue, 'LEFT', 'RIGHT') do end
+local more, element = 0, redis.call('LMOVE', claim, queue, 'LEFT', 'RIGHT')
+while element do
+  more = more + size(element) - 1
+  element = redis.call('LMOVE', claim, queue, 'LEFT', 'RIGHT')
+end
+count(more)
 redis.call('ZREM', leases, id)
+redis.call('HDEL', sizes, id)
 redis.call('SREM', adopted, id)
 return 1
 ";
@@ -125,17 +162,23 @@ end
 return found
 ";
 
+/// A claim of an aggregator that knew no frames has no size: its elements are one event each.
 const DEPTH: &str = r"
+local queue, handoff, extra, leases, sizes = unpack(KEYS)
 local processing = 0
-for _, id in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
-  processing = processing + redis.call('LLEN', ARGV[1] .. id)
+for _, id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+  processing = processing + (redis.call('HGET', sizes, id) or redis.call('LLEN', ARGV[1] .. id))
 end
-local oldest = redis.call('LRANGE', KEYS[2], -1, -1)[1] or redis.call('LRANGE', KEYS[1], -1, -1)[1] or ''
-return {redis.call('LLEN', KEYS[1]) + redis.call('LLEN', KEYS[2]), processing, string.sub(oldest, 1, ARGV[2])}
+local pending = redis.call('LLEN', queue) + redis.call('LLEN', handoff)
+if pending > 0 then
+  pending = pending + math.max(0, redis.call('GET', extra) or 0)
+end
+local oldest = redis.call('LRANGE', handoff, -1, -1)[1] or redis.call('LRANGE', queue, -1, -1)[1] or ''
+return {pending, processing, string.sub(oldest, 1, ARGV[2])}
 ";
 
 const REHEARSE: &str = r"
-local queue, handoff, leases, adopted, probe = unpack(KEYS)
+local queue, handoff, extra, leases, sizes, adopted, probe = unpack(KEYS)
 local function fail(command, key, why)
   error(redis.error_reply('REHEARSAL ' .. command .. ' ' .. key .. ' ' .. why))
 end
@@ -154,7 +197,9 @@ local function expect(kind, key)
 end
 expect('list', queue)
 expect('list', handoff)
+expect('string', extra)
 expect('zset', leases)
+expect('hash', sizes)
 expect('set', adopted)
 run('DEL', probe)
 ";
@@ -162,6 +207,9 @@ run('DEL', probe)
 const REHEARSE_PUBLISHING: &str = r"
 run('LLEN', queue)
 run('LPUSH', probe, '')
+run('DEL', probe)
+run('INCRBY', probe, 1)
+run('GET', probe)
 run('DEL', probe)
 ";
 
@@ -177,12 +225,23 @@ run('ZADD', probe, 0, '')
 run('ZSCORE', probe, '')
 run('ZRANGE', probe, 0, 0)
 run('ZREM', probe, '')
+run('HSET', probe, '', 0)
+run('HGET', probe, '')
+run('HDEL', probe, '')
+run('INCRBY', probe, 1)
+run('GET', probe)
+run('EXISTS', probe)
+run('DEL', probe)
 ";
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        let write =
-            |code: &str| Script::new(&format!("#!lua flags=allow-oom\n{NAMES}{DEADLINE}{code}"));
+        let write = |code: &str| {
+            let max_events = format!("local MAX_EVENTS = {FRAME_MAX_EVENTS}\n");
+            Script::new(&format!(
+                "#!lua flags=allow-oom\n{NAMES}{DEADLINE}{max_events}{SIZE}{code}"
+            ))
+        };
         Self {
             claim: write(CLAIM),
             renew: write(RENEW),
@@ -214,9 +273,11 @@ impl Scripts {
         invocation
             .key(&keys.queue)
             .key(&keys.handoff)
+            .key(&keys.extra)
             .key(&keys.leases)
+            .key(&keys.sizes)
             .arg(&keys.claim_prefix)
-            .arg(envelope::HEAD_BYTES);
+            .arg(element::HEAD_BYTES);
         invocation
     }
 
@@ -234,7 +295,9 @@ fn rehearsal<'a>(script: &'a Script, keys: &Keys) -> ScriptInvocation<'a> {
     invocation
         .key(&keys.queue)
         .key(&keys.handoff)
+        .key(&keys.extra)
         .key(&keys.leases)
+        .key(&keys.sizes)
         .key(&keys.adopted)
         .key(&keys.probe);
     invocation
@@ -251,7 +314,9 @@ pub(super) fn about<'a>(script: &'a Script, keys: &Keys, id: ClaimId) -> ScriptI
     invocation
         .key(&keys.queue)
         .key(&keys.handoff)
+        .key(&keys.extra)
         .key(&keys.leases)
+        .key(&keys.sizes)
         .key(&keys.adopted)
         .key(keys.claim(id))
         .arg(id.to_string());

@@ -9,14 +9,15 @@
 
 use std::{
     collections::HashSet,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasherDefault, Hash, Hasher},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use event::{Event, Verdict};
+use event::Event;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::ground::Home;
 use crate::CacheUse;
@@ -26,14 +27,17 @@ const GENERATION: usize = 200_000;
 
 /// Recently stored events.
 ///
-/// Of each there are 128 bits of two keyed hashes
-/// ([SipHash](https://doc.rust-lang.org/std/hash/struct.RandomState.html)). The keys are new in each process and never
-/// shown, so nobody can make two events that look the same, and by chance it happens once in 2¹²⁸ / 400,000 events.
+/// Of each there are the 128 bits of a keyed hash ([SipHash](https://www.aumasson.jp/siphash/)). The key is new in each process
+/// and never shown, so nobody can make two events that look the same, and by chance it happens once in 2¹²⁸ / 400,000 events.
+/// With so many bits the identity itself need not be compared.
 pub(super) struct DedupCache {
-    hashers: [RandomState; 2],
+    hasher: SipHasher13,
     generations: Mutex<Generations>,
     asked: Asked,
 }
+
+/// Hashes that are spread already.
+type Hashes = HashSet<u128, BuildHasherDefault<Spread>>;
 
 #[derive(Default)]
 struct Generations {
@@ -41,8 +45,8 @@ struct Generations {
     epoch: u64,
     /// Where these are stored.
     home: Option<Home>,
-    young: HashSet<u128>,
-    old: HashSet<u128>,
+    young: Hashes,
+    old: Hashes,
 }
 
 /// How often it was asked for an event.
@@ -63,7 +67,7 @@ pub(super) struct Glance {
 impl DedupCache {
     pub(super) fn new() -> Self {
         Self {
-            hashers: [RandomState::new(), RandomState::new()],
+            hasher: SipHasher13::new_with_key(&rand::random()),
             generations: Mutex::default(),
             asked: Asked::default(),
         }
@@ -88,6 +92,8 @@ impl DedupCache {
             generations.home = Some(home);
         }
         let known: Vec<bool> = hashes.iter().map(|hash| generations.know(*hash)).collect();
+        let epoch = generations.epoch;
+        drop(generations);
         let hits = known.iter().filter(|known| **known).count();
         let misses = known.len() - hits;
         self.asked.hits.fetch_add(hits as u64, Ordering::Relaxed);
@@ -95,20 +101,20 @@ impl DedupCache {
             .misses
             .fetch_add(misses as u64, Ordering::Relaxed);
         Glance {
-            epoch: generations.epoch,
-            known,
+            epoch,
             hashes,
+            known,
         }
     }
 
-    /// To be called after the commit, with what it made of the same events.
-    pub(super) fn learn(&self, glance: Glance, verdicts: &[Verdict]) {
+    /// To be called after the commit, with the positions of those among the same events that it did not store.
+    pub(super) fn learn(&self, glance: Glance, refused: &[usize]) {
         let mut generations = self.lock();
         if generations.epoch != glance.epoch {
             return;
         }
-        for (hash, verdict) in glance.hashes.into_iter().zip(verdicts) {
-            if *verdict != Verdict::DeadLettered {
+        for (at, hash) in glance.hashes.into_iter().enumerate() {
+            if !refused.contains(&at) {
                 generations.learn(hash);
             }
         }
@@ -119,9 +125,9 @@ impl DedupCache {
     }
 
     fn hash(&self, event: &Event) -> u128 {
-        let [high, low] = &self.hashers;
-        let key = event.key();
-        u128::from(high.hash_one(key)) << 64 | u128::from(low.hash_one(key))
+        let mut hasher = self.hasher;
+        event.key().hash(&mut hasher);
+        hasher.finish128().as_u128()
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
@@ -152,6 +158,32 @@ impl Generations {
     }
 }
 
+/// Takes a hash as it is.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write_u128(&mut self, hash: u128) {
+        let [half, _] = halves(hash);
+        self.0 = half;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "both halves are given")]
+const fn halves(whole: u128) -> [u64; 2] {
+    [whole as u64, (whole >> 64) as u64]
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -173,7 +205,7 @@ mod tests {
         };
         let receipts = Receipts::new(&SystemClock, &Arc::default());
         let body = format!("[{}]", body.join(","));
-        let parsed = parse(body.as_bytes(), &limits, &receipts).unwrap();
+        let parsed = parse(body.into(), &limits, &receipts).unwrap();
         assert_eq!(parsed.invalid.count, 0);
         parsed.events
     }
@@ -196,8 +228,7 @@ mod tests {
         let batch = events(0..3);
         let glance = memory.glance(home(1), &batch);
         assert_eq!(glance.known, [false; 3]);
-        let verdicts = [Verdict::Accepted, Verdict::DeadLettered, Verdict::Duplicate];
-        memory.learn(glance, &verdicts);
+        memory.learn(glance, &[1]);
         assert_eq!(memory.glance(home(1), &batch).known, [true, false, true]);
         assert_eq!(known(&memory, &events(3..100)), 0);
     }
@@ -206,12 +237,11 @@ mod tests {
     fn nothing_that_was_seen_before_a_new_connection_is_known_after_it() {
         let memory = DedupCache::new();
         let batch = events(0..2);
-        let verdicts = [Verdict::Accepted; 2];
-        memory.learn(memory.glance(home(1), &batch), &verdicts);
+        memory.learn(memory.glance(home(1), &batch), &[]);
         let before = memory.glance(home(1), &batch);
         memory.forget();
         assert_eq!(known(&memory, &batch), 0);
-        memory.learn(before, &verdicts);
+        memory.learn(before, &[]);
         assert_eq!(known(&memory, &batch), 0, "its commit was before, too");
     }
 
@@ -219,15 +249,14 @@ mod tests {
     fn what_an_older_connection_commits_elsewhere_is_not_known_here() {
         let memory = DedupCache::new();
         let batch = events(0..2);
-        let verdicts = [Verdict::Accepted; 2];
         // It has begun before the new connection was made, or it begins only now.
         let early = memory.glance(home(2), &batch);
         memory.forget();
         assert_eq!(known(&memory, &batch), 0);
-        memory.learn(early, &verdicts);
+        memory.learn(early, &[]);
         assert_eq!(known(&memory, &batch), 0);
         let late = memory.glance(home(2), &batch);
-        memory.learn(late, &verdicts);
+        memory.learn(late, &[]);
         assert_eq!(known(&memory, &batch), 0);
     }
 
@@ -236,8 +265,7 @@ mod tests {
         let memory = DedupCache::new();
         let all = events(0..3 * GENERATION);
         for batch in all.chunks(1000) {
-            let verdicts = vec![Verdict::Accepted; batch.len()];
-            memory.learn(memory.glance(home(1), batch), &verdicts);
+            memory.learn(memory.glance(home(1), batch), &[]);
         }
         assert_eq!(known(&memory, &all[2 * GENERATION..]), GENERATION);
         assert!(known(&memory, &all) <= 2 * GENERATION);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use event::{ClaimId, Event, Verdict, WorkerId};
+use event::{ClaimId, Event, WorkerId};
 use sqlx::{
     Arguments, Connection, PgConnection, PgTransaction, postgres::PgArguments, query, query_as,
     query_as_with, query_scalar, query_with,
@@ -19,8 +19,8 @@ use super::{
 use crate::{
     Cursor, Limit,
     failure::{Failure, Unsound},
-    plan::{Letter, TopicDelta},
-    record::{self, Counted, Inserted, Keys},
+    plan::{Inserted, Keys, Letter, TopicDelta},
+    record::{self, Counted},
     replay::FULL_REPLAY_BYTES,
 };
 
@@ -62,10 +62,21 @@ const INSERT_RETURNING: &str = insert!(" RETURNING topic, event_id");
 /// What this transaction has inserted, outside of savepoints: of the rows since it began, those that it has made
 /// ([xmin](https://www.postgresql.org/docs/current/ddl-system-columns.html)). Without the upper bound, the last id that it
 /// has drawn, the planner would expect a third of the table.
-const INSERTED: &str = "
-    SELECT topic, event_id FROM processed_events
+macro_rules! inserted {
+    ($columns:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM processed_events
     WHERE id > $1 AND id <= (SELECT currval('processed_events_id_seq'))
-      AND xmin = pg_current_xact_id()::xid";
+      AND xmin = pg_current_xact_id()::xid"
+        )
+    };
+}
+
+/// By the deliveries of the rows, which are shorter than their keys.
+const INSERTED: &str = inserted!("receipt_id");
+const INSERTED_KEYS: &str = inserted!("topic, event_id");
 
 /// Which of these are stored.
 const STORED: &str = "
@@ -189,7 +200,7 @@ impl record::Transaction for Transaction<'_> {
     async fn insert_all(&mut self, rows: &[&Event]) -> Result<Inserted, Failure> {
         if self.ground().await?.has_triggers {
             let inserted = past_triggers(&mut self.inner, rows).await?;
-            return Ok(Inserted::Some(inserted));
+            return Ok(Inserted::with_keys(&inserted, rows));
         }
         let done = query_with(INSERT, bound(rows)?)
             .execute(&mut *self.inner)
@@ -197,11 +208,18 @@ impl record::Transaction for Transaction<'_> {
         if done.rows_affected() == rows.len() as u64 {
             return Ok(Inserted::All);
         }
-        let keys = query_as(INSERTED)
+        let receipts = query_scalar(INSERTED)
             .bind(self.since)
             .fetch_all(&mut *self.inner)
             .await?;
-        Ok(Inserted::Some(keys))
+        if let Some(inserted) = with_receipts(receipts, rows, done.rows_affected()) {
+            return Ok(inserted);
+        }
+        let keys = query_as(INSERTED_KEYS)
+            .bind(self.since)
+            .fetch_all(&mut *self.inner)
+            .await?;
+        Ok(Inserted::with_keys(&keys, rows))
     }
 
     async fn insert_nothing(&mut self) -> sqlx::Result<()> {
@@ -291,10 +309,10 @@ impl record::Transaction for Transaction<'_> {
         Ok(())
     }
 
-    async fn commit(self, verdicts: &[Verdict]) -> sqlx::Result<()> {
+    async fn commit(self, refused: &[usize]) -> sqlx::Result<()> {
         self.inner.commit().await?;
         if let Some(glance) = self.glance {
-            self.known.learn(glance, verdicts);
+            self.known.learn(glance, refused);
         }
         Ok(())
     }
@@ -302,6 +320,16 @@ impl record::Transaction for Transaction<'_> {
     async fn roll_back(self) -> sqlx::Result<()> {
         self.inner.rollback().await
     }
+}
+
+/// The rows with these receipts. `None`: they are not as many as were inserted, because somebody else gives the same receipt
+/// to several events.
+fn with_receipts(mut receipts: Vec<Uuid>, rows: &[&Event], inserted: u64) -> Option<Inserted> {
+    receipts.sort_unstable();
+    let is_inserted = |row: &&Event| receipts.binary_search(&row.receipt_id.0).is_ok();
+    let rows: Vec<bool> = rows.iter().map(is_inserted).collect();
+    let found = rows.iter().filter(|inserted| **inserted).count();
+    (found as u64 == inserted).then_some(Inserted::Some(rows))
 }
 
 async fn returning(transaction: &mut PgConnection, rows: &[&Event]) -> sqlx::Result<Keys> {

@@ -1,7 +1,7 @@
 //! The statements of a transaction that records. It holds SQLite's write lock from its beginning
 //! ([BEGIN IMMEDIATE](https://www.sqlite.org/lang_transaction.html)).
 
-use event::{ClaimId, Event, Verdict, WorkerId};
+use event::{ClaimId, Event, WorkerId};
 use futures_util::TryStreamExt;
 use sqlx::{
     QueryBuilder, Sqlite, SqliteConnection, SqlitePool, SqliteTransaction, query, query_as,
@@ -12,8 +12,8 @@ use super::{begin::BEGIN, chunks::chunks, classify::ResultCodes};
 use crate::{
     Cursor, Limit,
     failure::{Failure, Unsound},
-    plan::{Letter, TopicDelta},
-    record::{self, Counted, Inserted, Keys},
+    plan::{Inserted, Keys, Letter, TopicDelta},
+    record::{self, Counted},
     replay::FULL_REPLAY_BYTES,
 };
 
@@ -166,7 +166,7 @@ impl record::Transaction for Transaction {
         if inserted == rows.len() as u64 && !self.has_triggers {
             Ok(Inserted::All)
         } else {
-            Ok(Inserted::Some(self.inserted().await?))
+            Ok(Inserted::with_keys(&self.inserted().await?, rows))
         }
     }
 
@@ -259,7 +259,7 @@ impl record::Transaction for Transaction {
         Ok(())
     }
 
-    async fn commit(self, _: &[Verdict]) -> sqlx::Result<()> {
+    async fn commit(self, _: &[usize]) -> sqlx::Result<()> {
         self.inner.commit().await
     }
 

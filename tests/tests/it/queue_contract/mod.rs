@@ -19,6 +19,7 @@ macro_rules! contract {
 
 mod every_queue;
 mod memory;
+mod redis_frames;
 mod redis_keys;
 mod redis_leases;
 mod redis_rights;

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tests::{SOON, eventually};
+use tests::{SOON, events::noise, eventually};
 
 use super::{Scene, assert_exact, events, stop};
 
@@ -18,9 +18,9 @@ async fn a_full_redis_accepts_nothing_and_can_still_be_drained() {
     let limit = used.unwrap().trim().parse::<u64>().unwrap() + 4 * 1024 * 1024;
     let _: () = scene.ask(&format!("CONFIG SET maxmemory {limit}")).await;
 
-    let mut accepted = 0;
+    let mut accepted = 0_i64;
     eventually("redis is full", SOON, async || {
-        let event = json!({"topic": "t", "event_id": accepted.to_string(), "payload": {"x": "x".repeat(100_000)}});
+        let event = json!({"topic": "t", "event_id": accepted.to_string(), "payload": {"x": noise(100_000, accepted.unsigned_abs())}});
         let (status, problem) = publisher.post("/publish", event.to_string()).await;
         if status == StatusCode::ACCEPTED {
             accepted += 1;

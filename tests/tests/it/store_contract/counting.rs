@@ -7,7 +7,7 @@ use event::{
     Event,
     Verdict::{Accepted, Duplicate},
 };
-use store::Recorded;
+use store::{Recorded, Tally};
 use tests::events::{event, events};
 
 use super::{Tested, a_worker, claim, names, payload, time, topics, verdicts};
@@ -90,10 +90,8 @@ async fn a_claim_counts_once(tested: Tested) {
     let id = tested.worker().await;
     let second = id.next();
     let fourth = second.next().next();
-    assert_eq!(
-        tested.record(second, &[event("a", "1")]).await,
-        Recorded::Committed(vec![Accepted])
-    );
+    let recorded = tested.record(second, &[event("a", "1")]).await;
+    assert_eq!(verdicts(recorded), [Accepted]);
     for (again, what) in [(second, "the same"), (id, "a lower one")] {
         let recorded = tested.record(again, &[event("a", what)]).await;
         assert_eq!(recorded, Recorded::AlreadyCommitted, "{what}");
@@ -117,8 +115,8 @@ async fn a_claim_brought_by_two_at_once_counts_once(tested: Tested) {
         let (owner, adopter) = (tested.store.record(&claim), tested.store.record(&claim));
         let (owner, adopter) = tokio::join!(owner, adopter);
         let once = match (owner.unwrap(), adopter.unwrap()) {
-            (Recorded::Committed(verdicts), Recorded::AlreadyCommitted)
-            | (Recorded::AlreadyCommitted, Recorded::Committed(verdicts)) => verdicts,
+            (Recorded::Committed(tally), Recorded::AlreadyCommitted)
+            | (Recorded::AlreadyCommitted, Recorded::Committed(tally)) => tally.verdicts,
             other => panic!("{other:?}"),
         };
         assert_eq!(once, [Accepted; 10]);
@@ -148,7 +146,7 @@ async fn an_unknown_worker_stores_nothing(tested: Tested) {
 async fn a_claim_without_events_is_a_claim_too(tested: Tested) {
     let id = tested.worker().await;
     let recorded = tested.record(id, &[]).await;
-    assert_eq!(recorded, Recorded::Committed(vec![]));
+    assert_eq!(recorded, Recorded::Committed(Tally::default()));
     let recorded = tested.record(id, &[event("a", "1")]).await;
     assert_eq!(recorded, Recorded::AlreadyCommitted);
     assert_eq!(tested.counters().await, (0, 0, 0));

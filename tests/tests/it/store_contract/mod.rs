@@ -265,12 +265,13 @@ fn claim(id: ClaimId, events: &[Event]) -> Claim {
         id,
         events: events.to_vec().into(),
         malformed: Vec::new(),
+        judged: true,
     }
 }
 
 fn verdicts(recorded: Recorded) -> Vec<Verdict> {
     match recorded {
-        Recorded::Committed(verdicts) => verdicts,
+        Recorded::Committed(tally) => tally.verdicts,
         other => panic!("{other:?}"),
     }
 }

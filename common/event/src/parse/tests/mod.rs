@@ -18,7 +18,7 @@ const NOW: &str = "2026-01-01T00:00:00Z";
 fn parsed(body: impl AsRef<[u8]>, limits: &Limits) -> Result<Parsed, BatchError> {
     let clock = ManualClock::new(NOW.parse::<EventTime>().unwrap().as_datetime());
     parse(
-        body.as_ref(),
+        body.as_ref().to_vec(),
         limits,
         &Receipts::new(&clock, &Arc::default()),
     )

@@ -1,0 +1,664 @@
+//! The frame: one element of the queue that holds the events of one push. This file is its specification.
+//!
+//! A frame begins with a line of ASCII, which people and scripts in Redis can read, and its body follows:
+//!
+//! ```text
+//! frame/2 events=100 accepted=2026-01-31T12:30:00.123Z coding=lz4 bytes=31744\n
+//! ```
+//!
+//! - `2`: the version of the format. Version 1 of an element is an [`envelope`](crate::envelope).
+//! - `events`: how many events there are, 1 to [`FRAME_MAX_EVENTS`].
+//! - `accepted`: when the first of them was accepted.
+//! - `coding`: of the body, `raw` or `lz4` (a [block](https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md)).
+//! - `bytes`: the length of the body without the coding, at most [`MAX_BODY_BYTES`].
+//!
+//! Without its coding, the body is a record of [`RECORD_BYTES`] bytes for each event, and then the texts of all events:
+//!
+//! | bytes of a record | what |
+//! | --- | --- |
+//! | 16 | the id of the receipt, a UUID |
+//! | 8 | the timestamp in microseconds since 1970, signed, little-endian |
+//! | 1 | the length of the topic; 0: it is the topic of the event before |
+//! | 1 | the length of the event id |
+//! | 1 | the length of the source; 0: it is the source of the event before |
+//! | 4 | the length of the payload, little-endian |
+//!
+//! The texts follow each other without a gap, in UTF-8: topic, event id, source and payload of the first event, then those
+//! of the next. Events are in the order in which they were accepted.
+//!
+//! Only a publisher writes frames, and it has checked every payload. So a reader does not check its JSON again: the
+//! database does. Everything else is checked. A frame whose body cannot be read is one malformed element; an event that is
+//! not valid is a malformed element by itself, as a frame of one event.
+
+use std::{
+    fmt,
+    io::Write,
+    str::{self, FromStr},
+};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use chrono::{DateTime, SecondsFormat, Utc};
+use uuid::Uuid;
+
+use crate::{Event, EventId, EventTime, Malformed, Payload, ReceiptId, Source, Topic};
+
+/// Most events in a frame.
+pub const FRAME_MAX_EVENTS: usize = 256;
+/// A frame takes no further event if its body without coding would have more bytes. One event may be larger.
+pub const FRAME_MAX_BYTES: usize = 256 * 1024;
+/// Most bytes of a body without its coding that are read: twice the largest `MAX_EVENT_BYTES`.
+pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+
+/// How every frame begins, whatever its version.
+const MAGIC: &str = "frame/";
+const VERSION: u32 = 2;
+/// Length of the record of an event.
+const RECORD_BYTES: usize = 16 + 8 + 1 + 1 + 1 + 4;
+/// The line of a frame is never longer.
+pub(crate) const MAX_HEAD_BYTES: usize = 128;
+/// A body of fewer bytes is not compressed.
+const LEAST_COMPRESSED: usize = 256;
+/// A compressed body is kept if at most so many percent of the bytes are left. Redis writes each of them to a socket, to memory
+/// and to a disk, and the disk is the first to be busy.
+const PAYS_PERCENT: usize = 90;
+/// One byte of LZ4 never becomes more than so many.
+const LZ4_RATIO: usize = 255;
+
+/// A frame, ready to be pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The element of the queue.
+    pub element: Vec<u8>,
+    /// How many events it holds.
+    pub events: usize,
+}
+
+/// Puts events into as few frames as they fit into, in their order.
+#[must_use]
+pub fn write<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Frame> {
+    let mut events = events.into_iter().map(Parts::of).peekable();
+    let (mut frames, mut some, mut bytes) = (Vec::new(), Vec::new(), 0);
+    while let Some(event) = events.next() {
+        bytes += RECORD_BYTES + event.text_len();
+        some.push(event);
+        let has_room = |next: &Parts<'_>| {
+            some.len() < FRAME_MAX_EVENTS
+                && bytes + RECORD_BYTES + next.text_len() <= FRAME_MAX_BYTES
+        };
+        if !events.peek().is_some_and(has_room) {
+            frames.push(Frame {
+                element: element(&mut some),
+                events: some.len(),
+            });
+            some.clear();
+            bytes = 0;
+        }
+    }
+    frames
+}
+
+/// What a frame has of an event.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    receipt_id: Uuid,
+    micros: i64,
+    topic: &'a str,
+    event_id: &'a str,
+    source: &'a str,
+    payload: &'a str,
+}
+
+/// The frame of these events. Names that repeat those of the event before are left out of them.
+fn element(events: &mut [Parts<'_>]) -> Vec<u8> {
+    let accepted = events
+        .first()
+        .map(|first| ReceiptId(first.receipt_id).received_at());
+    // No name is empty, and so is that of the first event not repeated.
+    let mut last = ("", "");
+    let mut bytes = 0;
+    for event in &mut *events {
+        let names = (event.topic, event.source);
+        if names.0 == last.0 {
+            event.topic = "";
+        }
+        if names.1 == last.1 {
+            event.source = "";
+        }
+        last = names;
+        bytes += RECORD_BYTES + event.text_len();
+    }
+    let mut head = Head {
+        events: events.len(),
+        accepted: accepted.unwrap_or_default(),
+        coding: Coding::Raw,
+        bytes,
+    };
+    let mut element = head.line();
+    element.reserve_exact(bytes);
+    let start = element.len();
+    for event in &*events {
+        event.write_record(&mut element);
+    }
+    for event in &*events {
+        for text in [event.topic, event.event_id, event.source, event.payload] {
+            element.extend_from_slice(text.as_bytes());
+        }
+    }
+    let compressed = (bytes >= LEAST_COMPRESSED)
+        .then(|| lz4_flex::block::compress(&element[start..]))
+        .filter(|compressed| compressed.len() * 100 <= bytes * PAYS_PERCENT);
+    if let Some(compressed) = compressed {
+        head.coding = Coding::Lz4;
+        element = head.line();
+        element.extend_from_slice(&compressed);
+    }
+    element
+}
+
+/// The first line of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    events: usize,
+    pub(crate) accepted: DateTime<Utc>,
+    coding: Coding,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Raw,
+    Lz4,
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            events,
+            accepted,
+            coding,
+            bytes,
+        } = self;
+        let accepted = accepted.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let coding = match coding {
+            Coding::Raw => "raw",
+            Coding::Lz4 => "lz4",
+        };
+        write!(
+            f,
+            "{MAGIC}{VERSION} events={events} accepted={accepted} coding={coding} bytes={bytes}"
+        )
+    }
+}
+
+impl FromStr for Head {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let mut words = line.strip_prefix(MAGIC).unwrap_or_default().split(' ');
+        let version = words.next().and_then(|word| word.parse().ok());
+        let version: u32 =
+            version.ok_or_else(|| unreadable("it does not say which version it has"))?;
+        if version != VERSION {
+            return Err(format!(
+                "has frame version {version}; this aggregator reads {VERSION}: upgrade it and replay"
+            ));
+        }
+        let mut value = |name: &str| {
+            let word = words.next().and_then(|word| word.strip_prefix(name));
+            let value = word.and_then(|word| word.strip_prefix('='));
+            value.ok_or_else(|| unreadable(&format!("its first line does not say {name}")))
+        };
+        let number = |text: &str| {
+            text.parse()
+                .map_err(|_| unreadable("its first line has a number that is not one"))
+        };
+        let head = Self {
+            events: number(value("events")?)?,
+            accepted: DateTime::parse_from_rfc3339(value("accepted")?)
+                .map_err(|_| unreadable("its first line has a time that is not one"))?
+                .to_utc(),
+            coding: match value("coding")? {
+                "raw" => Coding::Raw,
+                "lz4" => Coding::Lz4,
+                _ => return Err(unreadable("its coding is neither raw nor lz4")),
+            },
+            bytes: number(value("bytes")?)?,
+        };
+        if words.next().is_some() {
+            return Err(unreadable("its first line says more than it may"));
+        }
+        Ok(head)
+    }
+}
+
+fn unreadable(why: &str) -> String {
+    format!("is a frame that cannot be read: {why}")
+}
+
+/// Whether an element is a frame, of whatever version.
+pub(crate) fn is_frame(element: &[u8]) -> bool {
+    element.starts_with(MAGIC.as_bytes())
+}
+
+/// The first line of a frame, from its beginning, and the length of that line.
+pub(crate) fn head(element: &[u8]) -> Result<(Head, usize), String> {
+    let line = element
+        .iter()
+        .take(MAX_HEAD_BYTES)
+        .position(|&byte| byte == b'\n');
+    let line = line.ok_or_else(|| unreadable("its first line does not end"))?;
+    let text =
+        str::from_utf8(&element[..line]).map_err(|_| unreadable("its first line is not text"))?;
+    Ok((text.parse()?, line + 1))
+}
+
+/// Reads a frame: its events, and those that are not valid.
+///
+/// The events share the memory of the body. It takes at most [`MAX_BODY_BYTES`], whatever the frame says.
+///
+/// # Errors
+/// Why the frame as a whole cannot be read.
+pub(crate) fn read(
+    element: &Bytes,
+    events: &mut Vec<Event>,
+    malformed: &mut Vec<Malformed>,
+) -> Result<(), String> {
+    let (head, start) = head(element)?;
+    let mut texts = head.body(&element.slice(start..))?;
+    if texts.len() < head.events * RECORD_BYTES {
+        return Err(unreadable("its body is shorter than its records"));
+    }
+    let records = texts.split_to(head.events * RECORD_BYTES);
+    let texts = ByteString::try_from(texts).map_err(|_| unreadable("its texts are not UTF-8"))?;
+
+    let before = (events.len(), malformed.len());
+    let mut reader = Reader {
+        texts: &texts,
+        at: 0,
+        last: ("", ""),
+    };
+    for record in records.chunks_exact(RECORD_BYTES) {
+        let Some(parts) = reader.next(record) else {
+            break;
+        };
+        match parts.event(&texts) {
+            Ok(event) => events.push(event),
+            Err(reason) => malformed.push(parts.alone(reason)),
+        }
+    }
+    let read = events.len() - before.0 + malformed.len() - before.1;
+    if read == head.events && reader.at == texts.len() {
+        return Ok(());
+    }
+    events.truncate(before.0);
+    malformed.truncate(before.1);
+    Err(unreadable("its texts are not as long as its records say"))
+}
+
+/// Takes the texts apart.
+struct Reader<'a> {
+    texts: &'a str,
+    at: usize,
+    /// Topic and source of the last event.
+    last: (&'a str, &'a str),
+}
+
+impl<'a> Reader<'a> {
+    /// The event of the next record. `None`: the texts do not go on like this.
+    fn next(&mut self, record: &[u8]) -> Option<Parts<'a>> {
+        let (receipt_id, record) = record.split_first_chunk()?;
+        let (micros, record) = record.split_first_chunk()?;
+        let (&[topic, event_id, source], record) = record.split_first_chunk()?;
+        let payload = u32::from_le_bytes(*record.first_chunk()?);
+        let topic = self.text(topic.into())?;
+        let event_id = self.text(event_id.into())?;
+        let source = self.text(source.into())?;
+        let payload = self.text(usize::try_from(payload).ok()?)?;
+        let unless_empty = |name: &'a str, last| if name.is_empty() { last } else { name };
+        self.last = (
+            unless_empty(topic, self.last.0),
+            unless_empty(source, self.last.1),
+        );
+        Some(Parts {
+            receipt_id: Uuid::from_bytes(*receipt_id),
+            micros: i64::from_le_bytes(*micros),
+            topic: self.last.0,
+            event_id,
+            source: self.last.1,
+            payload,
+        })
+    }
+
+    fn text(&mut self, len: usize) -> Option<&'a str> {
+        let end = self.at.checked_add(len)?;
+        let text = self.texts.get(self.at..end)?;
+        self.at = end;
+        Some(text)
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn of(event: &'a Event) -> Self {
+        Self {
+            receipt_id: event.receipt_id.0,
+            micros: event.timestamp.as_datetime().timestamp_micros(),
+            topic: event.topic.as_str(),
+            event_id: event.event_id.as_str(),
+            source: event.source.as_str(),
+            payload: event.payload.as_str(),
+        }
+    }
+
+    fn write_record(&self, element: &mut Vec<u8>) {
+        let name = |name: &str| u8::try_from(name.len()).expect("a name has at most 255 bytes");
+        let payload = u32::try_from(self.payload.len()).expect("a payload has less than 4 GiB");
+        let mut record = [0; RECORD_BYTES];
+        record[..16].copy_from_slice(self.receipt_id.as_bytes());
+        record[16..24].copy_from_slice(&self.micros.to_le_bytes());
+        record[24] = name(self.topic);
+        record[25] = name(self.event_id);
+        record[26] = name(self.source);
+        record[27..].copy_from_slice(&payload.to_le_bytes());
+        element.extend_from_slice(&record);
+    }
+
+    fn text_len(&self) -> usize {
+        self.topic.len() + self.event_id.len() + self.source.len() + self.payload.len()
+    }
+
+    /// The event, whose texts are pieces of these.
+    fn event(&self, texts: &ByteString) -> Result<Event, String> {
+        let piece = |text: &str| texts.slice_ref(text);
+        if !(self.payload.starts_with('{') && self.payload.ends_with('}')) {
+            return Err("payload must be a JSON object".to_owned());
+        }
+        Ok(Event {
+            receipt_id: ReceiptId(self.receipt_id),
+            topic: field("topic", Topic::try_from(piece(self.topic)))?,
+            event_id: field("event_id", EventId::try_from(piece(self.event_id)))?,
+            timestamp: field("timestamp", EventTime::from_micros(self.micros))?,
+            source: field("source", Source::try_from(piece(self.source)))?,
+            payload: Payload::checked_before(piece(self.payload)),
+        })
+    }
+
+    /// A frame of this event, which is not valid.
+    fn alone(&self, reason: String) -> Malformed {
+        Malformed {
+            raw: element(&mut [*self]),
+            reason,
+        }
+    }
+}
+
+fn field<T>(name: &str, value: Result<T, impl fmt::Display>) -> Result<T, String> {
+    value.map_err(|error| format!("{name} {error}"))
+}
+
+impl Head {
+    /// As it is written, with its end.
+    fn line(&self) -> Vec<u8> {
+        let mut line = Vec::with_capacity(MAX_HEAD_BYTES);
+        writeln!(line, "{self}").expect("writing into memory does not fail");
+        line
+    }
+
+    /// The body without its coding.
+    fn body(&self, coded: &Bytes) -> Result<Bytes, String> {
+        if !(1..=FRAME_MAX_EVENTS).contains(&self.events) {
+            return Err(unreadable(&format!(
+                "it says that it has {} events, and a frame has 1 to {FRAME_MAX_EVENTS}",
+                self.events
+            )));
+        }
+        if self.bytes > MAX_BODY_BYTES {
+            return Err(unreadable(&format!(
+                "it says that its body has {} bytes, and at most {MAX_BODY_BYTES} are read",
+                self.bytes
+            )));
+        }
+        let body = match self.coding {
+            Coding::Raw => Some(coded.clone()),
+            // No memory is taken for what cannot come out.
+            Coding::Lz4 if self.bytes > coded.len().saturating_mul(LZ4_RATIO) => None,
+            Coding::Lz4 => lz4_flex::block::decompress(coded, self.bytes)
+                .ok()
+                .map(Bytes::from),
+        };
+        body.filter(|body| body.len() == self.bytes)
+            .ok_or_else(|| unreadable("its body is damaged"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        element,
+        parse::{Limits, Receipts, parse},
+    };
+
+    const LIMITS: Limits = Limits {
+        max_events: 10_000,
+        max_event_bytes: MAX_BODY_BYTES,
+    };
+
+    fn events(body: &str) -> Vec<Event> {
+        let receipts = Receipts::new(&SystemClock, &std::sync::Arc::default());
+        let parsed = parse(body.to_owned().into(), &LIMITS, &receipts).unwrap();
+        assert_eq!(parsed.invalid.count, 0);
+        parsed.events
+    }
+
+    /// So many events with so many bytes of payload.
+    fn many(count: usize, bytes: usize) -> Vec<Event> {
+        let text = "x".repeat(bytes - r#"{"a":""}"#.len());
+        let event = |n| {
+            format!(
+                r#"{{"topic":"t{}","event_id":"{n}","payload":{{"a":"{text}"}}}}"#,
+                n / 3
+            )
+        };
+        let events_: Vec<String> = (0..count).map(event).collect();
+        events(&format!("[{}]", events_.join(",")))
+    }
+
+    fn opened(frames: Vec<Frame>) -> Vec<Event> {
+        let mut opened = element::Opened::default();
+        for frame in frames {
+            let before = opened.events.len();
+            opened.add(frame.element);
+            assert_eq!(opened.events.len() - before, frame.events);
+        }
+        assert_eq!(opened.malformed, []);
+        opened.events
+    }
+
+    /// A frame of two events that is not compressed.
+    fn plain() -> Vec<u8> {
+        let body = r#"[{"topic":"logs/ä","event_id":"1","timestamp":"1969-12-31T23:59:59Z","source":"s","payload":{"a":1}},
+                       {"topic":"logs/ä","event_id":"2","timestamp":"2026-01-01T00:00:00Z","source":"s"}]"#;
+        write(&events(body)).remove(0).element
+    }
+
+    fn reason(element: &[u8]) -> String {
+        let mut opened = element::open(element.to_vec());
+        assert_eq!((opened.events.len(), opened.malformed.len()), (0, 1));
+        let malformed = opened.malformed.remove(0);
+        assert_eq!(malformed.raw, element, "it is kept byte for byte");
+        malformed.reason
+    }
+
+    /// With another text in its first line.
+    fn with_head(element: &[u8], from: &str, to: &str) -> Vec<u8> {
+        let (_, start) = head(element).unwrap();
+        let line = str::from_utf8(&element[..start]).unwrap();
+        assert!(line.contains(from), "{line}");
+        [line.replace(from, to).as_bytes(), &element[start..]].concat()
+    }
+
+    #[test]
+    fn a_frame_is_what_its_specification_says() {
+        let element = plain();
+        let (head, start) = head(&element).unwrap();
+        let line = str::from_utf8(&element[..start]).unwrap();
+        let accepted = head.accepted.to_rfc3339_opts(SecondsFormat::Millis, true);
+        assert_eq!(
+            line,
+            format!("frame/2 events=2 accepted={accepted} coding=raw bytes=81\n")
+        );
+        let (records, texts) = element[start..].split_at(2 * 31);
+        assert_eq!(texts, "logs/ä1s{\"a\":1}2{}".as_bytes());
+        assert_eq!(records[16..24], (-1_000_000_i64).to_le_bytes());
+        assert_eq!(records[24..31], [7, 1, 1, 7, 0, 0, 0]);
+        assert_eq!(
+            records[31 + 24..],
+            [0, 1, 0, 2, 0, 0, 0],
+            "the names are repeated"
+        );
+        assert_eq!(element::accepted_at(&element), Some(head.accepted));
+        assert!(start <= MAX_HEAD_BYTES);
+    }
+
+    #[test]
+    fn events_come_out_as_they_went_in() {
+        for (count, bytes, frames) in [
+            (1, 8, 1),
+            (FRAME_MAX_EVENTS, 100, 1),
+            (FRAME_MAX_EVENTS + 1, 100, 2),
+            (10, FRAME_MAX_BYTES / 4, 4),
+            (3, 2 * FRAME_MAX_BYTES, 3),
+        ] {
+            let events = many(count, bytes);
+            let written = write(&events);
+            assert_eq!(written.len(), frames);
+            assert_eq!(opened(written), events);
+        }
+        assert_eq!(write([]), []);
+    }
+
+    #[test]
+    fn what_repeats_itself_is_compressed_and_what_does_not_is_not() {
+        let coding = |events: &[Event]| head(&write(events)[0].element).unwrap().0.coding;
+        assert_eq!(coding(&many(100, 200)), Coding::Lz4);
+        let mut state = 1_u32;
+        let noise: String = std::iter::repeat_with(|| {
+            // Numerical Recipes' generator.
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'!' + (state >> 26) as u8)
+        })
+        .take(2000)
+        .filter(|c| !"\"\\".contains(*c))
+        .collect();
+        assert_eq!(
+            coding(&events(&format!(
+                r#"{{"id":"1","payload":{{"a":"{noise}"}}}}"#
+            ))),
+            Coding::Raw
+        );
+    }
+
+    #[test]
+    fn an_event_that_is_not_valid_is_malformed_alone_and_the_others_are_read() {
+        let element = plain();
+        let at = element.len() - "2{}".len();
+        for (byte, what) in [
+            (b'\t', "event_id has the control character U+0009"),
+            (b'2', ""),
+        ] {
+            let mut element = element.clone();
+            element[at] = byte;
+            let opened = element::open(element);
+            assert_eq!(opened.events.len(), 2 - opened.malformed.len());
+            for malformed in opened.malformed {
+                assert!(malformed.reason.contains(what), "{}", malformed.reason);
+                let again = element::open(malformed.raw.clone());
+                assert_eq!(again.malformed, [malformed], "it is a frame of one event");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_event_needs_names_of_its_own() {
+        let mut element = plain();
+        let (_, start) = head(&element).unwrap();
+        element.drain(start + 62..start + 69);
+        element[start + 24] = 0;
+        let element = with_head(&element, "bytes=81", "bytes=74");
+        let opened = element::open(element);
+        assert_eq!(opened.malformed.len(), 2);
+        assert!(
+            opened.malformed[0]
+                .reason
+                .contains("topic must not be empty")
+        );
+    }
+
+    #[test]
+    fn a_frame_that_lies_is_refused_as_a_whole_and_costs_no_memory() {
+        let (plain, packed) = (plain(), write(&many(100, 200)).remove(0).element);
+        let bytes = head(&packed).unwrap().0.bytes;
+        for (element, why) in [
+            (with_head(&plain, "frame/2", "frame/3"), "frame version 3"),
+            (with_head(&plain, "frame/2", "frame/x"), "which version"),
+            (with_head(&plain, "events=2", "events=1"), "UTF-8"),
+            (
+                with_head(&plain, "events=2", "events=3"),
+                "its body is shorter",
+            ),
+            (with_head(&plain, "events=2", "events=0"), "has 0 events"),
+            (
+                with_head(&plain, "events=2", "events=257"),
+                "has 257 events",
+            ),
+            (
+                with_head(&plain, "events=2", "events=-2"),
+                "a number that is not one",
+            ),
+            (
+                with_head(&plain, "accepted=2", "accepted=x"),
+                "a time that is not one",
+            ),
+            (with_head(&plain, "bytes=81", "bytes=82"), "damaged"),
+            (
+                with_head(&plain, "bytes=81", "bytes=33554433"),
+                "at most 33554432",
+            ),
+            (
+                with_head(&plain, "bytes=81", "bytes=81 more"),
+                "more than it may",
+            ),
+            (
+                with_head(&plain, "bytes=81", "size=82"),
+                "does not say bytes",
+            ),
+            (with_head(&plain, "raw", "zip"), "neither raw nor lz4"),
+            (with_head(&plain, "raw", "lz4"), "damaged"),
+            (
+                with_head(&packed, &format!("bytes={bytes}"), "bytes=33554432"),
+                "damaged",
+            ),
+            (with_head(&packed, "lz4", "raw"), "damaged"),
+            (plain[..plain.len() - 1].to_vec(), "damaged"),
+            ([&plain[..], b"x"].concat(), "damaged"),
+            (b"frame/2 events=2".to_vec(), "does not end"),
+            (
+                [&b"frame/"[..], &[b'x'; 1000], b"\n"].concat(),
+                "does not end",
+            ),
+            (b"frame/2 \xff\n".to_vec(), "not text"),
+        ] {
+            let reason = reason(&element);
+            assert!(reason.contains(why), "{reason} instead of {why}");
+        }
+        let mut longer = plain.clone();
+        let (_, start) = head(&plain).unwrap();
+        longer[start + RECORD_BYTES + 27] += 1;
+        assert!(reason(&longer).contains("texts are not as long"));
+        let mut half = plain.clone();
+        *half.last_mut().unwrap() = 0xff;
+        assert!(reason(&half).contains("UTF-8"));
+    }
+}
