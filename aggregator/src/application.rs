@@ -15,7 +15,10 @@ use store::{
     postgres::{self, Postgres, UrlError},
 };
 
-use crate::{Aggregator, Settings, routes, settings::Command};
+use crate::{
+    Aggregator, Settings, peek, routes,
+    settings::{Command, QueueCommand},
+};
 
 impl Program for Settings {
     const NAME: &'static str = "aggregator";
@@ -66,6 +69,10 @@ impl Program for Settings {
             }
             Command::Grants { role } => {
                 print(postgres::grants(role).trim_end())?;
+                ExitCode::SUCCESS
+            }
+            Command::Queue(QueueCommand::Peek { events }) => {
+                peek::print_waiting(&self.queue()?, usize::try_from(*events)?).await?;
                 ExitCode::SUCCESS
             }
             Command::Verify => verify(&self.store()?).await?,

@@ -9,6 +9,7 @@ mod application;
 mod claims;
 mod looked_up;
 mod meters;
+mod peek;
 mod recovery;
 mod routes;
 mod sampler;

@@ -66,11 +66,25 @@ pub enum Command {
         /// Who runs the program; the owner of the tables must run the SQL
         role: String,
     },
+    /// Look at the queue
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
     Verify,
     /// What every program can do.
     #[command(flatten)]
     OfEveryProgram(program::Command),
+}
+
+/// What can be looked at in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum QueueCommand {
+    /// Print the events that wait longest, one JSON object a line, and take nothing; events of the same frame are printed, too
+    Peek {
+        /// How many events
+        #[arg(value_name = "EVENTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        events: u32,
+    },
 }
 
 /// How claims are made.

@@ -40,8 +40,8 @@ pub enum Point {
     AfterAdvance,
     /// The events are inserted.
     AfterInsert,
-    /// The topics are counted.
-    AfterTopics,
+    /// Dead letters are put aside.
+    AfterLetters,
     /// Everything is counted, and nothing is committed.
     BeforeCommit,
     /// A claim is committed, and not settled.

@@ -78,17 +78,15 @@ pub(crate) trait Transaction: Send {
         rows: &[&Event],
     ) -> impl Future<Output = Result<Keys, Failure>> + Send;
 
-    /// Adds to the counters of topics. Answers how many rows it has written.
-    fn count_topics(
-        &mut self,
-        topics: &[TopicDelta<'_>],
-    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
-
     /// Puts dead letters aside. Answers how many rows it has written.
     fn put_aside(&mut self, letters: &[Letter]) -> impl Future<Output = sqlx::Result<u64>> + Send;
 
-    /// Adds to the row of counters; the very last statement of a transaction. Answers how many rows it has written.
-    fn count(&mut self, counted: &Counted) -> impl Future<Output = sqlx::Result<u64>> + Send;
+    /// Adds to the counters of topics, in the order of their names, and then to the row of counters. This is the very last
+    /// thing in a transaction. Answers how many rows it has written.
+    fn count(
+        &mut self,
+        counted: &Counted<'_>,
+    ) -> impl Future<Output = sqlx::Result<Written>> + Send;
 
     /// Reads dead letters that can be replayed and locks them, by id, until they are
     /// [`Limit::MAX`](crate::Limit::MAX) or hold [`FULL_REPLAY_BYTES`](crate::replay::FULL_REPLAY_BYTES).
@@ -129,11 +127,20 @@ pub(crate) trait Session: Send {
     fn renew(&mut self) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
-/// What a batch adds to the row of counters.
-pub(crate) struct Counted {
+/// What a batch adds to the counters.
+pub(crate) struct Counted<'a> {
+    pub(crate) topics: &'a [TopicDelta<'a>],
     pub(crate) unique: i64,
     pub(crate) duplicate: i64,
     pub(crate) dead_lettered: i64,
+}
+
+/// How many rows were written.
+pub(crate) struct Written {
+    /// Of `topic_stats`.
+    pub(crate) topics: u64,
+    /// Of `agg_stats`.
+    pub(crate) counters: u64,
 }
 
 /// Records a claim in at most two attempts. The second one finds out which events the database refuses.
@@ -195,9 +202,8 @@ pub(crate) async fn attempt<T: Transaction>(
     let mut letters = plan.letters(&outcome);
     letters.extend(claim.malformed.iter().map(Letter::from));
     crash_at(Point::AfterInsert);
-    count_topics(&mut transaction, &outcome).await?;
-    crash_at(Point::AfterTopics);
     put_aside(&mut transaction, &letters).await?;
+    crash_at(Point::AfterLetters);
     count(&mut transaction, &outcome, signed(letters.len())).await?;
     crash_at(Point::BeforeCommit);
     let refused: Vec<usize> = outcome.refused.iter().map(|(at, _)| *at).collect();
@@ -285,30 +291,23 @@ pub(crate) fn signed(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Adds a batch to the counters of its topics.
-pub(crate) async fn count_topics(
-    transaction: &mut impl Transaction,
-    outcome: &Outcome<'_>,
-) -> Result<(), Failure> {
-    let written = transaction.count_topics(&outcome.topics).await?;
-    Ok(Unsound::unless_written(
-        "topic_stats",
-        written,
-        outcome.topics.len(),
-    )?)
-}
-
-/// Adds a batch to the row of counters.
+/// Adds a batch to the counters.
 pub(crate) async fn count(
     transaction: &mut impl Transaction,
     outcome: &Outcome<'_>,
     dead_lettered: i64,
 ) -> Result<(), Failure> {
     let counted = Counted {
+        topics: &outcome.topics,
         unique: outcome.unique(),
         duplicate: outcome.duplicate(),
         dead_lettered,
     };
     let written = transaction.count(&counted).await?;
-    Ok(Unsound::unless_written("agg_stats", written, 1)?)
+    Unsound::unless_written("agg_stats", written.counters, 1)?;
+    Ok(Unsound::unless_written(
+        "topic_stats",
+        written.topics,
+        outcome.topics.len(),
+    )?)
 }

@@ -29,7 +29,6 @@ pub(crate) async fn replay<T: Transaction>(
     let closed = letters.close(&plan, &outcome);
     transaction.remove_letters(&closed.removed).await?;
     record::put_aside(&mut transaction, &closed.added).await?;
-    record::count_topics(&mut transaction, &outcome).await?;
     // What is stored now was counted as dead: it moves, and `received` stays, unless a letter held several events.
     let moved = record::signed(closed.added.len()) - record::signed(closed.removed.len());
     record::count(&mut transaction, &outcome, moved).await?;

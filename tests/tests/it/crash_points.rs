@@ -180,7 +180,7 @@ const fn way_to(point: Point) -> Way {
         | Point::AfterBegin
         | Point::AfterAdvance
         | Point::AfterInsert
-        | Point::AfterTopics
+        | Point::AfterLetters
         | Point::BeforeCommit
         | Point::AfterCommit
         | Point::AfterSettle => Way::Working,

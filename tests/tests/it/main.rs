@@ -32,6 +32,7 @@ mod protocol_model;
 mod queue_contract;
 mod redis_trouble;
 mod replay_memory;
+mod rolling_upgrade;
 mod round_trip;
 mod sqlite_trouble;
 mod standalone_deaths;

@@ -83,6 +83,11 @@ impl Address {
         acl::line(rights, user, &self.name, info.redis_settings().db())
     }
 
+    /// The server, without a monitor of its settings.
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Opens an end of the queue. The first one starts the monitor of the server's settings, which ends when nobody holds
     /// the server any more.
     pub(super) fn opened_to(&self, usage: Use) -> Arc<Server> {

@@ -21,6 +21,7 @@ mod greeting;
 mod health;
 mod keys;
 mod monitor;
+mod peek;
 mod producer;
 mod pushes;
 mod queue;

@@ -36,6 +36,9 @@ pub(super) struct Scripts {
     /// KEYS queue, handoff, extra, leases, sizes; ARGV prefix of the claims' keys, bytes. Returns pending, processing, and
     /// so many bytes of the oldest element that waits, from its beginning.
     depth: Script,
+    /// ARGV max events, max bytes. Returns the elements that wait, oldest first, until they have so many events or bytes; one
+    /// that is larger is left out, and so is what is behind it.
+    peek: Script,
     /// KEYS queue, handoff, extra, leases, sizes, adopted, probe; returns nothing, or an error that begins with
     /// [`REHEARSAL`].
     rehearse_publishing: Script,
@@ -177,6 +180,26 @@ local oldest = redis.call('LRANGE', handoff, -1, -1)[1] or redis.call('LRANGE', 
 return {pending, processing, string.sub(oldest, 1, ARGV[2])}
 ";
 
+const PEEK: &str = r"
+local max, max_bytes = tonumber(ARGV[1]), tonumber(ARGV[2])
+local found, events, bytes = {}, 0, 0
+for _, source in ipairs({handoff, queue}) do
+  for at = 1, redis.call('LLEN', source) do
+    if events >= max then
+      return found
+    end
+    local element = redis.call('LRANGE', source, -at, -at)[1]
+    bytes = bytes + #element
+    if bytes > max_bytes then
+      return found
+    end
+    found[#found + 1] = element
+    events = events + size(element)
+  end
+end
+return found
+";
+
 const REHEARSE: &str = r"
 local queue, handoff, extra, leases, sizes, adopted, probe = unpack(KEYS)
 local function fail(command, key, why)
@@ -236,10 +259,10 @@ run('DEL', probe)
 
 impl Scripts {
     pub(super) fn new() -> Self {
+        let size = format!("local MAX_EVENTS = {FRAME_MAX_EVENTS}\n{SIZE}");
         let write = |code: &str| {
-            let max_events = format!("local MAX_EVENTS = {FRAME_MAX_EVENTS}\n");
             Script::new(&format!(
-                "#!lua flags=allow-oom\n{NAMES}{DEADLINE}{max_events}{SIZE}{code}"
+                "#!lua flags=allow-oom\n{NAMES}{DEADLINE}{size}{code}"
             ))
         };
         Self {
@@ -249,6 +272,7 @@ impl Scripts {
             release: write(RELEASE),
             adopt: Script::new(&format!("#!lua flags=allow-oom\n{DEADLINE}{ADOPT}")),
             depth: Script::new(&format!("#!lua flags=no-writes\n{DEPTH}")),
+            peek: Script::new(&format!("#!lua flags=no-writes\n{NAMES}{size}{PEEK}")),
             // A push may not exceed the server's memory.
             rehearse_publishing: Script::new(&format!("#!lua\n{REHEARSE}{REHEARSE_PUBLISHING}")),
             rehearse_work: Script::new(&format!(
@@ -278,6 +302,16 @@ impl Scripts {
             .key(&keys.sizes)
             .arg(&keys.claim_prefix)
             .arg(element::HEAD_BYTES);
+        invocation
+    }
+
+    pub(super) fn peek(&self, keys: &Keys, events: usize, bytes: usize) -> ScriptInvocation<'_> {
+        let mut invocation = self.peek.prepare_invoke();
+        invocation
+            .key(&keys.queue)
+            .key(&keys.handoff)
+            .arg(events)
+            .arg(bytes);
         invocation
     }
 

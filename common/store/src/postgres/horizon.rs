@@ -30,13 +30,24 @@
 use sqlx::{PgConnection, query_as, query_scalar};
 
 /// A lock's key is this and the sequence's value, of at most 48 bits: so it does not meet other users of advisory locks.
-const BASE: i64 = 0x4541 << 48;
+pub(super) const BASE: i64 = 0x4541 << 48;
 
 /// How far below the sequence's value a key is looked for while others are taken: more than the locks that a server has
 /// room for ([max_locks_per_transaction](https://www.postgresql.org/docs/current/runtime-config-locks.html)).
 const KEYS_BELOW: i64 = 65_536;
 /// How many keys are tried at random.
 const RANDOM_ATTEMPTS: usize = 8;
+
+/// A column of a statement that enters by the way, because a statement of its own takes another way to the server and back: the
+/// sequence's value, and 1 if the lock was free. `$3` is [`BASE`].
+macro_rules! entered {
+    () => {
+        "(SELECT ARRAY[drawn, pg_try_advisory_xact_lock_shared($3 + drawn)::int]
+          FROM (SELECT last_value - (NOT is_called)::int AS drawn FROM processed_events_id_seq) AS sequence)
+             AS entered"
+    };
+}
+pub(super) use entered;
 
 /// `$2` is the number of keys among which one is taken, from the sequence's value down; 1 is that value itself.
 const ENTER: &str = "
@@ -65,6 +76,14 @@ const OLDEST: &str = "
            SELECT FROM pg_roles
            WHERE pg_has_role(session.usesysid, pg_roles.oid, 'MEMBER')
              AND has_table_privilege(pg_roles.oid, 'processed_events', 'INSERT'))";
+
+/// What the column [`entered`](entered!) tells: all ids of the transaction are above this one. `None`: it has not entered.
+pub(super) fn has_entered(column: &[i64]) -> Option<i64> {
+    match column {
+        [drawn, 1] => Some(*drawn),
+        _ => None,
+    }
+}
 
 /// Call it in a transaction before its first id is drawn. All its ids are above the one that this gives.
 pub(super) async fn enter(transaction: &mut PgConnection) -> sqlx::Result<i64> {

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use event::{ClaimId, Event, WorkerId};
 use sqlx::{
-    Arguments, Connection, PgConnection, PgTransaction, postgres::PgArguments, query, query_as,
-    query_as_with, query_scalar, query_with,
+    Arguments, Connection, FromRow, PgConnection, PgTransaction, Row,
+    postgres::{PgArguments, PgRow},
+    query, query_as, query_as_with, query_scalar, query_with,
 };
 use uuid::Uuid;
 
@@ -19,8 +20,8 @@ use super::{
 use crate::{
     Cursor, Limit,
     failure::{Failure, Unsound},
-    plan::{Inserted, Keys, Letter, TopicDelta},
-    record::{self, Counted},
+    plan::{Inserted, Keys, Letter},
+    record::{self, Counted, Written},
     replay::FULL_REPLAY_BYTES,
 };
 
@@ -34,7 +35,9 @@ const ADVANCE: &str = concat!(
     UPDATE worker_claims SET last_claim = $2, updated_at = now()
     WHERE worker_id = $1 AND last_claim < $2
     RETURNING ",
-    ground!()
+    ground!(),
+    ", ",
+    horizon::entered!()
 );
 
 const IS_REGISTERED: &str = "SELECT EXISTS (SELECT FROM worker_claims WHERE worker_id = $1)";
@@ -87,28 +90,33 @@ const STORED: &str = "
 /// ([SET CONSTRAINTS](https://www.postgresql.org/docs/current/sql-set-constraints.html)).
 const CHECK_AT_ONCE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
-const COUNT_TOPICS: &str = "
-    INSERT INTO topic_stats AS t (topic, unique_processed, duplicate_dropped, last_processed_at)
-    SELECT topic, unique_processed, duplicate_dropped, now()
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[])
-        AS batch (topic, unique_processed, duplicate_dropped)
-    ON CONFLICT (topic) DO UPDATE SET
-        unique_processed = t.unique_processed + excluded.unique_processed,
-        duplicate_dropped = t.duplicate_dropped + excluded.duplicate_dropped,
-        last_processed_at = excluded.last_processed_at";
+/// The topics by name, and then the row of counters: that one is locked last, because its update needs to know how many topics
+/// were written ([data-modifying WITH](https://www.postgresql.org/docs/current/queries-with.html#QUERIES-WITH-MODIFYING)).
+const COUNT: &str = "
+    WITH topics AS (
+        INSERT INTO topic_stats AS t (topic, unique_processed, duplicate_dropped, last_processed_at)
+        SELECT topic, unique_processed, duplicate_dropped, now()
+        FROM unnest($1::text[], $2::bigint[], $3::bigint[])
+            AS batch (topic, unique_processed, duplicate_dropped)
+        ON CONFLICT (topic) DO UPDATE SET
+            unique_processed = t.unique_processed + excluded.unique_processed,
+            duplicate_dropped = t.duplicate_dropped + excluded.duplicate_dropped,
+            last_processed_at = excluded.last_processed_at
+        RETURNING 1
+    )
+    UPDATE agg_stats SET
+        received = received + $4 + $5 + $6,
+        unique_processed = unique_processed + $4,
+        duplicate_dropped = duplicate_dropped + $5,
+        dead_lettered = dead_lettered + $6
+    FROM (SELECT count(*) AS count FROM topics) AS written
+    WHERE id = 1
+    RETURNING written.count";
 
 const INSERT_LETTERS: &str = "
     INSERT INTO dead_letters (raw, reason, receipt_id)
     SELECT raw, reason, receipt_id
     FROM unnest($1::bytea[], $2::text[], $3::uuid[]) AS batch (raw, reason, receipt_id)";
-
-const COUNT: &str = "
-    UPDATE agg_stats SET
-        received = received + $1 + $2 + $3,
-        unique_processed = unique_processed + $1,
-        duplicate_dropped = duplicate_dropped + $2,
-        dead_lettered = dead_lettered + $3
-    WHERE id = 1";
 
 /// Letters until they are so many or hold so many bytes. The rows stay locked, so that two replays at once do not count a
 /// letter twice. How large a value is, PostgreSQL knows without reading it.
@@ -138,8 +146,24 @@ pub(super) struct Transaction<'c> {
     glance: Option<Glance>,
     /// What it works on, as soon as a statement has told.
     ground: Option<Ground>,
-    /// None of the rows that it inserts has an id up to this one.
-    since: i64,
+    /// None of the rows that it inserts has an id up to this one. `None`: it has not entered yet.
+    since: Option<i64>,
+}
+
+/// What is known once the worker's row is advanced.
+struct Advanced {
+    ground: Ground,
+    since: Option<i64>,
+}
+
+impl FromRow<'_, PgRow> for Advanced {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let entered: Vec<i64> = row.try_get("entered")?;
+        Ok(Self {
+            ground: Ground::from_row(row)?,
+            since: horizon::has_entered(&entered),
+        })
+    }
 }
 
 impl<'c> Transaction<'c> {
@@ -152,7 +176,7 @@ impl<'c> Transaction<'c> {
             known,
             glance: None,
             ground: None,
-            since: 0,
+            since: None,
         })
     }
 
@@ -170,12 +194,18 @@ impl record::Transaction for Transaction<'_> {
     type Errors = SqlStates;
 
     async fn advance(&mut self, claim: ClaimId) -> sqlx::Result<bool> {
-        self.ground = query_as(ADVANCE)
+        let advanced: Option<Advanced> = query_as(ADVANCE)
             .bind(claim.worker.0)
             .bind(claim.number)
+            .bind(horizon::BASE)
             .fetch_optional(&mut *self.inner)
             .await?;
-        Ok(self.ground.is_some())
+        let is_advanced = advanced.is_some();
+        if let Some(Advanced { ground, since }) = advanced {
+            self.ground = Some(ground);
+            self.since = since;
+        }
+        Ok(is_advanced)
     }
 
     async fn is_registered(&mut self, worker: WorkerId) -> sqlx::Result<bool> {
@@ -185,7 +215,9 @@ impl record::Transaction for Transaction<'_> {
 
     async fn prepare(&mut self) -> sqlx::Result<()> {
         self.ground().await?;
-        self.since = horizon::enter(&mut self.inner).await?;
+        if self.since.is_none() {
+            self.since = Some(horizon::enter(&mut self.inner).await?);
+        }
         Ok(())
     }
 
@@ -209,14 +241,14 @@ impl record::Transaction for Transaction<'_> {
             return Ok(Inserted::All);
         }
         let receipts = query_scalar(INSERTED)
-            .bind(self.since)
+            .bind(self.since.unwrap_or_default())
             .fetch_all(&mut *self.inner)
             .await?;
         if let Some(inserted) = with_receipts(receipts, rows, done.rows_affected()) {
             return Ok(inserted);
         }
         let keys = query_as(INSERTED_KEYS)
-            .bind(self.since)
+            .bind(self.since.unwrap_or_default())
             .fetch_all(&mut *self.inner)
             .await?;
         Ok(Inserted::with_keys(&keys, rows))
@@ -236,22 +268,6 @@ impl record::Transaction for Transaction<'_> {
         } else {
             Ok(returning(&mut self.inner, rows).await?)
         }
-    }
-
-    async fn count_topics(&mut self, topics: &[TopicDelta<'_>]) -> sqlx::Result<u64> {
-        if topics.is_empty() {
-            return Ok(0);
-        }
-        let names: Vec<&str> = topics.iter().map(|delta| delta.topic).collect();
-        let unique: Vec<i64> = topics.iter().map(|delta| delta.unique).collect();
-        let duplicate: Vec<i64> = topics.iter().map(|delta| delta.duplicate).collect();
-        let counted = query(COUNT_TOPICS)
-            .bind(names)
-            .bind(unique)
-            .bind(duplicate)
-            .execute(&mut *self.inner)
-            .await?;
-        Ok(counted.rows_affected())
     }
 
     async fn put_aside(&mut self, letters: &[Letter]) -> sqlx::Result<u64> {
@@ -274,14 +290,24 @@ impl record::Transaction for Transaction<'_> {
         Ok(inserted.rows_affected())
     }
 
-    async fn count(&mut self, counted: &Counted) -> sqlx::Result<u64> {
-        let done = query(COUNT)
+    async fn count(&mut self, counted: &Counted<'_>) -> sqlx::Result<Written> {
+        let topics = counted.topics.iter();
+        let names: Vec<&str> = topics.clone().map(|delta| delta.topic).collect();
+        let unique: Vec<i64> = topics.clone().map(|delta| delta.unique).collect();
+        let duplicate: Vec<i64> = topics.map(|delta| delta.duplicate).collect();
+        let written: Vec<i64> = query_scalar(COUNT)
+            .bind(names)
+            .bind(unique)
+            .bind(duplicate)
             .bind(counted.unique)
             .bind(counted.duplicate)
             .bind(counted.dead_lettered)
-            .execute(&mut *self.inner)
+            .fetch_all(&mut *self.inner)
             .await?;
-        Ok(done.rows_affected())
+        Ok(Written {
+            topics: written.iter().sum::<i64>().unsigned_abs(),
+            counters: written.len() as u64,
+        })
     }
 
     async fn take_letters(

@@ -12,8 +12,8 @@ use super::{begin::BEGIN, chunks::chunks, classify::ResultCodes};
 use crate::{
     Cursor, Limit,
     failure::{Failure, Unsound},
-    plan::{Inserted, Keys, Letter, TopicDelta},
-    record::{self, Counted},
+    plan::{Inserted, Keys, Letter},
+    record::{self, Counted, Written},
     replay::FULL_REPLAY_BYTES,
 };
 
@@ -180,9 +180,9 @@ impl record::Transaction for Transaction {
         Ok(self.inserted().await?)
     }
 
-    async fn count_topics(&mut self, topics: &[TopicDelta<'_>]) -> sqlx::Result<u64> {
-        let (mut written, now) = (0, self.now);
-        for chunk in chunks(topics) {
+    async fn count(&mut self, counted: &Counted<'_>) -> sqlx::Result<Written> {
+        let (mut topics, now) = (0, self.now);
+        for chunk in chunks(counted.topics) {
             let mut count = QueryBuilder::<Sqlite>::new(COUNT_TOPICS);
             count.push_values(chunk, |mut row, delta| {
                 row.push_bind(delta.topic)
@@ -192,10 +192,19 @@ impl record::Transaction for Transaction {
                     .push_bind(now);
             });
             count.push(ADD_TO_TOPICS);
-            let counted = count.build().execute(&mut *self.inner).await?;
-            written += counted.rows_affected();
+            let done = count.build().execute(&mut *self.inner).await?;
+            topics += done.rows_affected();
         }
-        Ok(written)
+        let done = query(COUNT)
+            .bind(counted.unique)
+            .bind(counted.duplicate)
+            .bind(counted.dead_lettered)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(Written {
+            topics,
+            counters: done.rows_affected(),
+        })
     }
 
     async fn put_aside(&mut self, letters: &[Letter]) -> sqlx::Result<u64> {
@@ -212,16 +221,6 @@ impl record::Transaction for Transaction {
             written += inserted.rows_affected();
         }
         Ok(written)
-    }
-
-    async fn count(&mut self, counted: &Counted) -> sqlx::Result<u64> {
-        let done = query(COUNT)
-            .bind(counted.unique)
-            .bind(counted.duplicate)
-            .bind(counted.dead_lettered)
-            .execute(&mut *self.inner)
-            .await?;
-        Ok(done.rows_affected())
     }
 
     async fn take_letters(

@@ -1,0 +1,35 @@
+//! Looking at what waits, without taking it.
+
+use std::time::Duration;
+
+use event::element::Opened;
+
+use super::{Address, failure::Failure, queue::MAX_ELEMENT_BYTES, scripts::Scripts};
+use crate::QueueError;
+
+/// How long the server may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+impl Address {
+    /// The events that wait longest, oldest first: so many, and what else is in their frames. Nothing is taken. Elements
+    /// behind more than [`MAX_ELEMENT_BYTES`] are not looked at.
+    ///
+    /// # Errors
+    /// If the server does not do it.
+    pub async fn peek(&self, events: usize) -> Result<Opened, QueueError> {
+        let elements = self.elements(events).await?;
+        let mut opened = Opened::default();
+        for element in elements {
+            opened.add(element);
+        }
+        Ok(opened)
+    }
+
+    async fn elements(&self, events: usize) -> Result<Vec<Vec<u8>>, Failure> {
+        let server = self.server();
+        let scripts = Scripts::new();
+        let mut redis = server.peer.connect(ANSWER_WITHIN).await?;
+        let peek = scripts.peek(&server.keys, events, MAX_ELEMENT_BYTES);
+        Ok(peek.invoke_async(&mut redis).await?)
+    }
+}
