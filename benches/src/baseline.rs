@@ -2,6 +2,7 @@
 //! and the same settings as the programs, and with as little behind it as possible.
 
 use std::{
+    hint::black_box,
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -36,6 +37,8 @@ const INSERT: &str = "INSERT INTO processed_events \
 pub(crate) enum Baseline {
     /// POST /publish reads the body and answers as the publisher does
     Empty,
+    /// POST /publish parses the body into events that own their text, drops them, and answers as the publisher does
+    Parse,
     /// POST /ingest stores one event in one statement, which is a transaction
     Insert {
         /// The address of the database
@@ -58,7 +61,7 @@ struct Row<'a> {
 /// Serves until the process is killed.
 pub(crate) async fn serve(address: SocketAddr, what: Baseline) -> Result<()> {
     let pool = match &what {
-        Baseline::Empty => None,
+        Baseline::Empty | Baseline::Parse => None,
         Baseline::Insert {
             database_url,
             connections,
@@ -69,6 +72,7 @@ pub(crate) async fn serve(address: SocketAddr, what: Baseline) -> Result<()> {
             Some(options.connect(database_url).await?)
         }
     };
+    let parses = matches!(what, Baseline::Parse);
     let ids = Data::new(Ids::default());
     let counts = Data::new(Read::default());
     let server = HttpServer::new(move || {
@@ -80,7 +84,14 @@ pub(crate) async fn serve(address: SocketAddr, what: Baseline) -> Result<()> {
             None => app
                 .app_data(counts.clone())
                 .route("/read", get().to(read))
-                .route("/publish", post().to(empty)),
+                .route(
+                    "/publish",
+                    if parses {
+                        post().to(parse)
+                    } else {
+                        post().to(empty)
+                    },
+                ),
             Some(pool) => app
                 .app_data(Data::new(pool.clone()))
                 .route("/ingest", post().to(insert)),
@@ -119,6 +130,26 @@ async fn empty(body: Bytes, read: Data<Read>) -> HttpResponse {
     HttpResponse::Accepted()
         .content_type("application/json")
         .body(answer)
+}
+
+/// An event as a handler of a few lines would have it.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "the handler reads them and drops them")]
+struct Owned {
+    topic: String,
+    event_id: String,
+    source: String,
+    timestamp: DateTime<Utc>,
+    payload: serde_json::Value,
+}
+
+async fn parse(body: Bytes, read: Data<Read>) -> actix_web::Result<HttpResponse> {
+    let events: Vec<Owned> = match body.first() {
+        Some(b'[') => serde_json::from_slice(&body)?,
+        _ => vec![serde_json::from_slice(&body)?],
+    };
+    drop(black_box(events));
+    Ok(empty(body, read).await)
 }
 
 async fn insert(

@@ -24,6 +24,8 @@ pub(crate) struct Budget {
     pub(crate) latency: Duration,
     /// Events that go all the way from a request to the database.
     pub(crate) end_to_end_events: u64,
+    /// Events that a worker of others stores.
+    pub(crate) peer_events: u64,
     /// Numbers of rows that the database has before a drain.
     pub(crate) growth_rows: &'static [u64],
     /// Rounds over all of these numbers.
@@ -50,6 +52,7 @@ impl Budget {
         load: Duration::from_secs(2),
         latency: Duration::from_secs(8),
         end_to_end_events: 200_000,
+        peer_events: 20_000,
         growth_rows: &[0, 1_000_000, 5_000_000, 20_000_000],
         growth_rounds: 3,
         depth_events: 10_000_000,
@@ -69,6 +72,7 @@ impl Budget {
         load: Duration::from_millis(500),
         latency: Duration::from_secs(1),
         end_to_end_events: 30_000,
+        peer_events: 3_000,
         growth_rows: &[0, 100_000, 300_000],
         growth_rounds: 1,
         depth_events: 200_000,

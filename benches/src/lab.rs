@@ -245,7 +245,7 @@ impl Lab {
         }
     }
 
-    /// Puts a stream into a queue as publishers do, in envelopes. The queue must be empty.
+    /// Puts a stream into a queue as publishers do, in frames. The queue must be empty.
     pub(crate) async fn fill(&self, queue: &str, stream: Stream) -> Result<()> {
         let producer = Arc::new(RedisProducer::new(&self.address(queue)?, u64::MAX));
         let (factory, payload_bytes) = (Factory::new(), stream.mix.payload_bytes);
@@ -284,6 +284,12 @@ impl Lab {
 
     fn address(&self, queue: &str) -> Result<Address> {
         Ok(Address::new(&self.redis.url(), queue.parse()?)?)
+    }
+
+    /// What Redis says about itself.
+    pub(crate) async fn info(&self) -> Result<InfoDict> {
+        let mut commands = self.commands.clone();
+        Ok(redis::cmd("INFO").query_async(&mut commands).await?)
     }
 
     /// How many events are in a queue.

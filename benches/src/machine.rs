@@ -14,7 +14,7 @@ const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
 const GIB: u64 = 1 << 30;
 
 /// The machine, and what the programs were built from.
-#[derive(Debug, Serialize)]
+#[derive(Default, Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) processors: f64,
     pub(crate) model: String,

@@ -24,9 +24,14 @@ mod sqlite;
 mod stats;
 mod workload;
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use chrono::Utc;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -44,7 +49,8 @@ use crate::{
 )]
 struct Arguments {
     /// What to measure: all (takes up to 30 minutes and writes docs/BENCHMARKS.md), quick (measures all with less, in up to 3
-    /// minutes), or any of floor, drain, accept, end-to-end, ingest, standalone, growth, memory, queue-depth, workers, payload
+    /// minutes), or any of floor, drain, accept, end-to-end, ingest, standalone, growth, memory, queue-bytes,
+    /// queue-depth, workers, payload, peers
     #[arg(value_parser = What::parse, required = true)]
     what: Vec<What>,
 
@@ -52,12 +58,17 @@ struct Arguments {
     #[arg(long)]
     quick: bool,
 
+    /// The benches of an earlier commit, built with --profile dist, beside its programs: each benchmark is measured with them,
+    /// too, right after this one
+    #[arg(long, value_name = "PATH")]
+    before: Option<PathBuf>,
+
     /// Write docs/BENCHMARKS.md, also when that is not the default
     #[arg(long)]
     write: bool,
 
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<Serve>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +79,7 @@ enum What {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Serve {
     /// Run a server that the programs are compared with
     #[command(hide = true)]
     Baseline {
@@ -102,7 +113,7 @@ impl What {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(Command::Baseline { address, what }) => baseline::serve(address, what).await,
+        Some(Serve::Baseline { address, what }) => baseline::serve(address, what).await,
         None => measure(&arguments).await,
     }
 }
@@ -142,6 +153,9 @@ async fn measure(arguments: &Arguments) -> Result<()> {
             report.skip(format!("{benchmark:?} failed: {error:#}"));
             failed.push(benchmark);
         }
+        if let Some(before) = &arguments.before {
+            report.compare(&earlier(before, *benchmark, quick)?);
+        }
         eprintln!("  {benchmark:?}: {:.0} s", since.elapsed().as_secs_f64());
     }
     eprintln!("  everything: {:.0} s", started.elapsed().as_secs_f64());
@@ -157,4 +171,20 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         "these benchmarks failed: {failed:?}; see above"
     );
     Ok(())
+}
+
+/// What the benches of an earlier commit print about a benchmark. They need not be built again, and may not know it.
+fn earlier(benches: &Path, benchmark: Benchmark, quick: bool) -> Result<String> {
+    let value = benchmark.to_possible_value();
+    let name = value.map_or_else(String::new, |value| value.get_name().to_owned());
+    let mut command = Command::new(benches);
+    command.arg(name).env("CARGO", "true");
+    if quick {
+        command.arg("--quick");
+    }
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| benches.display().to_string())?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -50,6 +50,10 @@ pub(crate) struct Figure {
     pub(crate) ratio: Option<Summary>,
     pub(crate) goal: Option<Goal>,
     pub(crate) met: Option<bool>,
+    /// What the programs of an earlier commit did, measured in turn with these.
+    pub(crate) before: Option<f64>,
+    /// What this figure should be, divided by what it was before.
+    pub(crate) goal_beside_before: Option<Goal>,
     /// The shares of all processors while it was measured the last time.
     pub(crate) shares: Vec<Share>,
     /// The shares while the reference was measured the last time.
@@ -100,6 +104,8 @@ impl Figure {
             ratio: None,
             goal: None,
             met: None,
+            before: None,
+            goal_beside_before: None,
             shares: Vec::new(),
             reference_shares: Vec::new(),
             note: String::new(),
@@ -122,6 +128,8 @@ impl Figure {
             ratio: Some(pairs.ratio()),
             goal: None,
             met: None,
+            before: None,
+            goal_beside_before: None,
             shares: Vec::new(),
             reference_shares: Vec::new(),
             note: String::new(),
@@ -135,6 +143,20 @@ impl Figure {
             met: Some(goal.is_met_by(value)),
             ..self
         }
+    }
+
+    /// A goal of the ratio to what it was before.
+    pub(crate) fn goal_beside_before(self, goal: Goal) -> Self {
+        Self {
+            goal_beside_before: Some(goal),
+            ..self
+        }
+    }
+
+    /// Whether the goal of the ratio to what it was before is met. `None`: there is no goal, or nothing to compare with.
+    fn met_beside_before(&self) -> Option<bool> {
+        let ratio = self.measured.median / self.before?;
+        Some(self.goal_beside_before?.is_met_by(ratio))
     }
 
     pub(crate) fn shares(self, shares: Vec<Share>) -> Self {
@@ -157,6 +179,26 @@ impl Figure {
 }
 
 impl Report {
+    /// Tells what an earlier commit has measured: the lines that its benchmarks have printed.
+    pub(crate) fn compare(&mut self, printed: &str) {
+        for line in printed.lines() {
+            let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+            let [_, benchmark, case, measured, ..] = columns[..] else {
+                continue;
+            };
+            let value = measured
+                .split(' ')
+                .next()
+                .and_then(|word| word.parse().ok());
+            let figure = self.figures.iter_mut().find(|figure| {
+                figure.benchmark == benchmark && figure.case == case && figure.before.is_none()
+            });
+            if let (Some(figure), Some(value)) = (figure, value) {
+                figure.before = Some(value);
+            }
+        }
+    }
+
     /// Adds a figure and shows it. A quick figure gets no verdict, because one short sample meets or misses a goal by chance.
     pub(crate) fn add(&mut self, mut figure: Figure) {
         if self.quick {
@@ -259,8 +301,8 @@ impl Report {
 }
 
 /// The first lines of the table.
-pub(crate) const HEAD: &str = "| benchmark | case | measured | reference | ratio (smallest–largest) | goal | met | note |\n\
-     | --- | --- | --- | --- | --- | --- | --- | --- |";
+pub(crate) const HEAD: &str = "| benchmark | case | measured | reference | ratio (smallest–largest) | goal | met | before | \
+     measured ÷ before | note |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |";
 
 fn row(figure: &Figure) -> String {
     let Figure {
@@ -272,6 +314,8 @@ fn row(figure: &Figure) -> String {
         ratio,
         goal,
         met,
+        before,
+        goal_beside_before,
         note,
         ..
     } = figure;
@@ -289,9 +333,16 @@ fn row(figure: &Figure) -> String {
         }
     };
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
-    let verdict = met.map(|met| if met { "yes" } else { "**no**" }.to_owned());
+    let verdict = |met: bool| if met { "yes" } else { "**no**" };
+    let beside_before = before.map(|before| {
+        let ratio = number(measured.median / before);
+        match (goal_beside_before, figure.met_beside_before()) {
+            (Some(goal), Some(met)) => format!("{ratio} ({goal}: {})", verdict(met)),
+            _ => ratio,
+        }
+    });
     format!(
-        "| {benchmark} | {case} | {} {unit} | {} | {} | {} | {} | {note} |",
+        "| {benchmark} | {case} | {} {unit} | {} | {} | {} | {} | {} | {} | {note} |",
         spread(measured),
         or_none(
             reference
@@ -300,7 +351,9 @@ fn row(figure: &Figure) -> String {
         ),
         or_none(ratio.as_ref().map(spread)),
         or_none(goal.map(|goal| goal.to_string())),
-        or_none(verdict),
+        or_none(met.map(|met| verdict(met).to_owned())),
+        or_none(before.map(|before| format!("{} {unit}", number(before)))),
+        or_none(beside_before),
     )
 }
 
@@ -377,12 +430,34 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_commit_printed_is_shown_beside() {
+        let mut report = Report {
+            started: DateTime::UNIX_EPOCH,
+            quick: false,
+            machine: Machine::default(),
+            versions: Vec::new(),
+            settings: Vec::new(),
+            figures: Vec::new(),
+            skipped: Vec::new(),
+        };
+        let samples = [50.0].into_iter().collect();
+        let figure = Figure::alone("accept", "1 a request", "requests/s", &samples);
+        report.add(figure.goal_beside_before(Goal::AtLeast(1.3)));
+        report.compare("text\n| accept | 10 a request | 7 |\n| accept | 1 a request | 40.0 (39–41) requests/s | – |");
+        let row = row(&report.figures[0]);
+        assert!(
+            row.ends_with("| 40.0 requests/s | 1.25 (≥ 1.3: **no**) |  |"),
+            "{row}"
+        );
+    }
+
+    #[test]
     fn a_row_shows_the_median_the_spread_and_the_verdict() {
         let pairs = pairs(&[(50.0, 100.0), (60.0, 100.0), (80.0, 100.0)]);
         let figure = Figure::beside("drain", "30 %", "events/s", &pairs).goal(Goal::AtLeast(1.0));
         assert_eq!(
             row(&figure),
-            "| drain | 30 % | 60.0 (50.0–80.0) events/s | 100 (100–100) events/s | 0.60 (0.50–0.80) | ≥ 1 | **no** |  |"
+            "| drain | 30 % | 60.0 (50.0–80.0) events/s | 100 (100–100) events/s | 0.60 (0.50–0.80) | ≥ 1 | **no** | – | – |  |"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! The publisher accepts requests, beside a handler that only reads the same bodies. Also, latencies at half of that load.
+//! The publisher accepts requests, beside a handler that only reads the same bodies, and beside one that parses them. Also,
+//! latencies at half of that load.
 
 use anyhow::{Context, Result, ensure};
 
@@ -14,13 +15,10 @@ use crate::{
 
 /// The connections are so many that the server always finds a request to read.
 pub(super) const CONNECTIONS: usize = 64;
-/// How many events a request has, and the goal.
-const CASES: [(u64, Option<f64>); 4] = [
-    (1, Some(0.6)),
-    (10, Some(0.6)),
-    (100, Some(0.5)),
-    (1000, None),
-];
+/// How many events a request has, and the goal beside what it was before.
+const CASES: [(u64, f64); 4] = [(1, 1.3), (10, 1.8), (100, 2.5), (1000, 3.0)];
+/// The goal beside the handler that parses, and the case that has it.
+const GOAL_PARSING: (u64, f64) = (100, 0.6);
 /// The quantiles of the latency that are shown.
 const QUANTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9")];
 /// The load with which latencies are measured, as a share of the load that saturates the server.
@@ -29,10 +27,12 @@ const HALF: f64 = 0.5;
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     let mut publisher = start_publisher(lab);
     let mut empty = Service::baseline(&["empty"]);
-    publisher.ready().await?;
-    empty.ready().await?;
+    let mut parsing = Service::baseline(&["parse"]);
+    for service in [&mut publisher, &mut empty, &mut parsing] {
+        service.ready().await?;
+    }
     for (events, goal) in CASES {
-        one_case(lab, report, [&publisher, &empty], events, goal).await?;
+        one_case(lab, report, [&publisher, &empty, &parsing], events, goal).await?;
     }
     publisher.stop().await
 }
@@ -50,9 +50,9 @@ pub(super) fn start_publisher(lab: &Lab) -> Service {
 async fn one_case(
     lab: &Lab,
     report: &mut Report,
-    [publisher, empty]: [&Service; 2],
+    [publisher, empty, parsing]: [&Service; 3],
     events: u64,
-    goal: Option<f64>,
+    goal: f64,
 ) -> Result<()> {
     let template = Template::events("/publish", events, PAYLOAD_BYTES);
     let load = |service: &Service, pace| Load {
@@ -65,6 +65,7 @@ async fn one_case(
     let saturate = Pace::SaturateFor(lab.budget.load);
     let [redis, _] = lab.groups();
     let (mut pairs, mut shares, mut reference_shares) = (Pairs::default(), Vec::new(), Vec::new());
+    let (mut beside_parsing, mut parsing_shares) = (Pairs::default(), Vec::new());
     for _ in 0..lab.budget.pairs {
         lab.empty_queue().await?;
         let meter = Meter::start(&[ProcessGroup::generator(), publisher.group, redis])?;
@@ -92,13 +93,21 @@ async fn one_case(
             bytes - before[1]
         );
         pairs.push(published.rate(), read.rate());
+        let meter = Meter::start(&[ProcessGroup::generator(), parsing.group])?;
+        let parsed = generator::send(&load(parsing, saturate)).await?;
+        parsing_shares = meter.shares()?;
+        beside_parsing.push(published.rate(), parsed.rate());
     }
     let case = format!("{events} a request");
     let figure = Figure::beside("accept", &case, "requests/s", &pairs);
     let figure = figure.shares(shares).reference_shares(reference_shares);
-    report.add(match goal {
-        Some(goal) => figure.goal(Goal::AtLeast(goal)),
-        None => figure,
+    report.add(figure.goal_beside_before(Goal::AtLeast(goal)));
+    let parsing = format!("{case}, beside a handler that parses");
+    let figure = Figure::beside("accept", parsing, "requests/s", &beside_parsing);
+    let figure = figure.reference_shares(parsing_shares);
+    report.add(match GOAL_PARSING {
+        (case, goal) if case == events => figure.goal(Goal::AtLeast(goal)),
+        _ => figure,
     });
 
     lab.empty_queue().await?;

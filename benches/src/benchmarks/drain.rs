@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 
-use super::floor::DUPLICATES;
 use crate::{
     drain,
     floor::Floor,
@@ -13,26 +12,17 @@ use crate::{
     workload::{Mix, Stream},
 };
 
-/// The goal with few duplicates or none.
-const GOAL: f64 = 1.0;
-/// The percentage of duplicates from which on the other goal counts.
-const MOSTLY_DUPLICATES: u8 = 90;
-/// The goal if most deliveries are duplicates.
-const GOAL_MOSTLY_DUPLICATES: f64 = 3.0;
+/// The goals, by percentage of duplicates.
+const GOALS: [(u8, f64); 3] = [(0, 0.9), (30, 1.0), (90, 2.5)];
 
 pub(super) async fn run(lab: &Lab, floor: &Floor<'_>, report: &mut Report) -> Result<()> {
-    for percent in DUPLICATES {
+    for (percent, goal) in GOALS {
         let stream = Stream {
             mix: Mix::with_duplicates(percent),
             first: 0,
             count: lab.budget.drain_events,
         };
         let (pairs, shares) = beside_floor(lab, floor, stream, lab.budget.pairs).await?;
-        let goal = if percent >= MOSTLY_DUPLICATES {
-            GOAL_MOSTLY_DUPLICATES
-        } else {
-            GOAL
-        };
         let case = format!("{percent} % duplicates");
         let figure = Figure::beside("drain", case, "events/s", &pairs);
         report.add(figure.goal(Goal::AtLeast(goal)).shares(shares));

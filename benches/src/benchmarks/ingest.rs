@@ -14,19 +14,26 @@ use crate::{
     workload::PAYLOAD_BYTES,
 };
 
-/// The goal of the ratio.
-const GOAL: f64 = 10.0;
+/// The numbers of connections, and the goal of the ratio.
+const CASES: [(usize, f64); 2] = [(CONNECTIONS, 5.0), (512, 10.0)];
 /// The numbers of connections to the database that are tried for the handler.
 const POOLS: [u32; 3] = [4, 10, 32];
 
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
+    for (connections, goal) in CASES {
+        one_case(lab, report, connections, goal).await?;
+    }
+    Ok(())
+}
+
+async fn one_case(lab: &Lab, report: &mut Report, connections: usize, goal: f64) -> Result<()> {
     lab.empty_queue().await?;
     let template = Template::events("/ingest", 1, PAYLOAD_BYTES);
     let load = |service: &Service| Load {
         server: service.address,
         template: &template,
         expected: 200,
-        connections: CONNECTIONS,
+        connections,
         pace: Pace::SaturateFor(lab.budget.load),
     };
     let theirs = lab.database().await?;
@@ -84,8 +91,8 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     for database in [ours, theirs] {
         lab.remove(database).await?;
     }
-    let case = format!("1 a request, {CONNECTIONS} connections");
-    let figure = Figure::beside("ingest", case, "requests/s", &pairs).goal(Goal::AtLeast(GOAL));
+    let case = format!("1 a request, {connections} connections");
+    let figure = Figure::beside("ingest", case, "requests/s", &pairs).goal(Goal::AtLeast(goal));
     report.add(
         figure
             .shares(shares)

@@ -26,7 +26,7 @@ use crate::{
 /// The goal of the publisher under load, in MiB.
 const PUBLISHER: f64 = 40.0;
 /// The goal of the aggregator under load, in MiB.
-const AGGREGATOR: f64 = 80.0;
+const AGGREGATOR: f64 = 60.0;
 /// The goal of the standalone program under load, in MiB.
 const STANDALONE: f64 = 40.0;
 /// The part of SQLite's page cache that is not counted, in MiB: the connection that writes fills it
@@ -46,7 +46,7 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
 }
 
 async fn publisher(lab: &Lab, report: &mut Report) -> Result<()> {
-    for (events, goal) in [(EVENTS, Some(PUBLISHER)), (LARGE_REQUEST, None)] {
+    for events in [EVENTS, LARGE_REQUEST] {
         lab.empty_queue().await?;
         let mut service = start_publisher(lab);
         let idle = idle(&mut service).await?;
@@ -62,7 +62,7 @@ async fn publisher(lab: &Lab, report: &mut Report) -> Result<()> {
         let loaded = Memory::of(service.id())?;
         service.stop().await?;
         let case = format!("publisher, {events} a request, {CONNECTIONS} connections");
-        add(report, case, idle, loaded, goal, "");
+        add(report, case, idle, loaded, PUBLISHER, "");
     }
     Ok(())
 }
@@ -86,7 +86,7 @@ async fn aggregator(lab: &Lab, report: &mut Report) -> Result<()> {
     let drained = drain::all(lab, &database, stream, &[]).await?;
     lab.remove(database).await?;
     let case = "aggregator, draining".to_owned();
-    add(report, case, idle, drained.memory, Some(AGGREGATOR), "");
+    add(report, case, idle, drained.memory, AGGREGATOR, "");
     Ok(())
 }
 
@@ -101,7 +101,7 @@ async fn standalone(lab: &Lab, report: &mut Report) -> Result<()> {
     loaded.peak -= PAGE_CACHE;
     let case = format!("standalone, {EVENTS} a request, {CONNECTIONS} connections");
     let note = format!("SQLite's page cache of {PAGE_CACHE} MiB is not counted");
-    add(report, case, idle, loaded, Some(STANDALONE), &note);
+    add(report, case, idle, loaded, STANDALONE, &note);
     Ok(())
 }
 
@@ -111,14 +111,7 @@ async fn idle(service: &mut Service) -> Result<Memory> {
     Memory::of(service.id())
 }
 
-fn add(
-    report: &mut Report,
-    case: String,
-    idle: Memory,
-    loaded: Memory,
-    goal: Option<f64>,
-    note: &str,
-) {
+fn add(report: &mut Report, case: String, idle: Memory, loaded: Memory, goal: f64, note: &str) {
     let one = |value: f64| [value].into_iter().collect::<Samples>();
     let figure = Figure::alone("memory", case.clone(), "MiB", &one(idle.resident));
     report.add(figure.note("idle"));
@@ -128,8 +121,5 @@ fn add(
         loaded.resident
     );
     let figure = figure.note(resident.trim_end());
-    report.add(match goal {
-        Some(goal) => figure.goal(Goal::AtMost(goal)),
-        None => figure,
-    });
+    report.add(figure.goal(Goal::AtMost(goal)));
 }

@@ -8,6 +8,8 @@ mod growth;
 mod ingest;
 mod memory;
 mod payload;
+mod peers;
+mod queue_bytes;
 mod queue_depth;
 mod standalone;
 mod workers;
@@ -36,12 +38,16 @@ pub(crate) enum Benchmark {
     Growth,
     /// The memory of each program
     Memory,
+    /// Bytes that an event takes while it waits
+    QueueBytes,
     /// Drains of a queue in which many events wait
     QueueDepth,
     /// Drains with few and many workers
     Workers,
     /// Drains of small and large payloads
     Payload,
+    /// Workers of a few lines, in Python and in Node, that do the same
+    Peers,
 }
 
 impl Benchmark {
@@ -56,9 +62,11 @@ impl Benchmark {
             Self::Standalone => standalone::run(lab, report).await,
             Self::Growth => growth::run(lab, floor, report).await,
             Self::Memory => memory::run(lab, report).await,
+            Self::QueueBytes => queue_bytes::run(lab, report).await,
             Self::QueueDepth => queue_depth::run(lab, report).await,
             Self::Workers => workers::run(lab, report).await,
             Self::Payload => payload::run(lab, floor, report).await,
+            Self::Peers => peers::run(lab, report).await,
         }
     }
 }

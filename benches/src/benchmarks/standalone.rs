@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many events a request has, and the goal.
-const CASES: [(u64, Option<f64>); 2] = [(1, None), (100, Some(0.8))];
+const CASES: [(u64, Option<f64>); 2] = [(1, None), (100, Some(0.95))];
 
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     let stream = Stream {
