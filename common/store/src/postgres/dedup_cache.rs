@@ -83,6 +83,11 @@ impl DedupCache {
         }
     }
 
+    /// Where the events that it knows are stored.
+    pub(super) fn home(&self) -> Option<Home> {
+        self.lock().home
+    }
+
     /// To be called within a transaction, which works at this home.
     pub(super) fn glance(&self, home: Home, events: &[Event]) -> Glance {
         let hashes: Vec<u128> = events.iter().map(|event| self.hash(event)).collect();

@@ -1,7 +1,7 @@
 //! The PostgreSQL store.
 //!
 //! - `address`: `DATABASE_URL`; `connections`: separate ones for each purpose; `migrate`, `rights`: what must be there
-//! - `session`, `transaction`: the statements that record a claim; `workers`: the rows of workers
+//! - `session`, `transaction`: the statements that record a claim; `at_once`: one statement for a small one; `workers`: the rows of workers
 //! - `dedup_cache`: what need not be inserted again
 //! - `read`: events; `counters`; `dead_letters`; `audit`: do the counters agree?
 //! - `horizon`: a cursor that misses nothing
@@ -10,6 +10,7 @@
 //! - `fitness`: what no event could be stored in; `ground`: on what a transaction works
 
 mod address;
+mod at_once;
 mod audit;
 mod classify;
 mod connections;

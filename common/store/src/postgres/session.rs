@@ -4,7 +4,7 @@ use event::Claim;
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 
 use super::{
-    classify::SqlStates, connections::Connections, dedup_cache::DedupCache,
+    at_once, classify::SqlStates, connections::Connections, dedup_cache::DedupCache,
     transaction::Transaction,
 };
 use crate::{
@@ -46,6 +46,12 @@ impl record::Session for Session<'_> {
             Connection::Pooled(connection) => &mut **connection,
             Connection::Fresh(connection) => connection,
         };
+        if claim.judged
+            && matches!(how, Insert::All)
+            && let Some(recorded) = at_once::record(connection, self.known, claim).await?
+        {
+            return Ok(recorded);
+        }
         let transaction = Transaction::begin(connection, self.known).await?;
         record::attempt(transaction, claim, how).await
     }

@@ -234,7 +234,7 @@ impl record::Transaction for Transaction<'_> {
             let inserted = past_triggers(&mut self.inner, rows).await?;
             return Ok(Inserted::with_keys(&inserted, rows));
         }
-        let done = query_with(INSERT, bound(rows)?)
+        let done = query_with(INSERT, columns(rows)?)
             .execute(&mut *self.inner)
             .await?;
         if done.rows_affected() == rows.len() as u64 {
@@ -256,7 +256,7 @@ impl record::Transaction for Transaction<'_> {
 
     async fn insert_nothing(&mut self) -> sqlx::Result<()> {
         query(CHECK_AT_ONCE).execute(&mut *self.inner).await?;
-        query_with(INSERT, bound(&[])?)
+        query_with(INSERT, columns(&[])?)
             .execute(&mut *self.inner)
             .await?;
         Ok(())
@@ -350,7 +350,11 @@ impl record::Transaction for Transaction<'_> {
 
 /// The rows with these receipts. `None`: they are not as many as were inserted, because somebody else gives the same receipt
 /// to several events.
-fn with_receipts(mut receipts: Vec<Uuid>, rows: &[&Event], inserted: u64) -> Option<Inserted> {
+pub(super) fn with_receipts(
+    mut receipts: Vec<Uuid>,
+    rows: &[&Event],
+    inserted: u64,
+) -> Option<Inserted> {
     receipts.sort_unstable();
     let is_inserted = |row: &&Event| receipts.binary_search(&row.receipt_id.0).is_ok();
     let rows: Vec<bool> = rows.iter().map(is_inserted).collect();
@@ -359,7 +363,7 @@ fn with_receipts(mut receipts: Vec<Uuid>, rows: &[&Event], inserted: u64) -> Opt
 }
 
 async fn returning(transaction: &mut PgConnection, rows: &[&Event]) -> sqlx::Result<Keys> {
-    query_as_with(INSERT_RETURNING, bound(rows)?)
+    query_as_with(INSERT_RETURNING, columns(rows)?)
         .fetch_all(transaction)
         .await
 }
@@ -384,7 +388,7 @@ async fn past_triggers(transaction: &mut PgConnection, rows: &[&Event]) -> Resul
 }
 
 /// One array a column.
-fn bound(rows: &[&Event]) -> sqlx::Result<PgArguments> {
+pub(super) fn columns(rows: &[&Event]) -> sqlx::Result<PgArguments> {
     let mut arguments = PgArguments::default();
     let mut add = || {
         let texts = |of: fn(&Event) -> &str| rows.iter().map(|row| of(row)).collect::<Vec<_>>();
