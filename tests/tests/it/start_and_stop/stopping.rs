@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use event::element;
 use futures_util::future::join_all;
+use redis::AsyncCommands;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::{
@@ -35,14 +37,20 @@ async fn a_stopped_aggregator_hands_back_what_it_cannot_finish() {
         Some(StatusCode::ACCEPTED)
     );
     let (mut redis, queue) = (place.redis().await, place.key("queue"));
-    let mut length = async || -> u64 {
-        let asked = redis::cmd("LLEN").arg(&queue).clone();
-        asked.query_async(&mut redis).await.unwrap()
+    let mut waiting = async || -> usize {
+        let elements: Vec<Vec<u8>> = redis.lrange(&queue, 0, -1).await.unwrap();
+        let events = elements
+            .into_iter()
+            .map(|element| element::open(element).events.len());
+        events.sum()
     };
-    eventually("the events are claimed", SOON, async || length().await == 0).await;
+    eventually("the events are claimed", SOON, async || {
+        waiting().await == 0
+    })
+    .await;
 
     aggregator.stop().await;
-    assert_eq!(length().await, 500, "they wait in the queue again");
+    assert_eq!(waiting().await, 500, "they wait in the queue again");
 
     postgres.restart().await;
     let aggregator = place.process("aggregator", &[]);
