@@ -3,7 +3,9 @@
 //!
 //! It does what [`record`](crate::record) does, in the same order, because each step needs what the step before it gives: the
 //! worker's row, the advisory lock of the [horizon](super::horizon), the events by key, the topics by name, and the row of
-//! counters last ([data-modifying WITH](https://www.postgresql.org/docs/current/queries-with.html#QUERIES-WITH-MODIFYING)).
+//! counters last ([data-modifying WITH](https://www.postgresql.org/docs/current/queries-with.html#QUERIES-WITH-MODIFYING)). An
+//! aggregate in `FROM` is there before that row is locked, which a scalar subquery need not be.
+//!
 //! It does nothing at all unless everything is as it expects: the server and the table are those that the cache of stored events
 //! knows, no trigger is in the way, the transaction is READ COMMITTED, the lock is free, and nothing is malformed. Then the
 //! statements of a transaction do it, and so they do if the database refuses an event.
@@ -67,11 +69,9 @@ const RECORD: &str = "
             received = received + $15,
             unique_processed = unique_processed + stored,
             duplicate_dropped = duplicate_dropped + $15 - stored
-        FROM (
-            SELECT (SELECT count(*) FROM topics) AS topics, (SELECT count(*) FROM inserted) AS stored
-            FROM advanced
-        ) AS written
-        WHERE id = 1
+        FROM (SELECT count(*) AS stored FROM inserted) AS new,
+             (SELECT count(*) AS topics FROM topics) AS written
+        WHERE id = 1 AND EXISTS (SELECT FROM advanced)
         RETURNING topics
     )
     SELECT ARRAY(SELECT receipt_id FROM inserted),

@@ -9,6 +9,13 @@ macro_rules! contract {
                 super::$case(Tested::over(Tables::postgres().await).await).await;
             })*
         }
+        mod postgres_in_steps {
+            use crate::store_contract::{Tables, Tested};
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(Tested::over(Tables::postgres_in_steps().await).await).await;
+            })*
+        }
         mod sqlite {
             use crate::store_contract::{Tables, Tested};
             $(#[tokio::test]
@@ -70,6 +77,19 @@ enum Tables {
 impl Tables {
     async fn postgres() -> Self {
         Self::Postgres(servers::database().await)
+    }
+
+    /// A database in which no claim is recorded by one statement, because such a statement has the isolation that is the
+    /// database's default. Those of a transaction say themselves that they want READ COMMITTED.
+    async fn postgres_in_steps() -> Self {
+        const ALTER: &str = "
+            DO $$ BEGIN
+                EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = %L',
+                               current_database(), 'repeatable read');
+            END $$";
+        let tables = Self::postgres().await;
+        tables.run(ALTER).await;
+        tables
     }
 
     fn sqlite() -> Self {

@@ -162,3 +162,34 @@ async fn what_was_stored_in_a_table_that_was_made_anew_is_stored_again() {
     tested.tables.run(anew).await;
     assert_eq!(tested.add(&stored).await, [Accepted; 3]);
 }
+
+#[tokio::test]
+async fn a_claim_whose_events_are_waited_for_is_recorded_by_one_statement() {
+    for (tables, expected) in [
+        (Tables::postgres().await, true),
+        (Tables::postgres_in_steps().await, false),
+    ] {
+        let tested = Tested::over(tables).await;
+        let id = tested.worker().await;
+        tested.record(id, &events("a", 3)).await;
+        let recorded = tested.record(id.next(), &events("a", 5)).await;
+        assert_eq!(
+            verdicts(recorded),
+            [Duplicate, Duplicate, Duplicate, Accepted, Accepted]
+        );
+        let Tables::Postgres(database) = &tested.tables else {
+            panic!("it is one of PostgreSQL");
+        };
+        let mut connection = PgConnection::connect(database.url()).await.unwrap();
+        let last: Vec<String> = sqlx::query_scalar(
+            "SELECT query FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        let at_once = last.iter().any(|query| query.contains("advanced AS"));
+        assert_eq!(at_once, expected, "{last:?}");
+        assert!(tested.store.audit().await.unwrap().is_exact());
+    }
+}
