@@ -6,8 +6,9 @@ use tokio::sync::Semaphore;
 
 use crate::problem::{Kind, Problem};
 
-/// What is done where it is asked for: about a millisecond of parsing.
-const SHORT_BYTES: usize = 256 * 1024;
+/// What is done where it is asked for: about half a millisecond of parsing, or a few if the body is not valid. A body that waits
+/// for a place takes memory meanwhile.
+const SHORT_BYTES: usize = 512 * 1024;
 
 /// As many long pieces of work at once as there are cores. Others wait; what they hold is counted with bodies in flight.
 static PLACES: LazyLock<Semaphore> =

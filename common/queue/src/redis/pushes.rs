@@ -54,12 +54,19 @@ struct Gathered {
 }
 
 struct Batch {
-    events: Vec<Event>,
+    load: Load,
     /// Of the events, about.
     bytes: usize,
     /// Kept until the group is answered.
     hold: Hold,
     answer: oneshot::Sender<RedisResult<()>>,
+}
+
+enum Load {
+    /// They share frames with those of other batches.
+    Events(Vec<Event>),
+    /// A full group by itself. It is written at once, because it takes less memory while it waits.
+    Frames(Vec<Frame>),
 }
 
 impl Pushes {
@@ -83,9 +90,15 @@ impl Pushes {
     /// probably away, so callers do not wait to find it out one by one.
     pub(super) async fn push(self: &Arc<Self>, events: Vec<Event>, hold: Hold) -> RedisResult<()> {
         let (answer, answered) = oneshot::channel();
+        let bytes = events.iter().map(Event::text_len).sum();
+        let load = if bytes < GROUP_BYTES {
+            Load::Events(events)
+        } else {
+            Load::Frames(frame::write(&events))
+        };
         let batch = Batch {
-            bytes: events.iter().map(Event::text_len).sum(),
-            events,
+            load,
+            bytes,
             hold,
             answer,
         };
@@ -109,11 +122,7 @@ impl Pushes {
     /// Sends groups until no group is left.
     async fn run(&self, mut group: Vec<Batch>) {
         loop {
-            let frames = frame::write(group.iter().flat_map(|batch| &batch.events));
-            for batch in &mut group {
-                batch.events = Vec::new();
-            }
-            let sent = self.send(frames).await;
+            let sent = self.send(frames(&mut group)).await;
             let (next, failed) = self.lock().after(sent.is_ok());
             for Batch { answer, hold, .. } in group.into_iter().chain(failed) {
                 // A caller that has gone away needs no answer.
@@ -193,6 +202,19 @@ impl Gathered {
     }
 }
 
+/// The frames of a group. What they were written from is dropped.
+fn frames(group: &mut [Batch]) -> Vec<Frame> {
+    let (mut frames, mut events) = (Vec::new(), Vec::new());
+    for batch in group {
+        match std::mem::replace(&mut batch.load, Load::Events(Vec::new())) {
+            Load::Events(some) => events.push(some),
+            Load::Frames(mut ready) => frames.append(&mut ready),
+        }
+    }
+    frames.append(&mut frame::write(events.iter().flatten()));
+    frames
+}
+
 /// How many events there are in so many elements, of which there are so many fewer.
 pub(super) fn length(elements: u64, extra: i64) -> u64 {
     elements.saturating_add_signed(extra.max(0))
@@ -204,7 +226,7 @@ mod tests {
 
     fn batch(bytes: usize) -> Batch {
         Batch {
-            events: Vec::new(),
+            load: Load::Events(Vec::new()),
             bytes,
             hold: Hold::nothing(),
             answer: oneshot::channel().0,
