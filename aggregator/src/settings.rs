@@ -95,7 +95,7 @@ pub struct WorkerArgs {
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
 
-    /// Most events in one claim, stored in one transaction [default: 1000]
+    /// Events in one claim, stored in one transaction; the last frame of a claim is taken whole [default: 1000]
     #[arg(long, env, value_name = "EVENTS",
           value_parser = clap::value_parser!(u16).range(1..=i64::from(Self::MAX_BATCH_SIZE)))]
     pub batch_size: Option<u16>,

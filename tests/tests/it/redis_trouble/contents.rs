@@ -74,7 +74,7 @@ async fn a_key_of_another_type_stops_the_queue_until_it_is_removed() {
     let scene = Scene::start().await;
     let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
     aggregator.ready().await;
-    for key in ["queue", "handoff", "leases", "adopted"] {
+    for key in ["queue", "handoff", "leases", "sizes", "adopted"] {
         let _: () = scene.ask(&format!("SET {{events}}:{key} somebody's")).await;
         for app in [&publisher, &aggregator] {
             app.not_ready(&format!("redis: the key {{events}}:{key} holds"))
