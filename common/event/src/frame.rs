@@ -12,7 +12,7 @@
 //! - `coding`: of the body, `raw` or `lz4` (a [block](https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md)).
 //! - `bytes`: the length of the body without the coding, at most [`MAX_BODY_BYTES`].
 //!
-//! Without its coding, the body is a record of [`RECORD_BYTES`] bytes for each event, and then the texts of all events:
+//! Without its coding, the body is a record of 31 bytes for each event, and then the texts of all events:
 //!
 //! | bytes of a record | what |
 //! | --- | --- |

@@ -2,7 +2,7 @@
 //! statement of a transaction takes a way to the server and back, and these ways take as long as the work.
 //!
 //! It does what [`record`](crate::record) does, in the same order, because each step needs what the step before it gives: the
-//! worker's row, the advisory lock of the [horizon](super::horizon), the events by key, the topics by name, and the row of
+//! worker's row, the advisory lock of the [`horizon`], the events by key, the topics by name, and the row of
 //! counters last ([data-modifying WITH](https://www.postgresql.org/docs/current/queries-with.html#QUERIES-WITH-MODIFYING)). An
 //! aggregate in `FROM` is there before that row is locked, which a scalar subquery need not be.
 //!

@@ -1,7 +1,7 @@
 //! Servers that cannot be used: what is wrong is named.
 
 use reqwest::StatusCode;
-use tests::{SOON, app::Place, eventually};
+use tests::{SOON, app::Place, eventually, programs::free_port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Scene, address, ask_words, assert_exact, events, stop};
@@ -131,7 +131,9 @@ async fn the_first_failure_is_logged_with_the_address_and_without_the_password()
 
 #[tokio::test]
 async fn a_cluster_is_refused_by_name() {
-    let scene = Scene::start_with(&["--cluster-enabled", "yes"]).await;
+    // Else it would listen on a port that is 10,000 higher than its own, and that may be somebody's.
+    let bus = free_port().to_string();
+    let scene = Scene::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await;
     let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
     for app in [&publisher, &aggregator] {
         app.not_ready("a cluster, which is not supported yet").await;
