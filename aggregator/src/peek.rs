@@ -32,7 +32,16 @@ struct Stranger<'a> {
 pub(crate) async fn print_waiting(queue: &Address, events: usize) -> anyhow::Result<()> {
     let opened = queue.peek(events).await?;
     for event in &opened.events {
-        print(serde_json::to_string(&Waiting::of(event))?)?;
+        match serde_json::to_string(&Waiting::of(event)) {
+            Ok(line) => print(line)?,
+            Err(error) => {
+                let malformed = Malformed {
+                    raw: event.payload.as_str().into(),
+                    reason: format!("payload {error}"),
+                };
+                print(serde_json::to_string(&Stranger::of(&malformed))?)?;
+            }
+        }
     }
     for malformed in &opened.malformed {
         print(serde_json::to_string(&Stranger::of(malformed))?)?;

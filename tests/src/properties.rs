@@ -8,7 +8,7 @@ use event::{
     Event, EventTime, ReceiptId,
     clock::ManualClock,
     cloudevents::{batch, binary, structured},
-    element::{Opened, open},
+    element::{Opened, alone, open},
     envelope,
     frame::{self, FRAME_MAX_EVENTS},
     name::MAX_NAME_BYTES,
@@ -103,6 +103,7 @@ pub fn element(element: &[u8]) {
     let is_frame = element.starts_with(b"frame/");
     for event in &opened.events {
         check_names(event);
+        assert_eq!(open(alone(event)).events, slice::from_ref(event));
         if !is_frame {
             // A frame's payloads were checked by the publisher.
             check_event(event, usize::MAX);
@@ -239,10 +240,10 @@ fn check_event(event: &Event, max_bytes: usize) {
     assert!(serde_json::from_str::<HashMap<String, &RawValue>>(payload).is_ok());
     assert!(depth(payload) <= MAX_PAYLOAD_DEPTH);
     assert!(payload.len().max(event.payload.written_out_len()) <= max_bytes);
-    let element = envelope::encode(event);
+    let element = envelope::encode(event).expect("an event of a client is JSON");
     let read = envelope::decode(&element).expect("what was written is read");
     assert_eq!(read, *event);
-    assert_eq!(envelope::encode(&read), element);
+    assert_eq!(envelope::encode(&read).expect("as before"), element);
     let frame = frame::write([event]).remove(0).element;
     assert_eq!(open(frame).events, slice::from_ref(event));
 }

@@ -21,6 +21,16 @@ pub struct Opened {
     pub malformed: Vec<Malformed>,
 }
 
+impl FromIterator<Vec<u8>> for Opened {
+    fn from_iter<T: IntoIterator<Item = Vec<u8>>>(elements: T) -> Self {
+        let mut opened = Self::default();
+        for element in elements {
+            opened.add(element);
+        }
+        opened
+    }
+}
+
 impl Opened {
     /// Adds what an element holds. One that cannot be read is malformed as a whole.
     pub fn add(&mut self, element: Vec<u8>) {
@@ -43,9 +53,16 @@ impl Opened {
 /// What one element holds.
 #[must_use]
 pub fn open(element: Vec<u8>) -> Opened {
-    let mut opened = Opened::default();
-    opened.add(element);
-    opened
+    Opened::from_iter([element])
+}
+
+/// An element that holds one event, to be put aside: an envelope, which people can read, or a frame if the payload is not JSON.
+#[must_use]
+pub fn alone(event: &Event) -> Vec<u8> {
+    envelope::encode(event).unwrap_or_else(|_| {
+        let frames = frame::write([event]);
+        frames.into_iter().flat_map(|frame| frame.element).collect()
+    })
 }
 
 /// When the first event of an element was accepted, from the beginning of the element. `None`: no publisher wrote it.

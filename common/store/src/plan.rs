@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use event::{Event, Malformed, Verdict, envelope};
+use event::{Event, Malformed, Verdict, element};
 use uuid::Uuid;
 
 /// Events made ready for the store: those that are not known to be stored, in key order, so that two transactions with the
@@ -221,7 +221,7 @@ pub(crate) struct Letter {
 impl Letter {
     fn of_event(event: &Event, reason: String) -> Self {
         Self {
-            raw: envelope::encode(event),
+            raw: element::alone(event),
             reason,
             receipt_id: Some(event.receipt_id.0),
         }
@@ -240,6 +240,8 @@ impl From<&Malformed> for Letter {
 
 #[cfg(test)]
 mod tests {
+    use event::envelope;
+
     use super::*;
 
     fn batch(keys: &[(&str, &str)]) -> Vec<Event> {

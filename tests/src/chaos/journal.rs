@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn pushes_into_the_queue_and_adoptions_are_counted() {
-        let envelope = |id: &str| String::from_utf8(envelope::encode(&event("t", id))).unwrap();
+        let envelope =
+            |id: &str| String::from_utf8(envelope::encode(&event("t", id)).unwrap()).unwrap();
         let (a, b) = (&*envelope("a"), &*envelope("b"));
         let file = [
             written(&["SELECT", "0"]),

@@ -36,7 +36,7 @@ async fn as_an_old_publisher(place: &Place, name: &str, batches: std::ops::Range
     for batch in batches {
         let events = ids(name, batch).map(|id| event("rolling", &id));
         let elements: Vec<Vec<u8>> = events
-            .map(|event: Event| envelope::encode(&event))
+            .map(|event: Event| envelope::encode(&event).unwrap())
             .collect();
         let _: () = redis.lpush(&key, elements).await.unwrap();
     }

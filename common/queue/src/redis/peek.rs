@@ -18,11 +18,7 @@ impl Address {
     /// If the server does not do it.
     pub async fn peek(&self, events: usize) -> Result<Opened, QueueError> {
         let elements = self.elements(events).await?;
-        let mut opened = Opened::default();
-        for element in elements {
-            opened.add(element);
-        }
-        Ok(opened)
+        Ok(Opened::from_iter(elements))
     }
 
     async fn elements(&self, events: usize) -> Result<Vec<Vec<u8>>, Failure> {

@@ -73,10 +73,7 @@ impl RedisProducer {
         let asked = asked.map_err(Failure::from);
         self.server.health.note(Step::Push, &asked, |_| false);
         let (queue, handoff, extra): (u64, u64, Option<i64>) = asked.map_err(refused)?;
-        let len = match queue + handoff {
-            0 => 0,
-            elements => length(elements, extra.unwrap_or(0)),
-        };
+        let len = length(queue + handoff, extra.unwrap_or(0));
         if self.limit.fits_into(len, batch) {
             Ok(())
         } else {

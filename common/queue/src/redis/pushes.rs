@@ -215,9 +215,13 @@ fn frames(group: &mut [Batch]) -> Vec<Frame> {
     frames
 }
 
-/// How many events there are in so many elements, of which there are so many fewer.
+/// How many events there are in so many elements, of which there are so many fewer. Without elements there are none, whatever
+/// the count says.
 pub(super) fn length(elements: u64, extra: i64) -> u64 {
-    elements.saturating_add_signed(extra.max(0))
+    match elements {
+        0 => 0,
+        elements => elements.saturating_add_signed(extra.max(0)),
+    }
 }
 
 #[cfg(test)]

@@ -192,10 +192,7 @@ impl FromRedisValue for Taken {
 }
 
 fn into_claim(id: ClaimId, elements: Vec<Vec<u8>>) -> Claim {
-    let mut opened = Opened::default();
-    for element in elements {
-        opened.add(element);
-    }
+    let opened = Opened::from_iter(elements);
     Claim {
         id,
         events: Arc::new(opened.events),

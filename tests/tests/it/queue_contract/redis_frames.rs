@@ -1,7 +1,7 @@
 //! Frames in Redis: events that are pushed together are one element, and everything still counts events.
 
 use event::{
-    element, envelope,
+    element,
     frame::{self, FRAME_MAX_EVENTS},
 };
 use queue::{Holder, PushError};
@@ -59,7 +59,7 @@ async fn a_batch_is_as_few_elements_as_it_fits_into() {
 #[tokio::test]
 async fn events_are_counted_exactly_whoever_pushed_them() {
     let mut scene = Scene::new().await;
-    let old: Vec<_> = events("old", 3).iter().map(envelope::encode).collect();
+    let old: Vec<_> = events("old", 3).iter().map(element::alone).collect();
     let old: Vec<&[u8]> = old.iter().map(|element| &element[..]).collect();
     scene.queue.pushed(events("a", 10)).await;
     scene.push_raw(&old).await;
@@ -137,7 +137,7 @@ async fn a_claim_of_a_program_that_knew_no_frames_is_counted_by_its_elements() {
     let mut scene = Scene::new().await;
     let id = a_worker();
     let (claim, leases) = (scene.key(&format!("claim:{id}")), scene.key("leases"));
-    let elements: Vec<_> = events("a", 3).iter().map(envelope::encode).collect();
+    let elements: Vec<_> = events("a", 3).iter().map(element::alone).collect();
     let _: () = scene.redis.lpush(claim, &elements).await.unwrap();
     let _: () = scene.redis.zadd(leases, id.to_string(), 1).await.unwrap();
     assert_eq!(scene.queue.depth().await, depth(0, 3));

@@ -3,9 +3,10 @@
 use event::{
     Event,
     Verdict::{Accepted, DeadLettered, Duplicate},
+    frame,
 };
 use sqlx::{Connection, PgConnection, raw_sql};
-use store::Cursor;
+use store::{Cursor, Selection};
 use tests::{
     SOON,
     events::{event, events},
@@ -192,4 +193,33 @@ async fn a_claim_whose_events_are_waited_for_is_recorded_by_one_statement() {
         assert_eq!(at_once, expected, "{last:?}");
         assert!(tested.store.audit().await.unwrap().is_exact());
     }
+}
+
+#[tokio::test]
+async fn a_payload_of_a_frame_that_is_not_json_is_a_dead_letter_of_its_own() {
+    let tested = Tested::over(Tables::postgres().await).await;
+    let batch = events("a", 3);
+    let mut element = frame::write(&batch).remove(0).element;
+    let at = element.windows(2).rposition(|pair| pair == b"{}").unwrap();
+    // A frame is given payloads that its publisher has checked. This one is damaged: it begins with `{` twice.
+    element[at - 1] = b'{';
+    let records = element.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    let last = records + 2 * 31;
+    (element[last + 25], element[last + 27]) = (element[last + 25] - 1, 3);
+    let opened = event::element::open(element);
+    assert_eq!((opened.events.len(), opened.malformed.len()), (3, 0));
+    let recorded = tested.record(tested.worker().await, &opened.events).await;
+    assert_eq!(verdicts(recorded), [Accepted, Accepted, DeadLettered]);
+    let letters = tested.letters().await;
+    assert_eq!(
+        event::element::open(letters[0].raw.clone()).events,
+        opened.events[2..]
+    );
+    let replayed = tested
+        .store
+        .replay(&Selection::After(None), false)
+        .await
+        .unwrap();
+    assert_eq!((replayed.accepted, replayed.refused.len()), (0, 1));
+    assert!(tested.store.audit().await.unwrap().is_exact());
 }
