@@ -30,7 +30,8 @@ use crate::{
 
 /// `$1` to `$7` are the columns of the rows. Whether all topics and the row of counters were written is asked for by a division,
 /// because an error takes back everything.
-const RECORD: &str = "
+const RECORD: &str = concat!(
+    "
     WITH advanced AS (
         UPDATE worker_claims SET last_claim = $9, updated_at = now()
         WHERE worker_id = $8 AND last_claim < $9
@@ -38,10 +39,9 @@ const RECORD: &str = "
           AND 'processed_events'::regclass::oid = $11
           AND NOT (SELECT relhastriggers FROM pg_class WHERE oid = 'processed_events'::regclass)
           AND current_setting('transaction_isolation') = 'read committed'
-          AND (
-              SELECT pg_try_advisory_xact_lock_shared($12 + last_value - (NOT is_called)::int)
-              FROM processed_events_id_seq
-          )
+          AND (SELECT entered FROM (",
+    horizon::entering!("$12"),
+    ") AS horizon)
         RETURNING 1
     ), inserted AS (
         INSERT INTO processed_events
@@ -76,7 +76,8 @@ const RECORD: &str = "
     )
     SELECT ARRAY(SELECT receipt_id FROM inserted),
            1 / (coalesce((SELECT topics FROM counted), -1) = cardinality($13))::int
-    FROM advanced";
+    FROM advanced"
+);
 
 /// Records a claim. `None`: nothing was done, and a transaction must do it.
 ///

@@ -38,13 +38,28 @@ const KEYS_BELOW: i64 = 65_536;
 /// How many keys are tried at random.
 const RANDOM_ATTEMPTS: usize = 8;
 
-/// A column of a statement that enters by the way, because a statement of its own takes another way to the server and back: the
-/// sequence's value, and 1 if the lock was free. `$3` is [`BASE`].
+/// Takes the lock in a statement that does other things, too, because a statement of its own takes another way to the server and
+/// back. The parameter is [`BASE`]; the query has one row, with the sequence's value and whether the lock was free.
+macro_rules! entering {
+    ($base:literal) => {
+        concat!(
+            "SELECT drawn, pg_try_advisory_xact_lock_shared(",
+            $base,
+            " + drawn) AS entered
+             FROM (SELECT last_value - (NOT is_called)::int AS drawn FROM processed_events_id_seq) AS sequence"
+        )
+    };
+}
+pub(super) use entering;
+
+/// A column with what [`entering!`] tells, the truth as 1. `$3` is [`BASE`].
 macro_rules! entered {
     () => {
-        "(SELECT ARRAY[drawn, pg_try_advisory_xact_lock_shared($3 + drawn)::int]
-          FROM (SELECT last_value - (NOT is_called)::int AS drawn FROM processed_events_id_seq) AS sequence)
-             AS entered"
+        concat!(
+            "(SELECT ARRAY[drawn, entered::int] FROM (",
+            $crate::postgres::horizon::entering!("$3"),
+            ") AS horizon) AS entered"
+        )
     };
 }
 pub(super) use entered;
