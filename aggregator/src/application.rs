@@ -49,6 +49,7 @@ impl Program for Settings {
             self.queue_max_len,
             store,
             self.workers,
+            self.ledger.rules(),
             self.common.limits,
         ))
     }
@@ -58,23 +59,35 @@ impl Program for Settings {
             return Ok(None);
         };
         let code = match command {
-            Command::Migrate { grant_to } => {
+            Command::Migrate {
+                grant_to,
+                grant_read_to,
+            } => {
                 let store = self.store()?;
                 store.migrate().await?;
                 if let Some(role) = grant_to {
-                    store.grant(role).await?;
+                    store.grant(postgres::grants(role)).await?;
+                }
+                if let Some(role) = grant_read_to {
+                    store.grant(postgres::reading_grants(role)).await?;
                 }
                 print("The tables are up to date.")?;
                 ExitCode::SUCCESS
             }
-            Command::Grants { role } => {
-                print(postgres::grants(role).trim_end())?;
+            Command::Grants { role, read } => {
+                let statements = if *read {
+                    postgres::reading_grants(role)
+                } else {
+                    postgres::grants(role)
+                };
+                print(statements.trim_end())?;
                 ExitCode::SUCCESS
             }
             Command::Queue(QueueCommand::Peek { events }) => {
                 peek::print_waiting(&self.queue()?, usize::try_from(*events)?).await?;
                 ExitCode::SUCCESS
             }
+            Command::Retention { dry_run } => self.ledger.forget(&self.store()?, *dry_run).await?,
             Command::Verify => verify(&self.store()?).await?,
             Command::OfEveryProgram(command) => command.run(self)?,
         };
@@ -95,7 +108,8 @@ impl Settings {
 
     fn store(&self) -> Result<Postgres, UrlError> {
         let url = self.database_url.as_ref().ok_or(UrlError::Missing)?;
-        Postgres::from_url(url.expose_secret(), self.workers.workers)
+        let store = Postgres::from_url(url.expose_secret(), self.workers.workers)?;
+        Ok(self.ledger.apply(store))
     }
 }
 

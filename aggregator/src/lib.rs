@@ -7,6 +7,8 @@
 mod api;
 mod application;
 mod claims;
+mod keeper;
+mod ledger;
 mod looked_up;
 mod meters;
 mod peek;
@@ -22,6 +24,7 @@ mod summary;
 mod worker;
 
 pub use application::verify;
+pub use ledger::LedgerArgs;
 pub use routes::routes;
 pub use service::{Aggregator, RunError};
 pub use settings::{Settings, WorkerArgs};

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use event::clock::Clock;
 use metrics::{Collector, DescriptorEncoder, Metrics, Source, Writer, number};
 use queue::Depth;
-use store::{StatsQuery, Store};
+use store::{FilterUse, StatsQuery, Store};
 
 use crate::snapshots::Snapshots;
 
@@ -162,8 +162,44 @@ impl Collector for LookedUp {
             writer.counter(name, help, number(count))?;
         }
         let help = "Events that this process knows to be stored";
-        writer.gauge("dedup_cache_entries", help, number(cache.entries))
+        writer.gauge("dedup_cache_entries", help, number(cache.entries))?;
+        let Some(filters) = self.0.store.filters() else {
+            return Ok(());
+        };
+        write_filters(&mut writer, &filters)
     }
+}
+
+fn write_filters(writer: &mut Writer<'_, '_>, filters: &FilterUse) -> fmt::Result {
+    for (name, help, count) in [
+        (
+            "ledger_filters",
+            "Closed buckets of the ledger whose filter is in memory",
+            filters.filters,
+        ),
+        (
+            "ledger_filter_bytes",
+            "Memory of the filters of closed buckets",
+            filters.bytes,
+        ),
+    ] {
+        writer.gauge(name, help, number(count as u64))?;
+    }
+    for (name, help, count) in [
+        (
+            "ledger_lookups",
+            "Events that a closed bucket was asked for, because its filter could not rule them out or was not there",
+            filters.looked_up,
+        ),
+        (
+            "ledger_lookups_found",
+            "Events that were found in a closed bucket",
+            filters.found,
+        ),
+    ] {
+        writer.counter(name, help, number(count))?;
+    }
+    Ok(())
 }
 
 fn write_found(writer: &mut Writer<'_, '_>, found: &Found) -> fmt::Result {

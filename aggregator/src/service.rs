@@ -14,7 +14,7 @@ use runtime::{
     lifecycle::Backoff,
     readiness::{Dependency, Probe, Watched},
 };
-use store::{Store, StoreError};
+use store::{Rules, Store, StoreError};
 use tokio::{
     sync::SetOnce,
     task::{JoinError, JoinSet},
@@ -23,8 +23,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    WorkerArgs, api::Api, claims::Claims, looked_up::LookedUp, meters::Meters, recovery::Recovery,
-    sampler::Sampler, snapshots::Snapshots, stuck::StuckClaims, summary::Summary, worker::Worker,
+    WorkerArgs, api::Api, claims::Claims, keeper::Keeper, looked_up::LookedUp, meters::Meters,
+    recovery::Recovery, sampler::Sampler, snapshots::Snapshots, stuck::StuckClaims,
+    summary::Summary, worker::Worker,
 };
 
 /// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the
@@ -52,6 +53,7 @@ pub struct Aggregator {
     local: Arc<MemoryQueue>,
     local_workers: usize,
     workers: WorkerArgs,
+    rules: Rules,
     limits: LimitArgs,
     queue_max_len: u64,
     clock: Arc<dyn Clock>,
@@ -88,6 +90,7 @@ impl Aggregator {
         queue_max_len: u64,
         store: Arc<dyn Store>,
         workers: WorkerArgs,
+        rules: Rules,
         limits: LimitArgs,
     ) -> Self {
         let local = Arc::new(MemoryQueue::new(INGEST_MAX_LEN));
@@ -97,7 +100,7 @@ impl Aggregator {
             consumers: shared.consumers,
             local_workers: INGEST_WORKERS,
             queue_max_len,
-            ..Self::in_process(local, store, workers, limits)
+            ..Self::in_process(local, store, workers, rules, limits)
         }
     }
 
@@ -107,6 +110,7 @@ impl Aggregator {
         queue: Arc<MemoryQueue>,
         store: Arc<dyn Store>,
         workers: WorkerArgs,
+        rules: Rules,
         limits: LimitArgs,
     ) -> Self {
         Self {
@@ -120,6 +124,7 @@ impl Aggregator {
             local: queue,
             local_workers: workers.workers.into(),
             workers,
+            rules,
             limits,
             clock: Arc::new(SystemClock),
             ids: Arc::default(),
@@ -149,7 +154,14 @@ impl Aggregator {
         if !self.prepare(&stop).await? {
             return Ok(());
         }
+        let keeper = Keeper {
+            store: self.store.clone(),
+            rules: self.rules,
+            stop: stop.clone(),
+        };
+        keeper.load().await;
         let mut workers = JoinSet::new();
+        workers.spawn(keeper.run());
         for consumer in &self.consumers {
             let worker = self.worker(self.queue.clone(), consumer.clone(), &stop);
             workers.spawn(worker.run());

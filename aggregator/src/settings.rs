@@ -10,6 +10,8 @@ use queue::{
 use runtime::settings;
 use secrecy::SecretString;
 
+use crate::ledger::LedgerArgs;
+
 /// Takes events off Redis and stores each exactly once in PostgreSQL.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "aggregator", version)]
@@ -43,6 +45,10 @@ pub struct Settings {
     #[command(flatten)]
     pub workers: WorkerArgs,
 
+    /// How the ledger is kept.
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
+
     /// What every program has.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -60,17 +66,29 @@ pub enum Command {
         /// Then allow this role to run the program, as `grants` prints it
         #[arg(long, value_name = "ROLE")]
         grant_to: Option<String>,
+        /// Then allow this role to read what is stored and counted, as `grants --read` prints it
+        #[arg(long, value_name = "ROLE")]
+        grant_read_to: Option<String>,
     },
     /// Print the SQL that allows a role to run the program over tables that another one owns, and end
     Grants {
         /// Who runs the program; the owner of the tables must run the SQL
         role: String,
+        /// Print the SQL that allows it only to read what is stored and counted
+        #[arg(long)]
+        read: bool,
     },
     /// Look at the queue
     #[command(subcommand)]
     Queue(QueueCommand),
     /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
     Verify,
+    /// Forget what is older than the retention now, print what it was, and end; the counters stay
+    Retention {
+        /// Forget nothing, and print what would be forgotten
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// What every program can do.
     #[command(flatten)]
     OfEveryProgram(program::Command),

@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// The largest body, as with the programs.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
-const INSERT: &str = "INSERT INTO processed_events \
+const INSERT: &str = "INSERT INTO processed_events_0 \
     (topic, event_id, source, payload, event_timestamp, received_at, receipt_id) \
     VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7) ON CONFLICT (topic, event_id) DO NOTHING";
 

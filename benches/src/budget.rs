@@ -28,12 +28,16 @@ pub(crate) struct Budget {
     pub(crate) peer_events: u64,
     /// Numbers of rows that the database has before a drain.
     pub(crate) growth_rows: &'static [u64],
+    /// Events after which a bucket is closed there.
+    pub(crate) growth_bucket: u64,
     /// Rounds over all of these numbers.
     pub(crate) growth_rounds: usize,
     /// Events that wait in the deep queue.
     pub(crate) depth_events: u64,
     /// How many of them are drained.
     pub(crate) depth_drained: u64,
+    /// Events of one drain in small claims.
+    pub(crate) small_claims_events: u64,
     /// Rounds over all numbers of workers, and pairs for each size of payload.
     pub(crate) rounds: usize,
     /// Bytes that the payloads of one drain have at most: a drain of large payloads has fewer events.
@@ -53,10 +57,12 @@ impl Budget {
         latency: Duration::from_secs(8),
         end_to_end_events: 200_000,
         peer_events: 20_000,
-        growth_rows: &[0, 1_000_000, 5_000_000, 20_000_000],
+        growth_rows: &[0, 1_000_000, 6_000_000, 21_000_000],
+        growth_bucket: 5_000_000,
         growth_rounds: 3,
         depth_events: 10_000_000,
         depth_drained: 500_000,
+        small_claims_events: 40_000,
         rounds: 3,
         payload_bytes: 256 << 20,
     };
@@ -73,10 +79,12 @@ impl Budget {
         latency: Duration::from_secs(1),
         end_to_end_events: 30_000,
         peer_events: 3_000,
-        growth_rows: &[0, 100_000, 300_000],
+        growth_rows: &[0, 20_000, 220_000],
+        growth_bucket: 100_000,
         growth_rounds: 1,
         depth_events: 200_000,
         depth_drained: 50_000,
+        small_claims_events: 5_000,
         rounds: 1,
         payload_bytes: 16 << 20,
     };

@@ -115,7 +115,7 @@ pub(crate) async fn some(
 
 /// How many deliveries are counted. This is a short query, because it runs many times.
 pub(crate) async fn received(connection: &mut PgConnection) -> Result<u64> {
-    let received: i64 = sqlx::query_scalar("SELECT received FROM agg_stats")
+    let received: i64 = sqlx::query_scalar("SELECT received FROM agg_stats_total")
         .fetch_one(connection)
         .await?;
     Ok(received.try_into()?)
@@ -127,7 +127,7 @@ impl Counters {
             sqlx::query_as(
                 "SELECT received, unique_processed, duplicate_dropped, dead_lettered,
                     (SELECT coalesce(max(id), 0) FROM processed_events)
-             FROM agg_stats",
+             FROM agg_stats_total",
             )
             .fetch_one(connection)
             .await?;

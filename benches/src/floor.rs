@@ -1,4 +1,4 @@
-//! What PostgreSQL can do alone: it stores the same rows in the same table, by multi-row
+//! What PostgreSQL can do alone: it stores the same rows in the table of the first bucket, by multi-row
 //! `INSERT … ON CONFLICT DO NOTHING` statements, each of which is a transaction. There is no queue and there are no counters, and
 //! the rows are prepared before the clock starts.
 
@@ -33,7 +33,7 @@ const MAX_VALUES_ROWS: usize = 9000;
 const COLUMNS: usize = 7;
 /// Which of them is JSON, from 1.
 const PAYLOAD: usize = 4;
-const INTO: &str = "INSERT INTO processed_events \
+const INTO: &str = "INSERT INTO processed_events_0 \
     (topic, event_id, source, payload, event_timestamp, received_at, receipt_id) ";
 const FROM_ARRAYS: &str = "SELECT t, e, s, p::jsonb, at, r, id FROM unnest($1::text[], $2::text[], $3::text[], \
     $4::text[], $5::timestamptz[], $6::timestamptz[], $7::uuid[]) AS rows (t, e, s, p, at, r, id) ";

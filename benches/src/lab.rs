@@ -282,6 +282,25 @@ impl Lab {
         Ok(())
     }
 
+    /// Puts a stream into a queue in frames of so many events.
+    pub(crate) async fn fill_in_frames(
+        &self,
+        queue: &str,
+        stream: Stream,
+        events: usize,
+    ) -> Result<()> {
+        let producer = RedisProducer::new(&self.address(queue)?, u64::MAX);
+        let (factory, payload_bytes) = (Factory::new(), stream.mix.payload_bytes);
+        let numbers: Vec<u64> = stream.numbers().collect();
+        // What is pushed at the same time would share a frame.
+        for numbers in numbers.chunks(events) {
+            let batch = numbers.iter();
+            let batch = batch.map(|&number| factory.event(number, payload_bytes));
+            producer.push(batch.collect(), Hold::nothing()).await?;
+        }
+        Ok(())
+    }
+
     fn address(&self, queue: &str) -> Result<Address> {
         Ok(Address::new(&self.redis.url(), queue.parse()?)?)
     }

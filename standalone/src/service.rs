@@ -48,17 +48,17 @@ impl Program for Settings {
     fn open(&self) -> Result<Standalone, BuildError> {
         let store = self.store()?;
         let workers = self.effective_workers();
-        let limits = self.common.limits;
+        let (rules, limits) = (self.ledger.rules(), self.common.limits);
         let max_len = self.publishing.queue_max_len;
         let (producer, aggregator): (Arc<dyn Producer>, _) = if self.redis_url().is_some() {
             let address = self.queue()?;
             let producer = RedisProducer::new(&address, max_len);
             let shared = workers.open(&address);
-            let aggregator = Aggregator::over(shared, max_len, store, workers, limits);
+            let aggregator = Aggregator::over(shared, max_len, store, workers, rules, limits);
             (Arc::new(producer), aggregator)
         } else {
             let queue = Arc::new(MemoryQueue::new(max_len));
-            let aggregator = Aggregator::in_process(queue.clone(), store, workers, limits);
+            let aggregator = Aggregator::in_process(queue.clone(), store, workers, rules, limits);
             (queue, aggregator)
         };
         Ok(Standalone {
@@ -70,6 +70,9 @@ impl Program for Settings {
     async fn run_command(&self) -> anyhow::Result<Option<ExitCode>> {
         Ok(match &self.command {
             None => None,
+            Some(Command::Retention { dry_run }) => {
+                Some(self.ledger.forget(&*self.store()?, *dry_run).await?)
+            }
             Some(Command::Verify) => Some(aggregator::verify(&*self.store()?).await?),
             Some(Command::OfEveryProgram(command)) => Some(command.run(self)?),
         })
@@ -90,9 +93,8 @@ impl Settings {
             ))
         } else {
             let store = Postgres::from_url(url, self.workers.workers);
-            Ok(Arc::new(
-                store.map_err(|error| BuildError::Database(error.into()))?,
-            ))
+            let store = store.map_err(|error| BuildError::Database(error.into()))?;
+            Ok(Arc::new(self.ledger.apply(store)))
         }
     }
 }

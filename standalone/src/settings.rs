@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use aggregator::WorkerArgs;
+use aggregator::{LedgerArgs, WorkerArgs};
 use clap::{Parser, Subcommand};
 use program::CommonArgs;
 use queue::settings::{PublishArgs, QueueArgs};
@@ -50,6 +50,10 @@ pub struct Settings {
     #[command(flatten)]
     pub workers: WorkerArgs,
 
+    /// How the ledger is kept.
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
+
     /// What every program has.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -64,6 +68,12 @@ pub struct Settings {
 pub enum Command {
     /// Compare the counters with the rows, print both, and end; exit code 1 if they differ
     Verify,
+    /// Forget what is older than the retention now, print what it was, and end; the counters stay
+    Retention {
+        /// Forget nothing, and print what would be forgotten
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// What every program can do.
     #[command(flatten)]
     OfEveryProgram(program::Command),

@@ -18,6 +18,7 @@ pub mod raw;
 mod seed;
 pub mod servers;
 pub mod stack;
+pub mod versions;
 mod wait;
 
 pub use seed::seed;

@@ -10,7 +10,7 @@ const CONCURRENCY = 50;
 const CONNECTIONS = 10;
 const AT_ONCE = 1000;
 
-const INSERT = `INSERT INTO processed_events
+const INSERT = `INSERT INTO processed_events_0
   (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
   VALUES ($1, $2, $3, $4::jsonb, $5, now(), $6) ON CONFLICT (topic, event_id) DO NOTHING`;
 

@@ -13,7 +13,7 @@ app = Celery("events", broker=os.environ["REDIS_URL"])
 # A task is lost with its worker unless it is acknowledged afterwards.
 app.conf.update(task_acks_late=True, task_ignore_result=True, worker_prefetch_multiplier=64)
 
-INSERT = """INSERT INTO processed_events
+INSERT = """INSERT INTO processed_events_0
     (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
     VALUES (%s, %s, %s, %s::jsonb, %s, %s, %s) ON CONFLICT (topic, event_id) DO NOTHING"""
 

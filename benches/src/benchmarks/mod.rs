@@ -11,6 +11,7 @@ mod payload;
 mod peers;
 mod queue_bytes;
 mod queue_depth;
+mod slots;
 mod standalone;
 mod workers;
 
@@ -44,6 +45,8 @@ pub(crate) enum Benchmark {
     QueueDepth,
     /// Drains with few and many workers
     Workers,
+    /// Many workers with small claims, with one row of counters and with many
+    Slots,
     /// Drains of small and large payloads
     Payload,
     /// Workers of a few lines, in Python and in Node, that do the same
@@ -65,6 +68,7 @@ impl Benchmark {
             Self::QueueBytes => queue_bytes::run(lab, report).await,
             Self::QueueDepth => queue_depth::run(lab, report).await,
             Self::Workers => workers::run(lab, report).await,
+            Self::Slots => slots::run(lab, report).await,
             Self::Payload => payload::run(lab, floor, report).await,
             Self::Peers => peers::run(lab, report).await,
         }

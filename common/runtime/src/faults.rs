@@ -60,4 +60,18 @@ pub enum Point {
     BeforeRelease,
     /// A claim is handed back.
     AfterRelease,
+    /// A bucket is about to be closed.
+    BeforeClose,
+    /// A bucket is closed and the next one open, and nothing is committed.
+    BeforeCloseCommit,
+    /// That is committed.
+    AfterClose,
+    /// The filter of a closed bucket is made, and not kept.
+    BeforeFilter,
+    /// The filter is kept.
+    AfterFilter,
+    /// A bucket is dropped, and nothing is committed.
+    BeforeDropCommit,
+    /// That is committed.
+    AfterDrop,
 }

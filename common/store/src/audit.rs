@@ -20,7 +20,7 @@ pub struct Line {
     pub rows: i64,
 }
 
-/// What an audit reads: the one row of counters, and sums over the other tables.
+/// What an audit reads: the sum of the rows of counters, and sums over the other tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Totals {
     /// `agg_stats.received`
@@ -33,6 +33,8 @@ pub struct Totals {
     pub dead_lettered: i64,
     /// Rows of `processed_events`.
     pub events: i64,
+    /// Sum of `retired_events`.
+    pub retired: i64,
     /// Rows of `dead_letters`, with those that were thrown away.
     pub letters: i64,
     /// Sum of `topic_stats.duplicate_dropped`.
@@ -40,9 +42,11 @@ pub struct Totals {
 }
 
 /// [`Totals`] as a store selects them, in their order.
-pub type TotalsRow = (i64, i64, i64, i64, i64, i64, i64);
-/// A topic, its counter and its rows.
+pub type TotalsRow = (i64, i64, i64, i64, i64, i64, i64, i64);
+/// A topic, its counter and its rows, with those that were retired.
 pub type TopicRow = (String, i64, i64);
+/// A closed bucket, how many events it has by the counters when it was closed, and its rows, with those that were retired.
+pub type BucketRow = (i32, i64, i64);
 
 impl From<TotalsRow> for Totals {
     fn from(row: TotalsRow) -> Self {
@@ -52,8 +56,9 @@ impl From<TotalsRow> for Totals {
             duplicate_dropped: row.2,
             dead_lettered: row.3,
             events: row.4,
-            letters: row.5,
-            duplicates_by_topic: row.6,
+            retired: row.5,
+            letters: row.6,
+            duplicates_by_topic: row.7,
         }
     }
 }
@@ -61,7 +66,7 @@ impl From<TotalsRow> for Totals {
 impl Audit {
     /// Compares.
     #[must_use]
-    pub fn new(totals: Totals, mut topics: Vec<TopicRow>) -> Self {
+    pub fn new(totals: Totals, mut topics: Vec<TopicRow>, buckets: Vec<BucketRow>) -> Self {
         let line = |what: &str, counter, rows| Line {
             what: what.to_owned(),
             counter,
@@ -71,9 +76,9 @@ impl Audit {
         let mut lines = vec![
             line("received = the other three", totals.received, sum),
             line(
-                "unique_processed = processed_events",
+                "unique_processed = processed_events + retired_events",
                 totals.unique_processed,
-                totals.events,
+                totals.events + totals.retired,
             ),
             line(
                 "duplicate_dropped = topic_stats",
@@ -93,6 +98,12 @@ impl Audit {
             rows,
         });
         lines.extend(by_topic);
+        let by_bucket = buckets.into_iter().map(|(bucket, counter, rows)| Line {
+            what: format!("closed bucket {bucket}"),
+            counter,
+            rows,
+        });
+        lines.extend(by_bucket);
         Self { lines }
     }
 
@@ -142,7 +153,8 @@ mod tests {
         unique_processed: 6,
         duplicate_dropped: 3,
         dead_lettered: 1,
-        events: 6,
+        events: 4,
+        retired: 2,
         letters: 1,
         duplicates_by_topic: 3,
     };
@@ -150,14 +162,20 @@ mod tests {
     #[test]
     fn every_kind_of_drift_is_seen() {
         let topics = |rows| vec![("t".to_owned(), 6, rows)];
-        assert!(Audit::new(EXACT, topics(6)).is_exact());
-        assert!(!Audit::new(EXACT, topics(5)).is_exact());
+        let buckets = |rows| vec![(0, 3, 3), (1, 2, rows)];
+        assert!(Audit::new(EXACT, topics(6), buckets(2)).is_exact());
+        assert!(!Audit::new(EXACT, topics(5), buckets(2)).is_exact());
+        assert!(!Audit::new(EXACT, topics(6), buckets(1)).is_exact());
         for drifted in [
             Totals {
                 received: 11,
                 ..EXACT
             },
             Totals { events: 5, ..EXACT },
+            Totals {
+                retired: 1,
+                ..EXACT
+            },
             Totals {
                 letters: 0,
                 ..EXACT
@@ -167,7 +185,7 @@ mod tests {
                 ..EXACT
             },
         ] {
-            let audit = Audit::new(drifted, topics(6));
+            let audit = Audit::new(drifted, topics(6), buckets(2));
             assert!(!audit.is_exact());
             assert!(audit.to_string().contains("DRIFT"));
         }

@@ -5,7 +5,7 @@
 //! - `plan`: a batch made ready, and what came of it
 //! - `record`: recording a claim, the one algorithm of every store; `replay`: dead letters tried again; `failure`: why a
 //!   transaction was not committed, and what to do then
-//! - [`audit`]: do the counters agree with the rows?
+//! - [`audit`]: do the counters agree with the rows? [`upkeep`]: keeping the ledger fast, and forgetting
 //!
 //! Implementations: [`postgres`] and [`sqlite`], each behind the feature of its name.
 
@@ -29,6 +29,7 @@ mod scan;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod topics;
+pub mod upkeep;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -46,6 +47,7 @@ pub use query::{
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use scan::{CLOCKS_WITHIN, SCAN_ROWS};
 pub use topics::{StatsQuery, TopicCursor, TopicOrder, TopicPage, TopicQuery, TopicStats, Visible};
+pub use upkeep::{FilterUse, Outdated, Rules, Step};
 
 /// Where events are stored exactly once, with counters that agree with them. Its [`Probe`] tries whether it can be written
 /// to, and says more until [`Store::migrate`] has succeeded.
@@ -131,6 +133,13 @@ pub trait Store: Probe {
     /// Compares the counters with the rows, in one snapshot.
     async fn audit(&self) -> Result<Audit, StoreError>;
 
+    /// Does one step of what is due by these rules, beside the running system: also beside other processes that do the same.
+    /// `None`: nothing was due, or another process does it now.
+    async fn keep(&self, rules: &Rules) -> Result<Option<Step>, StoreError>;
+
+    /// What [`Store::keep`] would forget now, oldest first.
+    async fn outdated(&self, retention: Duration) -> Result<Vec<Outdated>, StoreError>;
+
     /// Workers that have committed nothing for so long, as many as are looked at at a time.
     async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError>;
 
@@ -146,6 +155,11 @@ pub trait Store: Probe {
 
     /// How its cache of stored events is used. `None`: it has none.
     fn cache(&self) -> Option<CacheUse> {
+        None
+    }
+
+    /// How its filters of closed buckets are used. `None`: it has none.
+    fn filters(&self) -> Option<FilterUse> {
         None
     }
 

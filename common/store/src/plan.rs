@@ -190,6 +190,11 @@ impl Outcome<'_> {
         self.topics.iter().map(|topic| topic.unique).sum()
     }
 
+    /// Which events, by position, the database refused.
+    pub(crate) fn positions_of_refused(&self) -> Vec<usize> {
+        self.refused.iter().map(|(at, _)| *at).collect()
+    }
+
     /// Events that were stored before.
     pub(crate) fn duplicate(&self) -> i64 {
         self.topics.iter().map(|topic| topic.duplicate).sum()

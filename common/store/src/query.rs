@@ -237,6 +237,14 @@ pub struct Page<T> {
 pub const FULL_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 impl<T: Listed> Page<T> {
+    /// A page without any row yet.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            items: Vec::new(),
+            next: None,
+        }
+    }
+
     /// A page of the first rows, at most `limit` and one at least; the next row only tells that there is more.
     /// The rest is not waited for.
     ///
@@ -246,19 +254,31 @@ impl<T: Listed> Page<T> {
         rows: impl Stream<Item = Result<T, E>>,
         limit: Limit,
     ) -> Result<Self, E> {
+        let mut page = Self::empty();
+        page.take(rows, limit).await?;
+        Ok(page)
+    }
+
+    /// Adds rows to a page that has room, as [`Page::collect`] does.
+    ///
+    /// # Errors
+    /// Those of `rows`.
+    pub(crate) async fn take<E>(
+        &mut self,
+        rows: impl Stream<Item = Result<T, E>>,
+        limit: Limit,
+    ) -> Result<(), E> {
         let mut rows = pin!(rows);
-        let mut items: Vec<T> = Vec::new();
-        let mut bytes = 0;
-        let mut next = None;
+        let mut bytes: usize = self.items.iter().map(Listed::bytes).sum();
         while let Some(row) = rows.try_next().await? {
-            if items.len() == usize::from(limit.get()) || bytes >= FULL_PAGE_BYTES {
-                next = items.last().map(|last| Cursor { id: last.id() });
+            if self.items.len() == usize::from(limit.get()) || bytes >= FULL_PAGE_BYTES {
+                self.next = self.items.last().map(|last| Cursor { id: last.id() });
                 break;
             }
             bytes += row.bytes();
-            items.push(row);
+            self.items.push(row);
         }
-        Ok(Self { items, next })
+        Ok(())
     }
 }
 

@@ -59,8 +59,9 @@ pub(crate) trait Transaction: Send {
     /// What must happen before the first event is inserted.
     fn prepare(&mut self) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Which of these events are known to be stored, by position. Nothing is known beyond the end.
-    fn known(&mut self, events: &[Event]) -> &[bool];
+    /// Which of these events are known to be stored, by position. Nothing is known beyond the end. An event that is not known
+    /// may be stored only where an [insert](Transaction::insert_all) finds it.
+    fn known(&mut self, events: &[Event]) -> impl Future<Output = sqlx::Result<Vec<bool>>> + Send;
 
     /// Inserts these rows, which are in key order, each identity once. If it fails, the transaction is lost. With no rows
     /// nothing is done.
@@ -186,7 +187,8 @@ pub(crate) async fn attempt<T: Transaction>(
     }
     crash_at(Point::AfterAdvance);
     transaction.prepare().await?;
-    let plan = Plan::new(&claim.events, transaction.known(&claim.events));
+    let known = transaction.known(&claim.events).await?;
+    let plan = Plan::new(&claim.events, &known);
     let outcome = match how {
         Insert::All => {
             let rows = plan.rows();
@@ -206,8 +208,7 @@ pub(crate) async fn attempt<T: Transaction>(
     crash_at(Point::AfterLetters);
     count(&mut transaction, &outcome, signed(letters.len())).await?;
     crash_at(Point::BeforeCommit);
-    let refused: Vec<usize> = outcome.refused.iter().map(|(at, _)| *at).collect();
-    let committed = transaction.commit(&refused).await;
+    let committed = transaction.commit(&outcome.positions_of_refused()).await;
     committed.map_err(Failure::Commit)?;
     // Somebody who looks into every claim sees the verdicts, too.
     let judged = claim.judged || tracing::enabled!(tracing::Level::DEBUG);

@@ -24,7 +24,8 @@ pub(crate) async fn replay<T: Transaction>(
 ) -> Result<Replayed, Failure> {
     let letters = Letters::open(transaction.take_letters(ids, after).await?);
     transaction.prepare().await?;
-    let plan = Plan::new(&letters.events, &[]);
+    let known = transaction.known(&letters.events).await?;
+    let plan = Plan::new(&letters.events, &known);
     let outcome = record::around_refused(&mut transaction, &plan).await?;
     let closed = letters.close(&plan, &outcome);
     transaction.remove_letters(&closed.removed).await?;
@@ -35,7 +36,9 @@ pub(crate) async fn replay<T: Transaction>(
     if dry_run {
         transaction.roll_back().await?;
     } else {
-        transaction.commit(&[]).await.map_err(Failure::Commit)?;
+        let refused = outcome.positions_of_refused();
+        let committed = transaction.commit(&refused).await;
+        committed.map_err(Failure::Commit)?;
     }
     Ok(closed.replayed)
 }

@@ -73,6 +73,56 @@ impl<T> Page<T> {
     }
 }
 
+/// How much one page has looked at so far, where the rows are in several tables.
+pub(crate) struct Scan {
+    /// `None`: every row that it looks at is on the page.
+    left: Option<u32>,
+    ended_at: Option<i64>,
+}
+
+impl Scan {
+    pub(crate) fn of(query: &EventQuery) -> Self {
+        Self {
+            left: query.is_selective().then_some(SCAN_ROWS),
+            ended_at: None,
+        }
+    }
+
+    /// How many rows it may look at in the next table. `None`: as many as there are.
+    pub(crate) const fn rows_left(&self) -> Option<u32> {
+        self.left
+    }
+
+    /// The part of a table's ids that it looks at. `last` is the row at which it must end, if the table has so many;
+    /// `goes_on`: there is another table.
+    pub(crate) fn part_of(
+        &mut self,
+        ids: Ids,
+        last: Option<i64>,
+        goes_on: bool,
+        order: Order,
+    ) -> Ids {
+        self.ended_at = last;
+        // There are no more rows than ids.
+        let rows = ids.below.saturating_sub(ids.above).saturating_sub(1);
+        let rows = u32::try_from(rows.max(0)).unwrap_or(u32::MAX);
+        let left = self.left.map(|left| left.saturating_sub(rows));
+        self.left = left;
+        if left == Some(0) && last.is_none() && goes_on {
+            self.ended_at = Some(match order {
+                Order::Oldest => ids.below.saturating_sub(1),
+                Order::Newest => ids.above.saturating_add(1),
+            });
+        }
+        ids.up_to(last, order)
+    }
+
+    /// The page must end after the row with this id. `None`: it need not.
+    pub(crate) const fn ended_at(&self) -> Option<i64> {
+        self.ended_at
+    }
+}
+
 /// Reads when rows were stored.
 pub(crate) trait StoredAt {
     /// The first row with an id above this one, and below the end: its id, and when it was stored.
@@ -146,6 +196,33 @@ mod tests {
             let first_after = rows.0.iter().find(|&&row| row >= stored);
             assert!(first_after.is_none_or(|&row| place < row), "{received}");
             assert!(last_before.is_none_or(|&row| place >= row), "{received}");
+        }
+    }
+
+    #[test]
+    fn a_page_over_several_tables_looks_at_no_more_rows_than_over_one() {
+        let ids = |above, below| Ids { above, below };
+        let mut scan = Scan {
+            left: Some(100),
+            ended_at: None,
+        };
+        assert_eq!(
+            scan.part_of(ids(0, 61), None, true, Order::Oldest),
+            ids(0, 61)
+        );
+        assert_eq!((scan.rows_left(), scan.ended_at()), (Some(40), None));
+        let part = scan.part_of(ids(60, 200), Some(100), true, Order::Oldest);
+        assert_eq!((part, scan.ended_at()), (ids(60, 101), Some(100)));
+        // Many ids and few rows: it goes on in the next page.
+        for (order, end) in [(Order::Oldest, 499), (Order::Newest, 1)] {
+            let mut scan = Scan {
+                left: Some(100),
+                ended_at: None,
+            };
+            assert_eq!(scan.part_of(ids(0, 500), None, false, order), ids(0, 500));
+            assert_eq!(scan.ended_at(), None);
+            assert_eq!(scan.part_of(ids(0, 500), None, true, order), ids(0, 500));
+            assert_eq!(scan.ended_at(), Some(end));
         }
     }
 

@@ -33,6 +33,10 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     mutant: Option<Mutant>,
 
+    /// The ledger forgets what is older than a second
+    #[arg(long)]
+    forgetting: bool,
+
     /// Go on after a seed that broke the promise
     #[arg(long)]
     keep_going: bool,
@@ -51,6 +55,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let least = arguments.seed.map_or(arguments.seeds, |_| 1);
     let options = Options {
         mutant: arguments.mutant,
+        forgetting: arguments.forgetting,
         ..Options::default()
     };
     let mut stage = Stage::start().await;

@@ -53,6 +53,7 @@ async fn main() -> anyhow::Result<()> {
                     settings.queue_max_len,
                     store,
                     settings.workers,
+                    settings.ledger.rules(),
                     settings.common.limits,
                 ))
             })?;

@@ -9,6 +9,7 @@
 //! - `program`: the processes
 //! - `journal`: what Redis was given, from its append-only file
 //! - [`oracle`]: what must hold
+//! - `verify`: do the counters agree with the rows, all along?
 //! - [`report`]: what came out
 //!
 //! Everything is on loopback, bounded, and ends with the run.
@@ -23,6 +24,7 @@ pub mod report;
 mod run;
 pub mod schedule;
 mod stage;
+mod verify;
 
 pub use run::{Options, run};
 pub use stage::Stage;

@@ -17,7 +17,16 @@ use super::schedule::WINDOW;
 /// replayed, at any time.
 const REFUSE: &str = "ALTER TABLE processed_events
     ADD CONSTRAINT moody CHECK (hashtext(event_id || now()::text) % 100 <> 0)";
-const TAKE_ALL: &str = "ALTER TABLE processed_events DROP CONSTRAINT moody";
+/// A bucket that was opened meanwhile has the constraint as its own, too.
+const TAKE_ALL: &str = "
+    DO $$
+    DECLARE bucket regclass;
+    BEGIN
+        ALTER TABLE processed_events DROP CONSTRAINT moody;
+        FOR bucket IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'processed_events'::regclass LOOP
+            EXECUTE format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS moody', bucket);
+        END LOOP;
+    END $$";
 
 /// Elements that somebody else pushes into the queue.
 const STRANGERS: u32 = 12;

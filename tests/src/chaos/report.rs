@@ -3,7 +3,7 @@
 use std::{fmt, fs, path::PathBuf, time::Duration};
 
 use super::{
-    oracle::Verdict,
+    oracle::{Buckets, Verdict},
     schedule::{Blow, Schedule, Target},
 };
 
@@ -31,6 +31,10 @@ pub struct Report {
     pub strangers: usize,
     /// Rows of `processed_events`.
     pub stored: usize,
+    /// Buckets of the ledger, with those that were dropped.
+    pub buckets: Buckets,
+    /// How often `verify` found everything in agreement while things broke.
+    pub verified: usize,
     /// What the oracle says.
     pub verdict: Verdict,
     /// What else went wrong: not drained, a program that ended by itself, an answer nobody expects.
@@ -122,7 +126,8 @@ impl fmt::Display for Report {
         write!(
             f,
             "seed {}: {} of {} faults; {} acknowledged, {} deliveries, {} batches sent again, {} claims adopted; \
-             {} dead letters replayed, {} left; {} stored, {} lost, {} twice, {} drift; recovered in {} ms, took {:.1} s",
+             {} dead letters replayed, {} left; {} buckets closed, {} dropped; {} stored, {} lost, {} twice, {} drift, \
+             verified {} times; recovered in {} ms, took {:.1} s",
             self.seed,
             self.kills(),
             self.schedule.count(|_| true),
@@ -132,10 +137,13 @@ impl fmt::Display for Report {
             self.adopted,
             self.replays,
             self.strangers,
+            self.buckets.opened - 1,
+            self.buckets.dropped,
             self.stored,
             lost.len(),
             twice.len(),
             drift.len(),
+            self.verified,
             self.recovering.as_millis(),
             self.took.as_secs_f64(),
         )?;
@@ -179,6 +187,9 @@ pub struct Summary {
     lost: usize,
     twice: usize,
     drift: usize,
+    closed: i64,
+    dropped: i64,
+    verified: usize,
     recovering: Vec<Duration>,
     took: Duration,
 }
@@ -200,6 +211,9 @@ impl Summary {
         self.lost += report.verdict.lost.len();
         self.twice += report.verdict.twice.len();
         self.drift += report.verdict.drift.len();
+        self.closed += report.buckets.opened - 1;
+        self.dropped += report.buckets.dropped;
+        self.verified += report.verified;
         self.recovering.push(report.recovering);
         self.took += report.took;
     }
@@ -233,6 +247,11 @@ impl fmt::Display for Summary {
             self.adopted,
             self.replays,
             self.strangers
+        )?;
+        writeln!(
+            f,
+            "{} buckets closed, {} dropped; verified {} times meanwhile",
+            self.closed, self.dropped, self.verified
         )?;
         let [min, p50, p90, p99, max] =
             [0, 50, 90, 99, 100].map(|percent| self.recovered_within(percent));

@@ -20,19 +20,25 @@ use super::{
     proxy::{Mode, Proxy},
     report::Report,
     schedule::{Blow, Fault, Schedule, Target},
+    verify,
 };
 use crate::{
     faults::{Mutant, name_of},
     servers::{OwnPostgres, OwnRedis},
 };
 
-/// Settings of an aggregator. The shortest lease, and small batches: there are many claims to hit.
-const AGGREGATOR: [(&str, &str); 4] = [
+/// Settings of an aggregator. The shortest lease, and small batches: there are many claims to hit. Small buckets, so that several
+/// are closed in a run.
+const AGGREGATOR: [(&str, &str); 6] = [
     ("LEASE_SECONDS", "1"),
     ("WORKERS", "2"),
     ("BATCH_SIZE", "40"),
     ("SHUTDOWN_GRACE_SECONDS", "5"),
+    ("BUCKET_EVENTS", "100"),
+    ("BUCKET_HOURS", "1s"),
 ];
+/// How long an event is kept where the ledger forgets: so short that buckets are dropped in a run.
+const RETENTION: (&str, &str) = ("RETENTION_DAYS", "1s");
 /// How long the programs may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long clients try, from the start of the faults.
@@ -49,6 +55,8 @@ pub struct Options {
     pub drained_within: Duration,
     /// What aggregators do wrong on purpose, to see it noticed.
     pub mutant: Option<Mutant>,
+    /// Whether the ledger forgets what is older than a second.
+    pub forgetting: bool,
 }
 
 impl Default for Options {
@@ -56,6 +64,7 @@ impl Default for Options {
         Self {
             drained_within: Duration::from_mins(1),
             mutant: None,
+            forgetting: false,
         }
     }
 }
@@ -95,6 +104,7 @@ pub async fn run(seed: u64, stage: &mut Stage, options: &Options) -> anyhow::Res
         cast.aggregator_urls(),
         replayed.clone(),
     ));
+    let verifying = tokio::spawn(verify::all_along(database_url.clone(), replayed.clone()));
     let strangers = poison::push_strangers(seed, stage.redis.url(), queue.clone());
     let strangers = tokio::spawn(strangers);
     let clients = send(seed, &cast);
@@ -119,6 +129,8 @@ pub async fn run(seed: u64, stage: &mut Stage, options: &Options) -> anyhow::Res
     }
     replayed.cancel();
     let mut replays = replaying.await?;
+    let verified = verifying.await?;
+    problems.extend(verified.drift);
     poison::take_all(&database_url).await?;
     match poison::replay_at_last(&cast.aggregators[0].url).await {
         Ok(stored) => replays += stored,
@@ -133,7 +145,10 @@ pub async fn run(seed: u64, stage: &mut Stage, options: &Options) -> anyhow::Res
 
     let journal = Journal::read(&stage.redis_folder().await?, &queue)?;
     let tables = Tables::read(&database_url).await?;
-    let verdict = oracle::judge(&ledger, &journal.pushed, &tables);
+    let verdict = oracle::judge(&ledger, &journal.pushed, &tables, options.forgetting);
+    if let Some(drift) = verify::at_last(&database_url).await? {
+        problems.push(drift);
+    }
     problems.append(&mut ledger.wrong_answers);
     for program in cast.programs() {
         problems.extend_from_slice(program.surprises());
@@ -151,6 +166,8 @@ pub async fn run(seed: u64, stage: &mut Stage, options: &Options) -> anyhow::Res
         replays,
         strangers: journal.pushed.strangers.len(),
         stored: tables.events.len(),
+        buckets: tables.buckets,
+        verified: verified.times,
         verdict,
         problems,
         recovering,
@@ -178,7 +195,9 @@ impl Cast {
             queue,
             ("DATABASE_URL", stage.database_url(database)),
         ];
-        aggregator.extend(AGGREGATOR.map(|(name, value)| (name, value.to_owned())));
+        let forgetting = options.forgetting.then_some(RETENTION);
+        let settings = AGGREGATOR.into_iter().chain(forgetting);
+        aggregator.extend(settings.map(|(name, value)| (name, value.to_owned())));
         let mut binary = "aggregator";
         if let Some(mutant) = &options.mutant {
             binary = "faulty";

@@ -8,8 +8,9 @@ use event::{Claim, ClaimId, EventId, Topic, WorkerId};
 use queue::Queue;
 use runtime::readiness::{Dependency, Probe, Trouble};
 use store::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, PoolUse, Recorded, Replayed,
-    Sample, Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Outdated, Page, Part, PoolUse, Recorded,
+    Replayed, Rules, Sample, Span, Stats, StatsQuery, Step, Store, StoreError, StoredEvent,
+    TopicPage, TopicQuery,
 };
 use uuid::Uuid;
 
@@ -108,6 +109,14 @@ impl Store for FaultyStore {
 
     async fn discard(&self, id: i64) -> Result<bool, StoreError> {
         self.store.discard(id).await
+    }
+
+    async fn keep(&self, rules: &Rules) -> Result<Option<Step>, StoreError> {
+        self.store.keep(rules).await
+    }
+
+    async fn outdated(&self, retention: Duration) -> Result<Vec<Outdated>, StoreError> {
+        self.store.outdated(retention).await
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

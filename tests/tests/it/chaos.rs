@@ -14,14 +14,36 @@ const SEEDS_FOR_A_MUTANT: u64 = 5;
 
 /// Several seeds on one stage: starting servers takes longer than a run.
 async fn nothing_is_lost_doubled_or_miscounted(seeds: std::ops::RangeInclusive<u64>) {
-    let mut stage = Stage::start().await;
+    all_are_clean(seeds, &Options::default()).await;
+}
+
+async fn all_are_clean(seeds: std::ops::RangeInclusive<u64>, options: &Options) {
+    let (mut stage, mut closed, mut dropped) = (Stage::start().await, 0, 0);
     for seed in seeds {
-        let report = run(seed, &mut stage, &Options::default())
+        let report = run(seed, &mut stage, options)
             .await
             .expect("the run can be carried out");
         eprintln!("{report}");
         assert!(report.is_clean(), "{report}");
+        assert!(report.verified > 0, "{report}");
+        closed += report.buckets.opened - 1;
+        dropped += report.buckets.dropped;
     }
+    assert!(closed > 0, "buckets were closed");
+    assert_eq!(
+        dropped > 0,
+        options.forgetting,
+        "{dropped} buckets were dropped"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_ledger_that_forgets_miscounts_nothing_with_seeds_17_to_20() {
+    let options = Options {
+        forgetting: true,
+        ..Options::default()
+    };
+    all_are_clean(17..=20, &options).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -53,6 +75,7 @@ async fn each_broken_protocol_is_noticed() {
             // Some never drain.
             drained_within: Duration::from_secs(5),
             mutant: Some(*mutant),
+            ..Options::default()
         };
         let mut noticed = false;
         for seed in 1..=SEEDS_FOR_A_MUTANT {

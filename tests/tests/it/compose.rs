@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, process::Command};
 
 use reqwest::StatusCode;
 use serde_json::Value;
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tests::{
     app::Place,
     deployment::documents,
@@ -198,6 +198,7 @@ async fn the_aggregators_role_is_made_and_may_do_what_the_aggregator_does() {
             ("PGUSER", owner),
             ("PGDATABASE", database),
             ("AGGREGATOR_DB_PASSWORD", password),
+            ("ANALYST_DB_PASSWORD", password),
         ];
         let made = programs::run_command(making, &settings).await;
         assert_eq!(made.code, Some(0), "sh runs psql: {}", made.err);
@@ -219,5 +220,32 @@ async fn the_aggregators_role_is_made_and_may_do_what_the_aggregator_does() {
         .post("/publish", r#"{"topic":"t","event_id":"1"}"#)
         .await;
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    app.drained(1).await;
+
+    let mut analyst = PgConnection::connect(&url("analyst")).await.unwrap();
+    for (table, rows) in [
+        ("processed_events", 1),
+        ("ledger_buckets", 1),
+        ("topic_stats_total", 1),
+        ("agg_stats_total", 1),
+        ("retired_events", 0),
+        ("dead_letters", 0),
+    ] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count));
+        assert_eq!(
+            count.fetch_one(&mut analyst).await.unwrap(),
+            rows,
+            "{table}"
+        );
+    }
+    for change in [
+        "DELETE FROM processed_events",
+        "SET default_transaction_read_only = off; DELETE FROM processed_events",
+        "SET default_transaction_read_only = off; SELECT open_next_bucket(0)",
+    ] {
+        let refused = sqlx::raw_sql(change).execute(&mut analyst).await;
+        assert!(refused.is_err(), "{change}");
+    }
     app.stop().await;
 }

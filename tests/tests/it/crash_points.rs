@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use runtime::faults::Point;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use store::{Audit, Stats, StatsQuery, Store, postgres::Postgres};
+use store::{Audit, EventQuery, Stats, StatsQuery, Store, postgres::Postgres};
 use tests::{
     SOON,
     app::{App, Deployment, Place},
@@ -35,6 +35,11 @@ const QUICK: [(&str, &str); 3] = [
     ("WORKERS", "2"),
     ("BATCH_SIZE", "7"),
 ];
+
+/// Settings of an aggregator that closes a bucket after a few events.
+const SMALL_BUCKETS: (&str, &str) = ("BUCKET_EVENTS", "7");
+/// Long enough that every delivery of a batch is recorded before.
+const RETENTION: (&str, &str) = ("RETENTION_DAYS", "4s");
 
 /// A system of processes over a queue and a database of its own.
 struct Stage {
@@ -76,6 +81,12 @@ impl Stage {
 
     fn aggregator(&self, point: Option<Point>) -> App {
         self.start("aggregator", &QUICK, point)
+    }
+
+    /// An aggregator whose ledger has small buckets.
+    fn keeper(&self, settings: &[(&str, &str)], point: Option<Point>) -> App {
+        let settings = [&QUICK[..], &[SMALL_BUCKETS], settings].concat();
+        self.start("aggregator", &settings, point)
     }
 
     /// An aggregator over another database.
@@ -169,6 +180,10 @@ enum Way {
     Waiting,
     /// Stopping while the database is away.
     Stopping,
+    /// Closing a bucket of the ledger, and making its filter.
+    Closing,
+    /// Dropping a bucket of the ledger.
+    Dropping,
 }
 
 const fn way_to(point: Point) -> Way {
@@ -187,11 +202,53 @@ const fn way_to(point: Point) -> Way {
         Point::AfterAdopt | Point::AfterAdoptedCommit => Way::Adopting,
         Point::BeforeRenew | Point::AfterRenew => Way::Waiting,
         Point::BeforeRelease | Point::AfterRelease => Way::Stopping,
+        Point::BeforeClose
+        | Point::BeforeCloseCommit
+        | Point::AfterClose
+        | Point::BeforeFilter
+        | Point::AfterFilter => Way::Closing,
+        Point::BeforeDropCommit | Point::AfterDrop => Way::Dropping,
     }
 }
 
 async fn died(app: &mut App) {
     assert_eq!(app.wait_exit().await, None, "it dies without a word");
+}
+
+/// An aggregator dies while it closes a bucket or makes a filter.
+async fn dies_while_it_closes(stage: &Stage, point: Point) -> Result<(), String> {
+    let _publisher = stage.publisher(None);
+    let mut first = stage.keeper(&[], Some(point));
+    stage.publish().await;
+    died(&mut first).await;
+    let second = stage.keeper(&[], None);
+    stage.is_exact(deliveries(), deliveries()).await?;
+    eventually("every closed bucket has its filter", SOON, async || {
+        second.output().contains("made the filter") || point == Point::AfterFilter
+    })
+    .await;
+    // What is in a closed bucket is stored.
+    stage.publish().await;
+    stage.is_exact(2 * deliveries(), 2 * deliveries()).await
+}
+
+/// An aggregator dies while it drops a bucket.
+async fn dies_while_it_drops(stage: &Stage, point: Point) -> Result<(), String> {
+    let _publisher = stage.publisher(None);
+    let mut first = stage.keeper(&[RETENTION], Some(point));
+    stage.publish().await;
+    died(&mut first).await;
+    let _second = stage.keeper(&[RETENTION], None);
+    stage.is_exact(deliveries(), deliveries()).await?;
+    let store = stage.store();
+    eventually("nothing is left but what is counted", SOON, async || {
+        store
+            .events(&EventQuery::default())
+            .await
+            .is_ok_and(|page| page.items.is_empty())
+    })
+    .await;
+    stage.is_exact(deliveries(), deliveries()).await
 }
 
 /// The process dies at `point`; then another one does the rest.
@@ -232,7 +289,7 @@ async fn dies_at(point: Point, mutant: Option<Mutant>) -> Result<(), String> {
                 .await
                 .expect("a connection");
             let mut lock = held.begin().await.expect("a transaction");
-            sqlx::query("SELECT * FROM agg_stats FOR UPDATE")
+            sqlx::query("LOCK TABLE topic_stats IN SHARE MODE")
                 .execute(&mut *lock)
                 .await
                 .expect("the lock that every record needs");
@@ -243,6 +300,8 @@ async fn dies_at(point: Point, mutant: Option<Mutant>) -> Result<(), String> {
             let _second = stage.aggregator(None);
             stage.is_exact(deliveries(), deliveries()).await
         }
+        Way::Closing => dies_while_it_closes(&stage, point).await,
+        Way::Dropping => dies_while_it_drops(&stage, point).await,
         Way::Stopping => {
             let _publisher = stage.publisher(None);
             let mut away = OwnPostgres::start().await;
@@ -303,6 +362,8 @@ ways! {
     an_adopter_may_die_at_any_point: Way::Adopting,
     a_worker_may_die_while_it_keeps_its_lease: Way::Waiting,
     a_worker_may_die_while_it_hands_back: Way::Stopping,
+    an_aggregator_may_die_while_it_closes_a_bucket: Way::Closing,
+    an_aggregator_may_die_while_it_drops_a_bucket: Way::Dropping,
 }
 
 /// Each breaks one rule of the protocol; one death is enough to show it.

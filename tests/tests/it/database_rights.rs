@@ -55,8 +55,12 @@ impl Fixture {
     }
 
     async fn app(&self) -> App {
+        self.app_with(&[]).await
+    }
+
+    async fn app_with(&self, settings: &[&str]) -> App {
         let place = Place::with_database(&self.url("app")).await;
-        place.standalone(&["--lease-seconds=1"])
+        place.standalone(&[&["--lease-seconds=1"], settings].concat())
     }
 }
 
@@ -136,6 +140,52 @@ async fn workers_long_gone_are_forgotten_with_the_same_rights() {
 }
 
 #[tokio::test]
+async fn buckets_are_closed_filtered_and_dropped_with_the_same_rights() {
+    let fixture = Fixture::start().await;
+    fixture.as_owner(&["migrate", "--grant-to", "app"]).await;
+    let app = fixture
+        .app_with(&["--bucket-events=2", "--retention-days=3s"])
+        .await;
+    app.ready().await;
+    for id in ["1", "2", "3"] {
+        publish(&app, id).await;
+    }
+    app.drained(3).await;
+    let buckets = async |what: &str| {
+        let count = format!("SELECT count(*) FROM ledger_buckets WHERE {what}");
+        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count));
+        count.fetch_one(&fixture.owner).await.unwrap()
+    };
+    eventually("a bucket is dropped", SOON, async || {
+        buckets("dropped_at IS NOT NULL").await > 0
+    })
+    .await;
+    publish(&app, "4").await;
+    app.drained(4).await;
+    // Nobody else may.
+    for call in [
+        "SELECT open_next_bucket(1)",
+        "SELECT seal_bucket(0)",
+        "SELECT drop_oldest_bucket('0', '1s', 1)",
+        "SELECT grant_on_bucket(1)",
+    ] {
+        execute(&fixture.admin, "DROP ROLE IF EXISTS stranger").await;
+        execute(&fixture.admin, "CREATE ROLE stranger LOGIN").await;
+        let mut stranger = PgConnection::connect(&fixture.url("stranger"))
+            .await
+            .unwrap();
+        let called = sqlx::query(call).execute(&mut stranger).await;
+        assert!(
+            called.is_err_and(|error| error.to_string().contains("permission denied")),
+            "{call}"
+        );
+        stranger.close().await.unwrap();
+    }
+    app.ready().await;
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn ready_names_the_right_that_is_missing() {
     let fixture = Fixture::start().await;
     fixture.as_owner(&["migrate", "--grant-to", "app"]).await;
@@ -147,11 +197,21 @@ async fn ready_names_the_right_that_is_missing() {
     app.ready().await;
 
     // While it runs, the worker meets it.
-    execute(&fixture.owner, "REVOKE INSERT ON processed_events FROM app").await;
+    execute(
+        &fixture.owner,
+        "REVOKE INSERT ON processed_events, processed_events_0 FROM app",
+    )
+    .await;
     publish(&app, "1").await;
-    app.not_ready("its role lacks rights: INSERT on processed_events")
-        .await;
-    execute(&fixture.owner, "GRANT INSERT ON processed_events TO app").await;
+    app.not_ready(
+        "its role lacks rights: INSERT on processed_events; INSERT on processed_events_0",
+    )
+    .await;
+    execute(
+        &fixture.owner,
+        "GRANT INSERT ON processed_events, processed_events_0 TO app",
+    )
+    .await;
     let counters = app.drained(1).await;
     assert_eq!(counters["unique_processed"], 1, "{counters}");
     app.ready().await;
@@ -177,6 +237,11 @@ async fn a_role_that_may_only_connect_stops_neither_pages_nor_workers_with_our_l
     assert!(rows.is_err(), "it may only connect");
     let drawn: i64 = sqlx::query_scalar("SELECT last_value FROM processed_events_id_seq")
         .fetch_one(&fixture.owner)
+        .await
+        .unwrap();
+    // Keys that are as far away from ours as can be.
+    sqlx::query("SELECT pg_advisory_lock(key) FROM (VALUES (9223372036854775807), (-9223372036854775808)) AS keys (key)")
+        .execute(&mut stranger)
         .await
         .unwrap();
     // The keys that a transaction would take next, and some below.

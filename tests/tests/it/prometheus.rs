@@ -23,7 +23,7 @@ const MAX_LEN: usize = 2000;
 const CONFLICTS: &str = "
     CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$;
-    CREATE TRIGGER conflict BEFORE INSERT ON processed_events EXECUTE FUNCTION conflict()";
+    CREATE TRIGGER conflict BEFORE INSERT ON processed_events FOR EACH ROW EXECUTE FUNCTION conflict()";
 
 /// The rules as they are, but in seconds instead of minutes.
 fn hurried(rules: &str) -> String {

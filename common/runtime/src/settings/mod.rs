@@ -9,4 +9,4 @@ mod environment;
 mod units;
 
 pub use environment::parse;
-pub use units::{bind_address, bytes, seconds};
+pub use units::{bind_address, bytes, days, hours, seconds};

@@ -1,6 +1,6 @@
 //! How sizes, times and addresses are written.
 
-use std::{net::SocketAddr, ops::RangeInclusive};
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use clap::builder::{StringValueParser, TypedValueParser};
 
@@ -25,6 +25,8 @@ const AMBIGUOUS_SIZES: [(&str, &str); 9] = [
 ];
 
 const TIMES: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 60 * 60)];
+const HOURS: [(&str, u64); 4] = [("h", 60 * 60), ("s", 1), ("m", 60), ("d", 24 * 60 * 60)];
+const DAYS: [(&str, u64); 4] = [("d", 24 * 60 * 60), ("s", 1), ("m", 60), ("h", 60 * 60)];
 
 /// Bytes: `1048576`, `1024KiB`, `1MiB`, `1GiB`.
 #[must_use]
@@ -36,6 +38,18 @@ pub fn bytes(limits: RangeInclusive<u32>) -> impl TypedValueParser<Value = u32> 
 #[must_use]
 pub fn seconds(limits: RangeInclusive<u16>) -> impl TypedValueParser<Value = u16> {
     StringValueParser::new().try_map(move |text| parse_seconds(&text, &limits))
+}
+
+/// Hours: `6`, `6h`, `90m`, `45s`, `2d`.
+#[must_use]
+pub fn hours(limits: RangeInclusive<Duration>) -> impl TypedValueParser<Value = Duration> {
+    StringValueParser::new().try_map(move |text| parse_long(&text, "hours", &HOURS, &limits))
+}
+
+/// Days: `30`, `30d`, `36h`, `3m`.
+#[must_use]
+pub fn days(limits: RangeInclusive<Duration>) -> impl TypedValueParser<Value = Duration> {
+    StringValueParser::new().try_map(move |text| parse_long(&text, "days", &DAYS, &limits))
 }
 
 /// Where to listen: `127.0.0.1:8080`, `[::1]:8080`.
@@ -76,6 +90,28 @@ fn parse_seconds(text: &str, limits: &RangeInclusive<u16>) -> Result<u16, String
         let (least, most) = (limits.start(), limits.end());
         format!("must be from {least} to {most} seconds")
     })
+}
+
+fn parse_long(
+    text: &str,
+    counted: &str,
+    units: &[(&str, u64)],
+    limits: &RangeInclusive<Duration>,
+) -> Result<Duration, String> {
+    let (digits, unit) = split(text);
+    let form = format!(
+        "must be a whole number of {counted}, or a whole number and s, m, h or d, such as 36h"
+    );
+    let seconds = times(digits, unit, units).ok_or(form)?;
+    let duration = Duration::from_secs(seconds);
+    if limits.contains(&duration) {
+        return Ok(duration);
+    }
+    let (least, most) = (
+        limits.start().as_secs(),
+        limits.end().as_secs() / (24 * 60 * 60),
+    );
+    Err(format!("must be from {least}s to {most}d"))
 }
 
 /// The number, and what stands behind it.
@@ -159,6 +195,36 @@ mod tests {
             ("", "such as 30s"),
         ] {
             let error = parse_seconds(text, &(0..=3600)).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn long_times_have_units_and_each_setting_counts_its_own_without_one() {
+        let limits = Duration::from_secs(1)..=Duration::from_hours(24 * 365);
+        let long = |text, units: &[(&str, u64)]| parse_long(text, "days", units, &limits);
+        for (text, units, seconds) in [
+            ("6", HOURS, 6 * 3600),
+            ("2d", HOURS, 2 * 86_400),
+            ("30", DAYS, 30 * 86_400),
+            ("36h", DAYS, 36 * 3600),
+            ("3m", DAYS, 180),
+            ("365", DAYS, 365 * 86_400),
+        ] {
+            assert_eq!(
+                long(text, &units),
+                Ok(Duration::from_secs(seconds)),
+                "{text}"
+            );
+        }
+        for (text, says) in [
+            ("0", "from 1s to 365d"),
+            ("366", "from 1s to 365d"),
+            ("0.5", "a whole number of days"),
+            ("1w", "s, m, h or d"),
+            ("", "such as 36h"),
+        ] {
+            let error = long(text, &DAYS).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
         }
     }

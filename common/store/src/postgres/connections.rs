@@ -18,13 +18,15 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::dedup_cache::DedupCache;
+use super::buckets::Memory;
 use crate::PoolUse;
 
 /// Connections for the worker of `/ingest`, and for recovery.
 pub const INGEST_CONNECTIONS: u32 = 2;
 /// Connections that change dead letters. Replays wait for each other, and not the workers for them.
 pub const LETTER_CONNECTIONS: u32 = 1;
+/// Connections that keep the ledger.
+pub const UPKEEP_CONNECTIONS: u32 = 1;
 /// Connections for pages of events and dead letters.
 pub const READ_CONNECTIONS: u32 = 4;
 /// Connections for counters. Pages cannot keep them waiting.
@@ -55,6 +57,7 @@ pub(super) struct Connections {
     /// For workers, which outlive the HTTP server. The others belong to its runtime.
     pub(super) writers: PgPool,
     pub(super) letters: PgPool,
+    pub(super) upkeep: PgPool,
     pub(super) pages: PgPool,
     pub(super) counters: PgPool,
     options: PgConnectOptions,
@@ -80,7 +83,7 @@ impl Purpose {
 /// Which connections are not to be used any more: those that were made before a moment.
 struct Outlived {
     moments: Mutex<Moments>,
-    known: Arc<DedupCache>,
+    memory: Arc<Memory>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -94,12 +97,12 @@ struct Moments {
 impl Outlived {
     fn all(&self) {
         self.lock().of_all = Some(Instant::now());
-        self.known.forget();
+        self.memory.cache.forget();
     }
 
     fn readers(&self) {
         self.lock().of_readers = Some(Instant::now());
-        self.known.forget();
+        self.memory.cache.forget();
     }
 
     /// Whether a connection of this age is among them.
@@ -117,11 +120,11 @@ impl Outlived {
 }
 
 impl Connections {
-    /// Contacts nobody yet. What is `known` is forgotten with each new connection that writes.
-    pub(super) fn new(options: PgConnectOptions, workers: u16, known: Arc<DedupCache>) -> Self {
+    /// Contacts nobody yet. What is remembered of recent events is forgotten with each new connection that writes.
+    pub(super) fn new(options: PgConnectOptions, workers: u16, memory: Arc<Memory>) -> Self {
         let outlived = Arc::new(Outlived {
             moments: Mutex::default(),
-            known,
+            memory,
         });
         let pool = |connections: u32, purpose: Purpose| {
             let [made, released, taken] = [outlived.clone(), outlived.clone(), outlived.clone()];
@@ -147,6 +150,7 @@ impl Connections {
         Self {
             writers: pool(u32::from(workers) + INGEST_CONNECTIONS, Purpose::Write),
             letters: pool(LETTER_CONNECTIONS, Purpose::Write),
+            upkeep: pool(UPKEEP_CONNECTIONS, Purpose::Write),
             pages: pool(READ_CONNECTIONS, Purpose::Read),
             counters: pool(COUNTER_CONNECTIONS, Purpose::Read),
             options,
@@ -180,6 +184,7 @@ impl Connections {
         vec![
             PoolUse::of("writers", &self.writers),
             PoolUse::of("letters", &self.letters),
+            PoolUse::of("upkeep", &self.upkeep),
             PoolUse::of("pages", &self.pages),
             PoolUse::of("counters", &self.counters),
         ]
@@ -188,6 +193,7 @@ impl Connections {
     pub(super) async fn close(&self) {
         self.counters.close().await;
         self.pages.close().await;
+        self.upkeep.close().await;
         self.letters.close().await;
         self.writers.close().await;
     }
@@ -234,7 +240,7 @@ mod tests {
     fn only_connections_from_before_are_outlived() {
         let outlived = Outlived {
             moments: Mutex::default(),
-            known: Arc::new(DedupCache::new()),
+            memory: Arc::new(Memory::new()),
         };
         let made = || {
             sleep(Duration::from_millis(5));

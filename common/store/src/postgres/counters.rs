@@ -24,16 +24,16 @@ macro_rules! visible {
 const STATS: &str = concat!(
     "
     WITH listed AS (
-        SELECT topic, unique_processed FROM topic_stats WHERE ",
+        SELECT topic, unique_processed FROM topic_stats_total WHERE ",
     visible!(),
     "
         ORDER BY unique_processed DESC, topic LIMIT $2)
     SELECT received, unique_processed, duplicate_dropped, dead_lettered, uptime_start,
         ARRAY(SELECT topic FROM listed), ARRAY(SELECT unique_processed FROM listed),
-        (SELECT count(*) FROM topic_stats WHERE ",
+        (SELECT count(*) FROM topic_stats_total WHERE ",
     visible!(),
     ")
-    FROM agg_stats WHERE id = 1"
+    FROM agg_stats_total"
 );
 
 /// A page of topics: those with the prefix `$2`, which are all below `$3`, after the place `($4, $5)`.
@@ -42,7 +42,7 @@ macro_rules! topics {
         concat!(
             "
     SELECT topic, unique_processed, duplicate_dropped, first_processed_at, last_processed_at
-    FROM topic_stats
+    FROM topic_stats_total
     WHERE ",
             visible!(),
             "
@@ -70,7 +70,7 @@ const BY_LAST: &str = topics!(
 /// See [INSERT … ON CONFLICT](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT).
 const TAKE_SAMPLE: &str = "
     INSERT INTO stats_history (at, received, unique_processed, duplicate_dropped, dead_lettered)
-    SELECT $1, received, unique_processed, duplicate_dropped, dead_lettered FROM agg_stats WHERE id = 1
+    SELECT $1, received, unique_processed, duplicate_dropped, dead_lettered FROM agg_stats_total
     ON CONFLICT (at) DO NOTHING";
 
 const THIN: &str = "

@@ -4,7 +4,8 @@
 //! Nothing rests on what is forgotten here, but on what is known: it must be stored, for good. Therefore an event is
 //! learnt only after the commit that stored it or found it stored, and only for the server and the table of that
 //! transaction ([`Home`]): behind the same address there may be another one the next time, such as a promoted replica or a
-//! restored backup, and an older connection may still commit on the one before. Each transaction says where it is.
+//! restored backup, and an older connection may still commit on the one before. Each transaction says where it is. When a bucket
+//! is dropped, all is forgotten, because what was in it is stored no more.
 //! Everything is also forgotten when a connection is made, because somebody may have repaired the tables meanwhile.
 
 use std::{
@@ -19,7 +20,7 @@ use std::{
 use event::Event;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::ground::Home;
+use super::ground::{Ground, Home};
 use crate::CacheUse;
 
 /// So many events make a generation. Two are kept, which takes 10 MB when both are full.
@@ -43,8 +44,8 @@ type Hashes = HashSet<u128, BuildHasherDefault<Spread>>;
 struct Generations {
     /// Counts how often everything was forgotten.
     epoch: u64,
-    /// Where these are stored.
-    home: Option<Home>,
+    /// Where these are stored, and what else the last transaction has told.
+    ground: Option<Ground>,
     young: Hashes,
     old: Hashes,
 }
@@ -83,19 +84,19 @@ impl DedupCache {
         }
     }
 
-    /// Where the events that it knows are stored.
-    pub(super) fn home(&self) -> Option<Home> {
-        self.lock().home
+    /// What the last transaction worked on.
+    pub(super) fn ground(&self) -> Option<Ground> {
+        self.lock().ground
     }
 
-    /// To be called within a transaction, which works at this home.
-    pub(super) fn glance(&self, home: Home, events: &[Event]) -> Glance {
+    /// To be called within a transaction, which works on this ground.
+    pub(super) fn glance(&self, ground: &Ground, events: &[Event]) -> Glance {
         let hashes: Vec<u128> = events.iter().map(|event| self.hash(event)).collect();
         let mut generations = self.lock();
-        if generations.home != Some(home) {
+        if generations.home() != Some(ground.home) {
             generations.forget();
-            generations.home = Some(home);
         }
+        generations.ground = Some(*ground);
         let known: Vec<bool> = hashes.iter().map(|hash| generations.know(*hash)).collect();
         let epoch = generations.epoch;
         drop(generations);
@@ -143,6 +144,11 @@ impl DedupCache {
 }
 
 impl Generations {
+    /// Where these are stored.
+    fn home(&self) -> Option<Home> {
+        self.ground.map(|ground| ground.home)
+    }
+
     fn forget(&mut self) {
         *self = Self {
             epoch: self.epoch + 1,
@@ -200,7 +206,7 @@ mod tests {
     };
     use sqlx::postgres::types::Oid;
 
-    use super::*;
+    use super::{super::ground::Place, *};
 
     fn events(ids: std::ops::Range<usize>) -> Vec<Event> {
         let body: Vec<String> = ids.map(|id| format!("{{\"id\":\"{id}\"}}")).collect();
@@ -215,15 +221,20 @@ mod tests {
         parsed.events
     }
 
-    fn home(events: u32) -> Home {
-        Home {
+    fn ground(events: u32, oldest: i32) -> Ground {
+        let place = Place {
             started: DateTime::UNIX_EPOCH,
             events: Oid(events),
+        };
+        Ground {
+            home: Home { place, oldest },
+            open: 5,
+            has_triggers: false,
         }
     }
 
     fn known(known: &DedupCache, events: &[Event]) -> usize {
-        let glance = known.glance(home(1), events);
+        let glance = known.glance(&ground(1, 0), events);
         glance.known.iter().filter(|known| **known).count()
     }
 
@@ -231,10 +242,13 @@ mod tests {
     fn what_was_committed_is_known_and_what_was_refused_is_not() {
         let memory = DedupCache::new();
         let batch = events(0..3);
-        let glance = memory.glance(home(1), &batch);
+        let glance = memory.glance(&ground(1, 0), &batch);
         assert_eq!(glance.known, [false; 3]);
         memory.learn(glance, &[1]);
-        assert_eq!(memory.glance(home(1), &batch).known, [true, false, true]);
+        assert_eq!(
+            memory.glance(&ground(1, 0), &batch).known,
+            [true, false, true]
+        );
         assert_eq!(known(&memory, &events(3..100)), 0);
     }
 
@@ -242,8 +256,8 @@ mod tests {
     fn nothing_that_was_seen_before_a_new_connection_is_known_after_it() {
         let memory = DedupCache::new();
         let batch = events(0..2);
-        memory.learn(memory.glance(home(1), &batch), &[]);
-        let before = memory.glance(home(1), &batch);
+        memory.learn(memory.glance(&ground(1, 0), &batch), &[]);
+        let before = memory.glance(&ground(1, 0), &batch);
         memory.forget();
         assert_eq!(known(&memory, &batch), 0);
         memory.learn(before, &[]);
@@ -255,14 +269,26 @@ mod tests {
         let memory = DedupCache::new();
         let batch = events(0..2);
         // It has begun before the new connection was made, or it begins only now.
-        let early = memory.glance(home(2), &batch);
+        let early = memory.glance(&ground(2, 0), &batch);
         memory.forget();
         assert_eq!(known(&memory, &batch), 0);
         memory.learn(early, &[]);
         assert_eq!(known(&memory, &batch), 0);
-        let late = memory.glance(home(2), &batch);
+        let late = memory.glance(&ground(2, 0), &batch);
         memory.learn(late, &[]);
         assert_eq!(known(&memory, &batch), 0);
+    }
+
+    #[test]
+    fn nothing_is_known_once_a_bucket_is_dropped() {
+        let memory = DedupCache::new();
+        let batch = events(0..2);
+        memory.learn(memory.glance(&ground(1, 0), &batch), &[]);
+        let before = memory.glance(&ground(1, 0), &batch);
+        assert_eq!(before.known, [true; 2]);
+        assert_eq!(memory.glance(&ground(1, 1), &batch).known, [false; 2]);
+        memory.learn(before, &[]);
+        assert_eq!(memory.glance(&ground(1, 1), &batch).known, [false; 2]);
     }
 
     #[test]
@@ -270,7 +296,7 @@ mod tests {
         let memory = DedupCache::new();
         let all = events(0..3 * GENERATION);
         for batch in all.chunks(1000) {
-            memory.learn(memory.glance(home(1), batch), &[]);
+            memory.learn(memory.glance(&ground(1, 0), batch), &[]);
         }
         assert_eq!(known(&memory, &all[2 * GENERATION..]), GENERATION);
         assert!(known(&memory, &all) <= 2 * GENERATION);

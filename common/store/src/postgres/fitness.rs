@@ -6,17 +6,21 @@ use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, query_as};
 use super::classify::failure;
 use crate::StoreError;
 
-/// `ON CONFLICT` finds what is there by these, and nothing else may decide which rows are new.
+/// The one table that has partitions.
+const PARTITIONED: &str = "processed_events";
+
+/// `ON CONFLICT` finds what is there by these, and nothing else may decide which rows are new. A bucket's table has a number
+/// behind its name.
 const UNIQUE: &[(&str, &[&str])] = &[
-    ("processed_events", &["event_id", "topic"]),
-    ("topic_stats", &["topic"]),
+    ("processed_events_", &["event_id", "topic"]),
+    ("topic_stats", &["slot", "topic"]),
     ("worker_claims", &["worker_id"]),
 ];
 
-/// Of each table: the columns of its unique indexes, each list in order of their names, but for those that are partial,
+/// Of each table: whether it is of the kind that the migrations make; the columns of its unique indexes, each list in order of their names, but for those that are partial,
 /// deferred, of expressions, or not built yet; whether it has rules; whether its rows are hidden from this role.
 const TABLES: &str = "
-    SELECT relname::text AS name, relkind = 'r' AS is_plain, 
+    SELECT relname::text AS name, relkind = CASE relname WHEN 'processed_events' THEN 'p' ELSE 'r' END AS is_as_made,
            EXISTS (SELECT FROM pg_rewrite WHERE ev_class = pg_class.oid) AS has_rules,
            row_security_active(oid) AS hides_rows,
            ARRAY(SELECT string_agg(attname, ' ' ORDER BY attname COLLATE \"C\")
@@ -25,8 +29,9 @@ const TABLES: &str = "
                    AND indpred IS NULL AND indexprs IS NULL
                  GROUP BY indexrelid) AS unique_in
     FROM pg_class
-    WHERE oid = ANY(ARRAY['processed_events', 'agg_stats', 'topic_stats', 'worker_claims',
+    WHERE oid = ANY(ARRAY['processed_events', 'ledger_buckets', 'agg_stats', 'topic_stats', 'worker_claims',
                           'dead_letters']::regclass[])
+       OR oid = to_regclass('processed_events_' || (SELECT max(bucket) FROM ledger_buckets))
     ORDER BY name";
 
 /// Which of the tables Citus has distributed.
@@ -38,7 +43,7 @@ const DISTRIBUTED: &str = "
 
 struct Table {
     name: String,
-    is_plain: bool,
+    is_as_made: bool,
     has_rules: bool,
     hides_rows: bool,
     unique_in: Vec<String>,
@@ -48,7 +53,7 @@ impl FromRow<'_, PgRow> for Table {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
             name: row.try_get("name")?,
-            is_plain: row.try_get("is_plain")?,
+            is_as_made: row.try_get("is_as_made")?,
             has_rules: row.try_get("has_rules")?,
             hides_rows: row.try_get("hides_rows")?,
             unique_in: row.try_get("unique_in")?,
@@ -94,10 +99,15 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<(), StoreErro
 impl Table {
     fn check(&self) -> Result<(), StoreError> {
         let name = &self.name;
-        if !self.is_plain {
+        if !self.is_as_made {
+            let made = if name == PARTITIONED {
+                "a partitioned"
+            } else {
+                "an ordinary"
+            };
             return Err(StoreError::Unfit(format!(
-                "{name} is not an ordinary table (it may be partitioned, foreign, or a view); put an ordinary one in its \
-                 place, as the migrations made it"
+                "{name} is not {made} table (it may be foreign, or a view); put {made} one in its place, as the migrations \
+                 made it"
             )));
         }
         if self.has_rules {
@@ -111,7 +121,8 @@ impl Table {
                  disable it: ALTER TABLE {name} DISABLE ROW LEVEL SECURITY"
             )));
         }
-        for (_, columns) in UNIQUE.iter().filter(|(of, _)| of == name) {
+        let is_of = |of: &str| name == of || (of.ends_with('_') && name.starts_with(of));
+        for (_, columns) in UNIQUE.iter().filter(|(of, _)| is_of(of)) {
             if !self.unique_in.contains(&columns.join(" ")) {
                 let columns = columns.join(", ");
                 return Err(StoreError::Unfit(format!(

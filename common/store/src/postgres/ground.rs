@@ -1,4 +1,8 @@
-//! What a transaction works on: which server and which table, and whether triggers may change what is stored.
+//! What a transaction works on: which server and which tables, which buckets, and whether triggers may change what is stored.
+//!
+//! It must be read by a statement that begins after [`GATE`]: a bucket that is open then stays open until the transaction ends.
+
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use sqlx::{
@@ -7,29 +11,59 @@ use sqlx::{
     query_as,
 };
 
-/// The columns of a [`Ground`].
+/// Whoever records takes this lock first, and `open_next_bucket` waits for all who have it. Each transaction that records a
+/// claim would take it anyway with its first statement, which updates `worker_claims`; so it takes no right of its own, and a
+/// role without any on that table cannot keep others waiting.
+macro_rules! gate {
+    () => {
+        "LOCK TABLE worker_claims IN ROW EXCLUSIVE MODE"
+    };
+}
+pub(super) use gate;
+
+/// The columns of a [`Ground`], from [`buckets!`].
 macro_rules! ground {
     () => {
         "pg_postmaster_start_time() AS started,
          'processed_events'::regclass::oid AS events,
-         (SELECT relhastriggers FROM pg_class WHERE oid = 'processed_events'::regclass) AS has_triggers"
+         buckets.oldest, buckets.open,
+         (SELECT relhastriggers FROM pg_class WHERE oid = to_regclass('processed_events_' || buckets.open)) AS has_triggers"
     };
 }
 pub(super) use ground;
 
-const GROUND: &str = concat!("SELECT ", ground!());
+/// One row: the oldest bucket that is kept, and the open one.
+macro_rules! buckets {
+    () => {
+        "(SELECT min(bucket) AS oldest, max(bucket) AS open FROM ledger_buckets WHERE dropped_at IS NULL) AS buckets"
+    };
+}
+pub(super) use buckets;
+
+const GROUND: &str = concat!("SELECT ", ground!(), " FROM ", buckets!());
 
 #[derive(Clone, Copy)]
 pub(super) struct Ground {
     pub(super) home: Home,
-    /// Of `processed_events`. It stays so for a while after the last one was removed.
+    /// The bucket that takes what is new.
+    pub(super) open: i32,
+    /// Of the table of that bucket. It stays so for a while after the last one was removed.
     pub(super) has_triggers: bool,
 }
 
 /// What is stored in one home says nothing about another. A replica that is promoted, a backup that is restored, a
-/// database or a table that is made anew: each is another home, although the address is the same.
+/// database or a table that is made anew: each is another home, although the address is the same. So is what is left after a
+/// bucket was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Home {
+    pub(super) place: Place,
+    /// The oldest bucket that is kept.
+    pub(super) oldest: i32,
+}
+
+/// Where tables are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
     /// When the server started.
     pub(super) started: DateTime<Utc>,
     /// The table `processed_events`.
@@ -38,14 +72,19 @@ pub(super) struct Home {
 
 impl FromRow<'_, PgRow> for Ground {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let home = Home {
+            place: Place::from_row(row)?,
+            oldest: row.try_get("oldest")?,
+        };
         Ok(Self {
-            home: Home::from_row(row)?,
+            home,
+            open: row.try_get("open")?,
             has_triggers: row.try_get("has_triggers")?,
         })
     }
 }
 
-impl FromRow<'_, PgRow> for Home {
+impl FromRow<'_, PgRow> for Place {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
             started: row.try_get("started")?,
@@ -55,7 +94,12 @@ impl FromRow<'_, PgRow> for Home {
 }
 
 impl Ground {
-    pub(super) async fn of(transaction: &mut PgConnection) -> sqlx::Result<Self> {
-        query_as(GROUND).fetch_one(transaction).await
+    pub(super) async fn of(connection: &mut PgConnection) -> sqlx::Result<Self> {
+        query_as(GROUND).fetch_one(connection).await
+    }
+
+    /// The closed buckets that are kept.
+    pub(super) fn closed(&self) -> Range<i32> {
+        self.home.oldest..self.open
     }
 }

@@ -73,6 +73,7 @@ const SEQUENCE: &str = "SELECT last_value - (NOT is_called)::int FROM processed_
 
 /// `$2` is [`KEYS_BELOW`]. `pg_locks` shows a 64-bit key in two halves of 32 bits. The role of a session can be seen by everybody
 /// ([pg_stat_activity](https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW)).
+/// Keys of others may be so far away that the difference is not a number of 64 bits, so it is taken only of those near by.
 /// Without a session, in a prepared transaction, nobody has inserted events: the program prepares none.
 const OLDEST: &str = "
     SELECT min(held.below)
@@ -80,7 +81,7 @@ const OLDEST: &str = "
         SELECT pid, min((classid::bigint << 32 | objid::bigint) - $1) AS below
         FROM pg_locks
         WHERE locktype = 'advisory' AND objsubid = 1
-          AND (classid::bigint << 32 | objid::bigint) - $1 BETWEEN -$2 AND (1::bigint << 48) - 1 - $2
+          AND (classid::bigint << 32 | objid::bigint) BETWEEN $1 - $2 AND $1 + (1::bigint << 48) - 1 - $2
           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
           AND pid IS NOT NULL
         GROUP BY pid

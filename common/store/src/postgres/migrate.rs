@@ -44,6 +44,21 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
             "history",
             include_str!("../../../../migrations/0005_history.sql"),
         ),
+        (
+            6,
+            "bucket of known events",
+            include_str!("../../../../migrations/0006_bucket_of_known_events.sql"),
+        ),
+        (
+            7,
+            "bucket of known events is known",
+            include_str!("../../../../migrations/0007_bucket_of_known_events_is_known.sql"),
+        ),
+        (
+            8,
+            "ledger",
+            include_str!("../../../../migrations/0008_ledger.sql"),
+        ),
     ])
 });
 
@@ -73,9 +88,12 @@ pub(super) async fn run(connection: &mut PgConnection) -> Result<(), StoreError>
     }
 }
 
-/// Allows a role what it needs to run the program.
-pub(super) async fn grant(connection: &mut PgConnection, role: &str) -> Result<(), StoreError> {
-    let granting = raw_sql(AssertSqlSafe(rights::grants(role)));
+/// Gives a role rights.
+pub(super) async fn grant(
+    connection: &mut PgConnection,
+    statements: String,
+) -> Result<(), StoreError> {
+    let granting = raw_sql(AssertSqlSafe(statements));
     granting.execute(connection).await.map_err(failure)?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! - `address`: `DATABASE_URL`; `connections`: separate ones for each purpose; `migrate`, `rights`: what must be there
 //! - `session`, `transaction`: the statements that record a claim; `at_once`: one statement for a small one; `workers`: the rows of workers
+//! - `buckets`: the tables that events are in, and keeping them
 //! - `dedup_cache`: what need not be inserted again
 //! - `read`: events; `counters`; `dead_letters`; `audit`: do the counters agree?
 //! - `horizon`: a cursor that misses nothing
@@ -12,6 +13,7 @@
 mod address;
 mod at_once;
 mod audit;
+mod buckets;
 mod classify;
 mod connections;
 mod counters;
@@ -44,26 +46,36 @@ use tokio::time::timeout;
 pub use address::UrlError;
 pub use connections::{
     COUNTER_CONNECTIONS, INGEST_CONNECTIONS, LETTER_CONNECTIONS, READ_CONNECTIONS,
+    UPKEEP_CONNECTIONS,
 };
-pub use rights::grants;
+pub use rights::{grants, reading_grants};
 
 use self::{
-    address::Address, classify::SqlStates, connections::Connections, dedup_cache::DedupCache,
-    probe::Prober, session::Session, transaction::Transaction,
+    address::Address,
+    buckets::{Memory, upkeep},
+    classify::SqlStates,
+    connections::Connections,
+    probe::Prober,
+    session::Session,
+    transaction::Transaction,
 };
 use crate::{
-    Audit, CacheUse, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, PoolUse, Recorded,
-    Replayed, Sample, Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage,
-    TopicQuery, failure::Failure, record, replay,
+    Audit, CacheUse, Cursor, DeadLetter, EventQuery, FilterUse, IdleWorker, Outdated, Page, Part,
+    PoolUse, Recorded, Replayed, Rules, Sample, Span, Stats, StatsQuery, Step, Store, StoreError,
+    StoredEvent, TopicPage, TopicQuery, failure::Failure, record, replay,
 };
 
 /// How long the database may take to say why a pool could not connect.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
+/// In how many slots workers count, unless something else is set: two that count in the same one wait for each other's commits.
+pub const STATS_SLOTS: u16 = 16;
+
 /// The store in a PostgreSQL database, 13 or later.
 pub struct Postgres {
     connections: Connections,
-    known: Arc<DedupCache>,
+    memory: Arc<Memory>,
+    stats_slots: u16,
     prober: Prober,
     dependency: Arc<Dependency>,
     /// What came of the last [`Store::migrate`].
@@ -72,34 +84,50 @@ pub struct Postgres {
 
 impl Postgres {
     /// Contacts nobody yet. Opens connections as they are needed: up to one for each of `workers`,
-    /// [`INGEST_CONNECTIONS`], [`LETTER_CONNECTIONS`], [`READ_CONNECTIONS`], [`COUNTER_CONNECTIONS`], and one for the probe.
+    /// [`INGEST_CONNECTIONS`], [`LETTER_CONNECTIONS`], [`UPKEEP_CONNECTIONS`], [`READ_CONNECTIONS`], [`COUNTER_CONNECTIONS`],
+    /// and one for the probe.
     ///
     /// # Errors
     /// [`UrlError`] if `url` is no PostgreSQL address, has a parameter that is not known, or names authorities that cannot
     /// be used.
     pub fn from_url(url: &str, workers: u16) -> Result<Self, UrlError> {
         let Address { options, shown } = Address::parse(url)?;
-        let known = Arc::new(DedupCache::new());
+        let memory = Arc::new(Memory::new());
         let pending = Trouble::new(
             "its tables are not up to date yet",
             "the migrations have not run",
         );
         Ok(Self {
-            connections: Connections::new(options, workers, known.clone()),
-            known,
+            connections: Connections::new(options, workers, memory.clone()),
+            memory,
+            stats_slots: STATS_SLOTS,
             prober: Prober::default(),
             dependency: Arc::new(Dependency::new("postgres", shown)),
             prepared: Mutex::new(Err(pending)),
         })
     }
 
-    /// Allows `role` what it needs to run the program: [`grants`], as the owner of the tables.
+    /// Workers that register from now on count in so many slots, one at least. Slots that are there already stay.
+    #[must_use]
+    pub fn stats_slots(mut self, slots: u16) -> Self {
+        self.stats_slots = slots.max(1);
+        self
+    }
+
+    /// Filters of closed buckets take at most so many bytes of memory. Buckets without one are looked up in their index.
+    #[must_use]
+    pub fn filter_memory(self, bytes: usize) -> Self {
+        self.memory.filters.limit(bytes);
+        self
+    }
+
+    /// Runs statements that give a role rights, such as [`grants`], as the owner of the tables.
     ///
     /// # Errors
     /// [`StoreError`] if there is no such role, or this one may not grant rights.
-    pub async fn grant(&self, role: &str) -> Result<(), StoreError> {
+    pub async fn grant(&self, statements: String) -> Result<(), StoreError> {
         let mut connection = self.connect().await?;
-        let granted = migrate::grant(&mut connection, role).await;
+        let granted = migrate::grant(&mut connection, statements).await;
         // What was granted is committed.
         let _ = connection.close().await;
         granted
@@ -201,12 +229,13 @@ impl Store for Postgres {
     }
 
     async fn register(&self, worker: WorkerId) -> Result<(), StoreError> {
-        let registered = workers::register(&self.connections.writers, worker).await;
+        let registered =
+            workers::register(&self.connections.writers, worker, self.stats_slots).await;
         self.noted(registered.map_err(classify::failure)).await
     }
 
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
-        let recorded = match Session::open(&self.connections, &self.known).await {
+        let recorded = match Session::open(&self.connections, &self.memory).await {
             Ok(session) => record::record(session, claim).await,
             Err(error) => Err(classify::failure(error)),
         };
@@ -259,7 +288,7 @@ impl Store for Postgres {
     ) -> Result<Replayed, StoreError> {
         let replaying = async {
             let mut connection = self.connections.letters.acquire().await?;
-            let transaction = Transaction::begin(&mut connection, &self.known).await?;
+            let transaction = Transaction::begin(&mut connection, &self.memory).await?;
             replay::replay(transaction, ids, after, dry_run).await
         };
         let replayed = replaying.await;
@@ -272,6 +301,15 @@ impl Store for Postgres {
 
     async fn audit(&self) -> Result<Audit, StoreError> {
         self.seen(audit::audit(&self.connections.pages).await)
+    }
+
+    async fn keep(&self, rules: &Rules) -> Result<Option<Step>, StoreError> {
+        self.seen(upkeep::step(&self.connections.upkeep, &self.memory.filters, rules).await)
+    }
+
+    async fn outdated(&self, retention: Duration) -> Result<Vec<Outdated>, StoreError> {
+        let outdated = upkeep::outdated(&self.connections.pages, retention).await;
+        self.seen(outdated.map_err(classify::failure))
     }
 
     async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError> {
@@ -289,7 +327,11 @@ impl Store for Postgres {
     }
 
     fn cache(&self) -> Option<CacheUse> {
-        Some(self.known.usage())
+        Some(self.memory.cache.usage())
+    }
+
+    fn filters(&self) -> Option<FilterUse> {
+        Some(self.memory.filters.usage())
     }
 
     async fn close(&self) {

@@ -15,7 +15,7 @@ const WORKER: Uuid = Uuid::nil();
 
 /// It writes one row, and names the other tables so that a missing one is noticed.
 const WRITE: &str = "
-    WITH others AS (SELECT FROM processed_events, topic_stats, agg_stats, dead_letters)
+    WITH others AS (SELECT FROM processed_events, ledger_buckets, topic_stats, agg_stats, dead_letters)
     INSERT INTO worker_claims (worker_id) VALUES ($1)
     ON CONFLICT (worker_id) DO UPDATE SET updated_at = now()";
 

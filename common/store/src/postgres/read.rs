@@ -4,53 +4,56 @@ use chrono::{DateTime, Utc};
 use event::{EventId, EventTime, Source, Topic};
 use futures_util::TryStreamExt;
 use serde_json::value::RawValue;
-use sqlx::{FromRow, PgConnection, PgPool, Row, postgres::PgRow, query_as, query_scalar};
-
-use super::{classify::failure, horizon};
-use crate::{
-    EventQuery, Order, Page, StoreError, StoredEvent,
-    scan::{self, SCAN_ROWS, StoredAt},
+use sqlx::{
+    AssertSqlSafe, FromRow, PgConnection, PgPool, Row, postgres::PgRow, query_as, query_scalar,
 };
 
-macro_rules! events {
-    ($order:literal) => {
-        concat!(
-            "
+use super::{buckets::reading, classify::failure, horizon};
+use crate::{
+    EventQuery, Order, Page, StoreError, StoredEvent,
+    scan::{self, Ids, Scan, StoredAt},
+};
+
+/// A page of one bucket. The number is written out, because only then it is the only one that the planner looks at.
+fn events_in(bucket: i32, order: Order) -> String {
+    let order = direction(order);
+    format!(
+        "
     SELECT id, topic, event_id, event_timestamp, source, payload::text, received_at, processed_at
     FROM processed_events
-    WHERE id > $1 AND id < $2
+    WHERE bucket = {bucket} AND id > $1 AND id < $2
       AND ($3::text IS NULL OR topic = $3)
       AND ($4::text IS NULL OR source = $4)
       AND ($5::timestamptz IS NULL OR event_timestamp >= $5)
       AND ($6::timestamptz IS NULL OR event_timestamp < $6)
       AND ($7::timestamptz IS NULL OR received_at >= $7)
       AND ($8::timestamptz IS NULL OR received_at < $8)
-    ORDER BY id",
-            $order,
-            " LIMIT $9"
-        )
-    };
+    ORDER BY id{order} LIMIT $9"
+    )
 }
-
-const OLDEST_EVENTS: &str = events!("");
-const NEWEST_EVENTS: &str = events!(" DESC");
 
 /// The row at which a page must end. The index has all that it needs.
-macro_rules! last {
-    ($order:literal) => {
-        concat!(
-            "SELECT id FROM processed_events WHERE id > $1 AND id < $2 ORDER BY id",
-            $order,
-            " OFFSET $3 LIMIT 1"
-        )
-    };
+fn last_in(bucket: i32, order: Order) -> String {
+    let order = direction(order);
+    format!(
+        "SELECT id FROM processed_events
+    WHERE bucket = {bucket} AND id > $1 AND id < $2 ORDER BY id{order} OFFSET $3 LIMIT 1"
+    )
 }
 
-const LAST_OF_OLDEST: &str = last!("");
-const LAST_OF_NEWEST: &str = last!(" DESC");
+fn first_in(bucket: i32) -> String {
+    format!(
+        "SELECT id, processed_at FROM processed_events
+    WHERE bucket = {bucket} AND id > $1 AND id < $2 ORDER BY id LIMIT 1"
+    )
+}
 
-const STORED_AT: &str = "
-    SELECT id, processed_at FROM processed_events WHERE id > $1 AND id < $2 ORDER BY id LIMIT 1";
+const fn direction(order: Order) -> &'static str {
+    match order {
+        Order::Oldest => "",
+        Order::Newest => " DESC",
+    }
+}
 
 const EVENT: &str = "
     SELECT id, topic, event_id, event_timestamp, source, payload::text, received_at, processed_at
@@ -71,35 +74,40 @@ pub(super) async fn events(
         ids.above = stored.map_err(failure)?;
     }
     let order = filter.part.order;
-    let (events, last) = match order {
-        Order::Oldest => (OLDEST_EVENTS, LAST_OF_OLDEST),
-        Order::Newest => (NEWEST_EVENTS, LAST_OF_NEWEST),
-    };
-    let last: Option<i64> = if filter.is_selective() {
-        let asked = query_scalar(last)
+    let buckets = reading::buckets(&mut connection, ids, order).await;
+    let mut buckets = buckets.map_err(failure)?.into_iter().peekable();
+    let mut page = Page::empty();
+    let mut scan = Scan::of(filter);
+    while let Some(bucket) = buckets.next() {
+        let mut ids = bucket.part_of(ids);
+        if let Some(rows) = scan.rows_left() {
+            let last: Option<i64> = query_scalar(AssertSqlSafe(last_in(bucket.number, order)))
+                .bind(ids.above)
+                .bind(ids.below)
+                .bind(i64::from(rows) - 1)
+                .fetch_optional(&mut *connection)
+                .await
+                .map_err(failure)?;
+            ids = scan.part_of(ids, last, buckets.peek().is_some(), order);
+        }
+        let rows = query_as(AssertSqlSafe(events_in(bucket.number, order)))
             .bind(ids.above)
             .bind(ids.below)
-            .bind(i64::from(SCAN_ROWS) - 1)
-            .fetch_optional(&mut *connection);
-        asked.await.map_err(failure)?
-    } else {
-        None
-    };
-    let ids = ids.up_to(last, order);
-    let rows = query_as(events)
-        .bind(ids.above)
-        .bind(ids.below)
-        .bind(filter.topic.as_ref().map(Topic::as_str))
-        .bind(filter.source.as_ref().map(Source::as_str))
-        .bind(filter.since.map(EventTime::as_datetime))
-        .bind(filter.until.map(EventTime::as_datetime))
-        .bind(filter.received_since.map(EventTime::as_datetime))
-        .bind(filter.received_until.map(EventTime::as_datetime))
-        .bind(filter.part.rows())
-        .fetch(&mut *connection)
-        .map_ok(|EventRow(event)| event);
-    let page = Page::collect(rows, filter.part.limit).await;
-    Ok(page.map_err(failure)?.or_goes_on_after(last))
+            .bind(filter.topic.as_ref().map(Topic::as_str))
+            .bind(filter.source.as_ref().map(Source::as_str))
+            .bind(filter.since.map(EventTime::as_datetime))
+            .bind(filter.until.map(EventTime::as_datetime))
+            .bind(filter.received_since.map(EventTime::as_datetime))
+            .bind(filter.received_until.map(EventTime::as_datetime))
+            .bind(filter.part.rows())
+            .fetch(&mut *connection)
+            .map_ok(|EventRow(event)| event);
+        page.take(rows, filter.part.limit).await.map_err(failure)?;
+        if page.next.is_some() || scan.ended_at().is_some() {
+            break;
+        }
+    }
+    Ok(page.or_goes_on_after(scan.ended_at()))
 }
 
 struct Rows<'c>(&'c mut PgConnection);
@@ -110,8 +118,18 @@ impl StoredAt for Rows<'_> {
         id: i64,
         below: i64,
     ) -> sqlx::Result<Option<(i64, DateTime<Utc>)>> {
-        let row = query_as(STORED_AT).bind(id).bind(below);
-        row.fetch_optional(&mut *self.0).await
+        let ids = Ids { above: id, below };
+        for bucket in reading::buckets(self.0, ids, Order::Oldest).await? {
+            let first = query_as(AssertSqlSafe(first_in(bucket.number)))
+                .bind(id)
+                .bind(below)
+                .fetch_optional(&mut *self.0)
+                .await?;
+            if first.is_some() {
+                return Ok(first);
+            }
+        }
+        Ok(None)
     }
 }
 

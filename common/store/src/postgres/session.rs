@@ -4,7 +4,7 @@ use event::Claim;
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 
 use super::{
-    at_once, classify::SqlStates, connections::Connections, dedup_cache::DedupCache,
+    at_once, buckets::Memory, classify::SqlStates, connections::Connections,
     transaction::Transaction,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 /// A connection of the pool for writers, or a new one beside that pool.
 pub(super) struct Session<'s> {
     connections: &'s Connections,
-    known: &'s DedupCache,
+    memory: &'s Memory,
     connection: Connection,
 }
 
@@ -28,11 +28,11 @@ enum Connection {
 impl<'s> Session<'s> {
     pub(super) async fn open(
         connections: &'s Connections,
-        known: &'s DedupCache,
+        memory: &'s Memory,
     ) -> sqlx::Result<Self> {
         Ok(Self {
             connections,
-            known,
+            memory,
             connection: Connection::Pooled(connections.writers.acquire().await?),
         })
     }
@@ -48,11 +48,11 @@ impl record::Session for Session<'_> {
         };
         if claim.judged
             && matches!(how, Insert::All)
-            && let Some(recorded) = at_once::record(connection, self.known, claim).await?
+            && let Some(recorded) = at_once::record(connection, self.memory, claim).await?
         {
             return Ok(recorded);
         }
-        let transaction = Transaction::begin(connection, self.known).await?;
+        let transaction = Transaction::begin(connection, self.memory).await?;
         record::attempt(transaction, claim, how).await
     }
 

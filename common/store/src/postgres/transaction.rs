@@ -5,16 +5,17 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use event::{ClaimId, Event, WorkerId};
 use sqlx::{
-    Arguments, Connection, FromRow, PgConnection, PgTransaction, Row,
+    Arguments, AssertSqlSafe, Connection, FromRow, PgConnection, PgTransaction, Row,
     postgres::{PgArguments, PgRow},
     query, query_as, query_as_with, query_scalar, query_with,
 };
 use uuid::Uuid;
 
 use super::{
+    buckets::{Memory, closed, table},
     classify::SqlStates,
-    dedup_cache::{DedupCache, Glance},
-    ground::{Ground, ground},
+    dedup_cache::Glance,
+    ground::{Ground, buckets, gate, ground},
     horizon,
 };
 use crate::{
@@ -25,16 +26,20 @@ use crate::{
     replay::FULL_REPLAY_BYTES,
 };
 
-/// See [READ COMMITTED](https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED).
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// See [READ COMMITTED](https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED). The
+/// [lock](ground::gate) takes no way of its own to the server and back.
+const BEGIN: &str = concat!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ", gate!());
 
 /// Never inserts: a worker whose row was removed must stay out. If two transactions bring the same claim, the second one
 /// waits for the row's lock and then sees the number that the first one has written.
 const ADVANCE: &str = concat!(
     "
     UPDATE worker_claims SET last_claim = $2, updated_at = now()
+    FROM ",
+    buckets!(),
+    "
     WHERE worker_id = $1 AND last_claim < $2
-    RETURNING ",
+    RETURNING slot, ",
     ground!(),
     ", ",
     horizon::entered!()
@@ -42,49 +47,42 @@ const ADVANCE: &str = concat!(
 
 const IS_REGISTERED: &str = "SELECT EXISTS (SELECT FROM worker_claims WHERE worker_id = $1)";
 
-/// See [INSERT … ON CONFLICT](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT).
-macro_rules! insert {
-    ($returning:literal) => {
-        concat!(
-            "
-    INSERT INTO processed_events
+/// Into the table of one bucket, because what is unique is unique there. See
+/// [INSERT … ON CONFLICT](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT).
+fn insert(bucket: i32) -> String {
+    let table = table(bucket);
+    format!(
+        "
+    INSERT INTO {table}
         (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
     SELECT topic, event_id, source, payload::jsonb, event_timestamp, received_at, receipt_id
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
                 $6::timestamptz[], $7::uuid[])
         AS batch (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
-    ON CONFLICT (topic, event_id) DO NOTHING",
-            $returning
-        )
-    };
+    ON CONFLICT (topic, event_id) DO NOTHING"
+    )
 }
 
-const INSERT: &str = insert!("");
-const INSERT_RETURNING: &str = insert!(" RETURNING topic, event_id");
-
-/// What this transaction has inserted, outside of savepoints: of the rows since it began, those that it has made
+/// What this transaction has inserted into one bucket, outside of savepoints: of the rows since it began, those that it has made
 /// ([xmin](https://www.postgresql.org/docs/current/ddl-system-columns.html)). Without the upper bound, the last id that it
 /// has drawn, the planner would expect a third of the table.
-macro_rules! inserted {
-    ($columns:literal) => {
-        concat!(
-            "SELECT ",
-            $columns,
-            " FROM processed_events
+fn inserted(columns: &str, bucket: i32) -> String {
+    let table = table(bucket);
+    format!(
+        "SELECT {columns} FROM {table}
     WHERE id > $1 AND id <= (SELECT currval('processed_events_id_seq'))
       AND xmin = pg_current_xact_id()::xid"
-        )
-    };
+    )
 }
 
-/// By the deliveries of the rows, which are shorter than their keys.
-const INSERTED: &str = inserted!("receipt_id");
-const INSERTED_KEYS: &str = inserted!("topic, event_id");
-
-/// Which of these are stored.
-const STORED: &str = "
-    SELECT topic, event_id FROM processed_events
-    WHERE (topic, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))";
+/// Which of these are stored in a bucket.
+fn stored(bucket: i32) -> String {
+    let table = table(bucket);
+    format!(
+        "SELECT topic, event_id FROM {table}
+    WHERE (topic, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+    )
+}
 
 /// What a deferred constraint or trigger has against a row comes with its statement, not with the commit
 /// ([SET CONSTRAINTS](https://www.postgresql.org/docs/current/sql-set-constraints.html)).
@@ -94,11 +92,11 @@ const CHECK_AT_ONCE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 /// were written ([data-modifying WITH](https://www.postgresql.org/docs/current/queries-with.html#QUERIES-WITH-MODIFYING)).
 const COUNT: &str = "
     WITH topics AS (
-        INSERT INTO topic_stats AS t (topic, unique_processed, duplicate_dropped, last_processed_at)
-        SELECT topic, unique_processed, duplicate_dropped, now()
+        INSERT INTO topic_stats AS t (topic, slot, unique_processed, duplicate_dropped, last_processed_at)
+        SELECT topic, $7::smallint, unique_processed, duplicate_dropped, now()
         FROM unnest($1::text[], $2::bigint[], $3::bigint[])
             AS batch (topic, unique_processed, duplicate_dropped)
-        ON CONFLICT (topic) DO UPDATE SET
+        ON CONFLICT (topic, slot) DO UPDATE SET
             unique_processed = t.unique_processed + excluded.unique_processed,
             duplicate_dropped = t.duplicate_dropped + excluded.duplicate_dropped,
             last_processed_at = excluded.last_processed_at
@@ -110,7 +108,7 @@ const COUNT: &str = "
         duplicate_dropped = duplicate_dropped + $5,
         dead_lettered = dead_lettered + $6
     FROM (SELECT count(*) AS count FROM topics) AS written
-    WHERE id = 1
+    WHERE slot = $7::smallint
     RETURNING written.count";
 
 const INSERT_LETTERS: &str = "
@@ -138,22 +136,28 @@ const TAKE_LETTERS: &str = "
 
 const REMOVE_LETTERS: &str = "DELETE FROM dead_letters WHERE id = ANY($1)";
 
+/// The slot of what no worker records.
+const SHARED_SLOT: i16 = 1;
+
 /// A transaction that records.
 pub(super) struct Transaction<'c> {
     inner: PgTransaction<'c>,
-    known: &'c DedupCache,
+    memory: &'c Memory,
     /// What is known of the events of the claim.
     glance: Option<Glance>,
     /// What it works on, as soon as a statement has told.
     ground: Option<Ground>,
     /// None of the rows that it inserts has an id up to this one. `None`: it has not entered yet.
     since: Option<i64>,
+    /// In which rows it counts.
+    slot: i16,
 }
 
 /// What is known once the worker's row is advanced.
 struct Advanced {
     ground: Ground,
     since: Option<i64>,
+    slot: i16,
 }
 
 impl FromRow<'_, PgRow> for Advanced {
@@ -162,6 +166,7 @@ impl FromRow<'_, PgRow> for Advanced {
         Ok(Self {
             ground: Ground::from_row(row)?,
             since: horizon::has_entered(&entered),
+            slot: row.try_get("slot")?,
         })
     }
 }
@@ -169,14 +174,15 @@ impl FromRow<'_, PgRow> for Advanced {
 impl<'c> Transaction<'c> {
     pub(super) async fn begin(
         connection: &'c mut PgConnection,
-        known: &'c DedupCache,
+        memory: &'c Memory,
     ) -> sqlx::Result<Self> {
         Ok(Self {
             inner: connection.begin_with(BEGIN).await?,
-            known,
+            memory,
             glance: None,
             ground: None,
             since: None,
+            slot: SHARED_SLOT,
         })
     }
 
@@ -201,9 +207,15 @@ impl record::Transaction for Transaction<'_> {
             .fetch_optional(&mut *self.inner)
             .await?;
         let is_advanced = advanced.is_some();
-        if let Some(Advanced { ground, since }) = advanced {
+        if let Some(Advanced {
+            ground,
+            since,
+            slot,
+        }) = advanced
+        {
             self.ground = Some(ground);
             self.since = since;
+            self.slot = slot;
         }
         Ok(is_advanced)
     }
@@ -221,33 +233,40 @@ impl record::Transaction for Transaction<'_> {
         Ok(())
     }
 
-    fn known(&mut self, events: &[Event]) -> &[bool] {
-        self.glance = self
-            .ground
-            .map(|ground| self.known.glance(ground.home, events));
-        self.glance.as_ref().map_or(&[], |glance| &glance.known)
+    async fn known(&mut self, events: &[Event]) -> sqlx::Result<Vec<bool>> {
+        let ground = self.ground().await?;
+        let glance = self.memory.cache.glance(&ground, events);
+        let mut known = glance.known.clone();
+        self.glance = Some(glance);
+        let filters = &self.memory.filters;
+        closed::look_up(&mut self.inner, filters, &ground, events, &mut known).await?;
+        Ok(known)
     }
 
     /// Which rows were inserted is asked only if not all were: to be told each time would cost more.
     async fn insert_all(&mut self, rows: &[&Event]) -> Result<Inserted, Failure> {
-        if self.ground().await?.has_triggers {
-            let inserted = past_triggers(&mut self.inner, rows).await?;
+        let Ground {
+            open, has_triggers, ..
+        } = self.ground().await?;
+        if has_triggers {
+            let inserted = past_triggers(&mut self.inner, open, rows).await?;
             return Ok(Inserted::with_keys(&inserted, rows));
         }
-        let done = query_with(INSERT, columns(rows)?)
+        let done = query_with(AssertSqlSafe(insert(open)), columns(rows)?)
             .execute(&mut *self.inner)
             .await?;
         if done.rows_affected() == rows.len() as u64 {
             return Ok(Inserted::All);
         }
-        let receipts = query_scalar(INSERTED)
+        // The deliveries of the rows are shorter than their keys.
+        let receipts = query_scalar(AssertSqlSafe(inserted("receipt_id", open)))
             .bind(self.since.unwrap_or_default())
             .fetch_all(&mut *self.inner)
             .await?;
         if let Some(inserted) = with_receipts(receipts, rows, done.rows_affected()) {
             return Ok(inserted);
         }
-        let keys = query_as(INSERTED_KEYS)
+        let keys = query_as(AssertSqlSafe(inserted("topic, event_id", open)))
             .bind(self.since.unwrap_or_default())
             .fetch_all(&mut *self.inner)
             .await?;
@@ -256,17 +275,21 @@ impl record::Transaction for Transaction<'_> {
 
     async fn insert_nothing(&mut self) -> sqlx::Result<()> {
         query(CHECK_AT_ONCE).execute(&mut *self.inner).await?;
-        query_with(INSERT, columns(&[])?)
+        let Ground { open, .. } = self.ground().await?;
+        query_with(AssertSqlSafe(insert(open)), columns(&[])?)
             .execute(&mut *self.inner)
             .await?;
         Ok(())
     }
 
     async fn insert_piece(&mut self, rows: &[&Event]) -> Result<Keys, Failure> {
-        if self.ground().await?.has_triggers {
-            past_triggers(&mut self.inner, rows).await
+        let Ground {
+            open, has_triggers, ..
+        } = self.ground().await?;
+        if has_triggers {
+            past_triggers(&mut self.inner, open, rows).await
         } else {
-            Ok(returning(&mut self.inner, rows).await?)
+            Ok(returning(&mut self.inner, open, rows).await?)
         }
     }
 
@@ -302,6 +325,7 @@ impl record::Transaction for Transaction<'_> {
             .bind(counted.unique)
             .bind(counted.duplicate)
             .bind(counted.dead_lettered)
+            .bind(self.slot)
             .fetch_all(&mut *self.inner)
             .await?;
         Ok(Written {
@@ -338,7 +362,7 @@ impl record::Transaction for Transaction<'_> {
     async fn commit(self, refused: &[usize]) -> sqlx::Result<()> {
         self.inner.commit().await?;
         if let Some(glance) = self.glance {
-            self.known.learn(glance, refused);
+            self.memory.cache.learn(glance, refused);
         }
         Ok(())
     }
@@ -362,17 +386,26 @@ pub(super) fn with_receipts(
     (found as u64 == inserted).then_some(Inserted::Some(rows))
 }
 
-async fn returning(transaction: &mut PgConnection, rows: &[&Event]) -> sqlx::Result<Keys> {
-    query_as_with(INSERT_RETURNING, columns(rows)?)
+async fn returning(
+    transaction: &mut PgConnection,
+    bucket: i32,
+    rows: &[&Event],
+) -> sqlx::Result<Keys> {
+    let insert = format!("{} RETURNING topic, event_id", insert(bucket));
+    query_as_with(AssertSqlSafe(insert), columns(rows)?)
         .fetch_all(transaction)
         .await
 }
 
 /// Inserts where a trigger may drop rows or change them, and believes only what is there afterwards.
-async fn past_triggers(transaction: &mut PgConnection, rows: &[&Event]) -> Result<Keys, Failure> {
-    let inserted = returning(transaction, rows).await?;
+async fn past_triggers(
+    transaction: &mut PgConnection,
+    bucket: i32,
+    rows: &[&Event],
+) -> Result<Keys, Failure> {
+    let inserted = returning(transaction, bucket, rows).await?;
     let (topics, ids): (Vec<&str>, Vec<&str>) = rows.iter().map(|row| row.key()).unzip();
-    let stored: Keys = query_as(STORED)
+    let stored: Keys = query_as(AssertSqlSafe(stored(bucket)))
         .bind(topics)
         .bind(ids)
         .fetch_all(transaction)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use event::WorkerId;
-use sqlx::{PgPool, query, query_as};
+use sqlx::{PgPool, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use crate::IdleWorker;
@@ -12,7 +12,23 @@ use crate::IdleWorker;
 /// Workers looked at in one go.
 const IDLE_AT_A_TIME: i64 = 1000;
 
-const REGISTER: &str = "INSERT INTO worker_claims (worker_id) VALUES ($1) ON CONFLICT DO NOTHING";
+/// Those who register at the same time take turns, so that each sees the slots of the others. They wait for nobody who records, and
+/// nobody who records for them ([lock modes](https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES)).
+const TAKE_TURNS: &str = "LOCK TABLE worker_claims IN SHARE UPDATE EXCLUSIVE MODE";
+
+/// A worker gets the slot that the fewest others have: those that have committed something lately. `$2` is the number of slots.
+const REGISTER: &str = "
+    INSERT INTO worker_claims (worker_id, slot)
+    SELECT $1, slots.slot
+    FROM generate_series(1, $2) AS slots (slot)
+    LEFT JOIN worker_claims AS others
+        ON others.slot = slots.slot AND others.updated_at > now() - interval '1 hour'
+    GROUP BY slots.slot ORDER BY count(others.slot), slots.slot LIMIT 1
+    ON CONFLICT DO NOTHING
+    RETURNING slot";
+
+/// A slot's row of counters is made for its first worker.
+const MAKE_SLOT: &str = "INSERT INTO agg_stats (slot) VALUES ($1) ON CONFLICT DO NOTHING";
 
 const IDLE: &str = "
     SELECT worker_id, updated_at FROM worker_claims
@@ -24,9 +40,21 @@ const FORGET: &str = "
     DELETE FROM worker_claims USING unnest($1::uuid[], $2::timestamptz[]) AS idle (id, updated_at)
     WHERE worker_id = idle.id AND worker_claims.updated_at = idle.updated_at";
 
-pub(super) async fn register(pool: &PgPool, worker: WorkerId) -> sqlx::Result<()> {
-    query(REGISTER).bind(worker.0).execute(pool).await?;
-    Ok(())
+pub(super) async fn register(pool: &PgPool, worker: WorkerId, slots: u16) -> sqlx::Result<()> {
+    let mut transaction = pool.begin().await?;
+    query(TAKE_TURNS).execute(&mut *transaction).await?;
+    let slot: Option<i16> = query_scalar(REGISTER)
+        .bind(worker.0)
+        .bind(i32::from(slots))
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if let Some(slot) = slot {
+        query(MAKE_SLOT)
+            .bind(slot)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await
 }
 
 pub(super) async fn idle(pool: &PgPool, idle_for: Duration) -> sqlx::Result<Vec<IdleWorker>> {

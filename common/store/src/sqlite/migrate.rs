@@ -32,6 +32,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
             "history",
             include_str!("../../../../migrations/sqlite/0004_history.sql"),
         ),
+        (
+            5,
+            "ledger",
+            include_str!("../../../../migrations/sqlite/0005_ledger.sql"),
+        ),
     ])
 });
 

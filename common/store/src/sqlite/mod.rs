@@ -2,6 +2,7 @@
 //!
 //! - `session`, `transaction`: the statements that record a claim; `workers`: the rows of workers
 //! - `chunks`: many rows in a few sizes of statements
+//! - `retention`: forgetting old events
 //! - `read`: events; `counters`; `dead_letters`; `audit`: do the counters agree?
 //! - `migrate`: the tables
 //! - `probe`: what events need, tried while none come
@@ -19,6 +20,7 @@ mod migrate;
 mod moment;
 mod probe;
 mod read;
+mod retention;
 mod session;
 mod transaction;
 mod workers;
@@ -49,9 +51,9 @@ use sqlx::{
 
 use self::{classify::ResultCodes, file::Files, session::Session, transaction::Transaction};
 use crate::{
-    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Page, Part, PoolUse, Recorded, Replayed,
-    Sample, Span, Stats, StatsQuery, Store, StoreError, StoredEvent, TopicPage, TopicQuery,
-    failure::Failure, record, replay,
+    Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Outdated, Page, Part, PoolUse, Recorded,
+    Replayed, Rules, Sample, Span, Stats, StatsQuery, Step, Store, StoreError, StoredEvent,
+    TopicPage, TopicQuery, failure::Failure, record, replay,
 };
 
 /// Connections for pages of events and dead letters.
@@ -312,6 +314,20 @@ impl Store for Sqlite {
 
     async fn audit(&self) -> Result<Audit, StoreError> {
         audit::audit(&self.readers).await
+    }
+
+    async fn keep(&self, rules: &Rules) -> Result<Option<Step>, StoreError> {
+        let Some(retention) = rules.retention else {
+            return Ok(None);
+        };
+        let before = self.now_micros() - retention::micros(retention);
+        let step = retention::step(&self.writer, &self.readers, before);
+        self.durably(step).await
+    }
+
+    async fn outdated(&self, retention: Duration) -> Result<Vec<Outdated>, StoreError> {
+        let before = self.now_micros() - retention::micros(retention);
+        retention::outdated(&self.readers, before).await
     }
 
     async fn idle_workers(&self, idle_for: Duration) -> Result<Vec<IdleWorker>, StoreError> {

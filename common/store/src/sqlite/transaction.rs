@@ -157,8 +157,8 @@ impl record::Transaction for Transaction {
         Ok(())
     }
 
-    fn known(&mut self, _: &[Event]) -> &[bool] {
-        &[]
+    async fn known(&mut self, _: &[Event]) -> sqlx::Result<Vec<bool>> {
+        Ok(Vec::new())
     }
 
     async fn insert_all(&mut self, rows: &[&Event]) -> Result<Inserted, Failure> {

@@ -82,7 +82,7 @@ async fn a_connection_that_never_answers_is_given_up_and_its_claim_is_counted_on
     proxy.strand();
     lock.rollback().await.unwrap();
     eventually("it is stored over another connection", LONG, async || {
-        let received = sqlx::query_scalar::<_, i64>("SELECT received FROM agg_stats");
+        let received = sqlx::query_scalar::<_, i64>("SELECT received FROM agg_stats_total");
         received.fetch_one(&pool).await.unwrap() == system.sent
     })
     .await;

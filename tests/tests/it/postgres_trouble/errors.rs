@@ -174,8 +174,8 @@ async fn a_right_or_a_table_that_is_missing_turns_no_event_into_a_dead_letter() 
     let tables = tables.unwrap();
     for (fault, mended) in [
         (
-            "REVOKE INSERT ON processed_events FROM app",
-            "GRANT INSERT ON processed_events TO app",
+            "REVOKE INSERT ON processed_events_0 FROM app",
+            "GRANT INSERT ON processed_events_0 TO app",
         ),
         (
             "ALTER TABLE processed_events RENAME TO away",

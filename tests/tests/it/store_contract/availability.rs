@@ -62,14 +62,17 @@ async fn tables_of_another_version_are_named(tested: Tested) {
     let error = tested.store.migrate().await.unwrap_err();
     assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
 
-    tested.tables.run("DROP TABLE agg_stats").await;
+    let claim = claim(tested.worker().await, &[event("a", "1")]);
+    tested
+        .tables
+        .run("DROP VIEW agg_stats_total; DROP TABLE agg_stats")
+        .await;
     let error = tested
         .store
         .stats(&StatsQuery::with_all())
         .await
         .unwrap_err();
     assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
-    let claim = claim(tested.worker().await, &[event("a", "1")]);
     let error = tested.store.record(&claim).await.unwrap_err();
     assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
     assert!(tested.all().await.is_empty());

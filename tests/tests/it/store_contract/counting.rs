@@ -167,6 +167,8 @@ async fn an_audit_sees_drift(tested: Tested) {
         .lines
         .iter()
         .filter(|line| line.counter != line.rows)
+        .map(|line| &*line.what)
+        .filter(|what| !what.starts_with("closed bucket"))
         .collect();
     assert_eq!(drifted.len(), 2, "the total and the topic: {audit}");
 }

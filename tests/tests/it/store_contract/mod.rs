@@ -16,6 +16,13 @@ macro_rules! contract {
                 super::$case(Tested::over(Tables::postgres_in_steps().await).await).await;
             })*
         }
+        mod postgres_in_buckets {
+            use crate::store_contract::{Tables, Tested};
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(Tested::in_buckets(Tables::postgres().await).await).await;
+            })*
+        }
         mod sqlite {
             use crate::store_contract::{Tables, Tested};
             $(#[tokio::test]
@@ -32,10 +39,14 @@ mod counting;
 mod dead_letters;
 mod history;
 mod pages;
+mod postgres_buckets;
 mod postgres_errors;
 mod postgres_rows;
+mod postgres_slots;
 mod postgres_tables;
 mod refusals;
+mod retention;
+mod rotating;
 mod sqlite_files;
 mod topics;
 mod values;
@@ -59,6 +70,8 @@ use tests::{
     SOON, eventually,
     servers::{self, Database},
 };
+
+use self::rotating::Rotating;
 
 /// How many workers a store under test may have at once.
 const WORKERS: u16 = 8;
@@ -196,6 +209,15 @@ impl Tested {
         let store = tables.store();
         store.migrate().await.unwrap();
         Self { store, tables }
+    }
+
+    /// The same, where a bucket is closed after each claim.
+    async fn in_buckets(tables: Tables) -> Self {
+        let tested = Self::over(tables).await;
+        Self {
+            store: Rotating::over(tested.store),
+            tables: tested.tables,
+        }
     }
 
     /// The first claim of a worker that is registered.

@@ -203,8 +203,9 @@ impl Tables {
         self.run(&match self {
             Self::Postgres(_) => format!(
                 "INSERT INTO processed_events
-                     (topic, event_id, source, payload, event_timestamp, received_at, processed_at, receipt_id)
-                 SELECT '{topic}', n::text, 's', '{{}}', moment, moment, moment, gen_random_uuid()
+                     (bucket, topic, event_id, source, payload, event_timestamp, received_at, processed_at, receipt_id)
+                 SELECT (SELECT max(bucket) FROM ledger_buckets),
+                     '{topic}', n::text, 's', '{{}}', moment, moment, moment, gen_random_uuid()
                  FROM generate_series(1, {rows}) AS n,
                      LATERAL (SELECT timestamptz '2020-01-01' + n * interval '1 second') AS at (moment)"
             ),

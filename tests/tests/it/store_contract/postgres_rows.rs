@@ -27,10 +27,11 @@ async fn a_page_of_postgres_waits_for_ids_that_are_drawn_but_not_committed() {
 
     // Counting the topic comes after the ids are drawn: there the slow transaction is held.
     let mut held = blocker.begin().await.unwrap();
-    raw_sql("SELECT FROM topic_stats WHERE topic = 'slow' FOR UPDATE")
-        .execute(&mut *held)
-        .await
-        .unwrap();
+    let hold = "
+        INSERT INTO topic_stats (topic, slot, unique_processed, duplicate_dropped, last_processed_at)
+        SELECT 'slow', slot, 0, 0, now() FROM generate_series(1, 16) AS slot
+        ON CONFLICT (topic, slot) DO UPDATE SET slot = excluded.slot";
+    raw_sql(hold).execute(&mut *held).await.unwrap();
     let (slow, fast) = (events("slow", 3), events("fast", 3));
     let slow_claim = claim(tested.worker().await, &slow);
     let store = tested.store.clone();
@@ -91,7 +92,7 @@ async fn what_another_worker_stores_while_postgres_keeps_this_one_waiting_is_its
     // Within its transaction the holder would always see the same activity.
     let mut observer = PgConnection::connect(database.url()).await.unwrap();
     let hold = "BEGIN;
-        INSERT INTO processed_events
+        INSERT INTO processed_events_0
             (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
         VALUES ('t', 'a', 's', '{}', now(), now(), gen_random_uuid())";
     raw_sql(hold).execute(&mut holder).await.unwrap();
@@ -155,10 +156,13 @@ async fn what_was_stored_in_a_table_that_was_made_anew_is_stored_again() {
     let stored = events("t", 3);
     assert_eq!(tested.add(&stored).await, [Accepted; 3]);
     let anew = "
-        CREATE TABLE anew (LIKE processed_events INCLUDING ALL);
+        ALTER SEQUENCE processed_events_id_seq OWNED BY NONE;
+        CREATE TABLE anew (LIKE processed_events INCLUDING ALL) PARTITION BY LIST (bucket);
+        CREATE TABLE anew_0 (LIKE processed_events_0 INCLUDING ALL);
         DROP TABLE processed_events;
         ALTER TABLE anew RENAME TO processed_events;
-        ALTER SEQUENCE anew_id_seq RENAME TO processed_events_id_seq";
+        ALTER TABLE anew_0 RENAME TO processed_events_0;
+        ALTER TABLE processed_events ATTACH PARTITION processed_events_0 FOR VALUES IN (0)";
     // Over a living connection, which knows them.
     tested.tables.run(anew).await;
     assert_eq!(tested.add(&stored).await, [Accepted; 3]);

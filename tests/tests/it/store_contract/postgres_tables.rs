@@ -9,17 +9,17 @@ use super::{Tables, Tested, WORKERS};
 async fn postgres_tables_in_which_events_would_be_lost_or_miscounted_are_refused_at_start() {
     for (fault, told) in [
         (
-            "ALTER TABLE processed_events DROP CONSTRAINT processed_events_topic_event_id_key",
+            "ALTER TABLE processed_events_0 DROP CONSTRAINT processed_events_0_topic_event_id_key",
             "no unique constraint on (event_id, topic)",
         ),
         (
-            "ALTER TABLE processed_events DROP CONSTRAINT processed_events_topic_event_id_key;
-             CREATE UNIQUE INDEX ON processed_events (topic, event_id) WHERE topic <> 'a'",
+            "ALTER TABLE processed_events_0 DROP CONSTRAINT processed_events_0_topic_event_id_key;
+             CREATE UNIQUE INDEX ON processed_events_0 (topic, event_id) WHERE topic <> 'a'",
             "no unique constraint on (event_id, topic)",
         ),
         (
             "ALTER TABLE topic_stats DROP CONSTRAINT topic_stats_pkey",
-            "no unique constraint on (topic)",
+            "no unique constraint on (slot, topic)",
         ),
         (
             "CREATE RULE swallow AS ON INSERT TO processed_events DO INSTEAD NOTHING",
@@ -34,6 +34,10 @@ async fn postgres_tables_in_which_events_would_be_lost_or_miscounted_are_refused
             "ALTER TABLE topic_stats RENAME TO away; CREATE VIEW topic_stats AS SELECT * FROM away",
             "topic_stats is not an ordinary table",
         ),
+        (
+            "ALTER TABLE processed_events RENAME TO away; CREATE TABLE processed_events (LIKE away)",
+            "processed_events is not a partitioned table",
+        ),
     ] {
         let tested = Tested::over(Tables::postgres().await).await;
         tested.tables.run(fault).await;
@@ -44,7 +48,7 @@ async fn postgres_tables_in_which_events_would_be_lost_or_miscounted_are_refused
     let tested = Tested::over(Tables::postgres().await).await;
     let fine = "
         CREATE TABLE pg_dist_partition (logicalrelid regclass);
-        ALTER TABLE processed_events DROP CONSTRAINT processed_events_topic_event_id_key,
+        ALTER TABLE processed_events_0 DROP CONSTRAINT processed_events_0_topic_event_id_key,
             ADD UNIQUE (event_id, topic) INCLUDE (source);
         CREATE RULE swallow AS ON INSERT TO processed_events DO INSTEAD NOTHING;
         DROP RULE swallow ON processed_events";

@@ -3,14 +3,14 @@
 use store::{Limit, StatsQuery, TopicOrder, TopicPage, TopicQuery, TopicStats};
 use tests::events::event;
 
-use super::{Tested, topics};
+use super::{Tables, Tested, topics};
 
 contract![
     counters_come_with_the_largest_topics_with_all_or_with_none,
     topics_are_listed_in_each_order_page_by_page,
     a_prefix_and_what_may_be_seen_leave_out_topics_everywhere,
     a_topic_tells_when_its_first_and_last_delivery_were_counted,
-    tables_of_the_version_before_get_the_beginnings_of_their_topics,
+    tables_of_an_older_version_get_the_beginnings_of_their_topics,
 ];
 
 async fn counters_come_with_the_largest_topics_with_all_or_with_none(tested: Tested) {
@@ -97,11 +97,18 @@ async fn a_topic_tells_when_its_first_and_last_delivery_were_counted(tested: Tes
 
 /// What the migrations of this version have added is taken back.
 const BEFORE: &str = "
+    DROP VIEW topic_stats_total;
+    DROP VIEW agg_stats_total;
+    DROP TABLE retired_events;
     ALTER TABLE topic_stats DROP COLUMN first_processed_at;
     DROP TABLE stats_history;
     DELETE FROM _sqlx_migrations WHERE version >= 3";
 
-async fn tables_of_the_version_before_get_the_beginnings_of_their_topics(tested: Tested) {
+async fn tables_of_an_older_version_get_the_beginnings_of_their_topics(tested: Tested) {
+    // Those of PostgreSQL: `upgrade`.
+    if matches!(tested.tables, Tables::Postgres(_)) {
+        return;
+    }
     some(&tested).await;
     tested.add(&[event("a", "9")]).await;
     tested.tables.run(BEFORE).await;
