@@ -159,7 +159,7 @@ async fn grow(lab: &Lab, report: &mut Report) -> Result<Vec<Grown>> {
 
 /// Adds rows to the buckets of a ledger until there are `rows` of them, and closes each bucket that is full. What is left is in the
 /// open one.
-async fn fill_buckets(
+pub(super) async fn fill_buckets(
     database: &Database,
     bucket_events: u64,
     mut present: u64,

@@ -4,6 +4,7 @@ mod accept;
 mod drain;
 mod end_to_end;
 mod floor;
+mod forgetting;
 mod growth;
 mod ingest;
 mod memory;
@@ -37,6 +38,8 @@ pub(crate) enum Benchmark {
     Standalone,
     /// Drains into a database that already has rows
     Growth,
+    /// How long requests wait while a large bucket is dropped
+    Forgetting,
     /// The memory of each program
     Memory,
     /// Bytes that an event takes while it waits
@@ -64,6 +67,7 @@ impl Benchmark {
             Self::Ingest => ingest::run(lab, report).await,
             Self::Standalone => standalone::run(lab, report).await,
             Self::Growth => growth::run(lab, floor, report).await,
+            Self::Forgetting => forgetting::run(lab, report).await,
             Self::Memory => memory::run(lab, report).await,
             Self::QueueBytes => queue_bytes::run(lab, report).await,
             Self::QueueDepth => queue_depth::run(lab, report).await,

@@ -72,6 +72,18 @@ impl<K: Kind> Own<K> {
         server.unwrap_or_else(|e| panic!("no {} of this test's own: {e:#}", K::NAME))
     }
 
+    /// A program that is installed with the server, such as `pg_dump`.
+    ///
+    /// # Panics
+    /// If the server is not installed.
+    #[must_use]
+    pub fn program(name: &str) -> PathBuf {
+        let server = K::program().expect("an installed server");
+        // The search path may lead to it by a link.
+        let server = server.canonicalize().expect("a program that is there");
+        server.with_file_name(name)
+    }
+
     pub(super) async fn try_start(files: &[(&str, &str)], arguments: &[&str]) -> Result<Self> {
         let program = K::program()?;
         for _ in 0..PORT_TRIES {

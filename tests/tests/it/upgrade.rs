@@ -1,4 +1,5 @@
-//! A database of the version before: it is upgraded as it is, and programs of the version before do no harm beside new ones.
+//! A database that comes from elsewhere. One of the version before is upgraded as it is, and programs of the version before do no
+//! harm beside new ones. One that was restored from a backup goes on where it was.
 
 use event::Verdict::{Accepted, Duplicate};
 use event::{Claim, ClaimId, Event, Verdict, WorkerId, clock::Ids};
@@ -6,7 +7,8 @@ use sqlx::{Connection, PgConnection, query, query_as, query_scalar, raw_sql};
 use store::{EventQuery, Recorded, Rules, Step, Store, TopicQuery, postgres::Postgres};
 use tests::{
     events::{event, events},
-    servers::{self, Database},
+    programs,
+    servers::{self, Database, OwnPostgres},
     versions::migrate_to,
 };
 
@@ -31,6 +33,12 @@ const RECORD: [&str; 4] = [
          duplicate_dropped = duplicate_dropped + 7
      WHERE id = 1",
 ];
+/// Only filters are loaded.
+const NOTHING_DUE: Rules = Rules {
+    bucket_events: u64::MAX,
+    bucket_age: None,
+    retention: None,
+};
 const REGISTER: &str =
     "INSERT INTO worker_claims (worker_id) VALUES ('00000000-0000-7000-8000-000000000001')";
 
@@ -214,5 +222,86 @@ async fn tables_of_an_older_version_get_the_beginnings_of_their_topics() {
     assert_eq!(Some(topics[0].first_processed_at), first);
     store.take_sample(chrono::Utc::now()).await.unwrap();
     assert!(matches!(store.audit().await, Ok(audit) if audit.is_exact()));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_was_dumped_and_restored_is_exact_and_goes_on() {
+    let server = OwnPostgres::start().await;
+    let store = Postgres::from_url(&server.url(), 2).unwrap();
+    store.migrate().await.unwrap();
+    let full = Rules {
+        bucket_events: 1,
+        bucket_age: None,
+        retention: None,
+    };
+    record(&store, &events("closed", 10)).await;
+    for _ in 0..2 {
+        store.keep(&full).await.unwrap();
+    }
+    record(&store, &events("open", 10)).await;
+    store.close().await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join("events.dump");
+    let mut admin = PgConnection::connect(&server.url()).await.unwrap();
+    raw_sql("CREATE DATABASE restored TEMPLATE template0")
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    let restored = server.url().replace("/postgres", "/restored");
+    for (program, arguments) in [
+        (
+            "pg_dump",
+            vec![
+                "--format=custom",
+                "--file",
+                dump.to_str().unwrap(),
+                &server.url(),
+            ],
+        ),
+        (
+            "pg_restore",
+            vec![
+                "--exit-on-error",
+                "--single-transaction",
+                "--dbname",
+                &restored,
+                dump.to_str().unwrap(),
+            ],
+        ),
+    ] {
+        let mut command = std::process::Command::new(OwnPostgres::program(program));
+        command.args(arguments);
+        let ended = programs::run_command(command, &[]).await;
+        assert_eq!(ended.code, Some(0), "{program}: {}", ended.err);
+    }
+
+    let store = Postgres::from_url(&restored, 2).unwrap();
+    store.migrate().await.unwrap();
+    assert!(store.audit().await.unwrap().is_exact());
+    assert_eq!(
+        store.keep(&NOTHING_DUE).await.unwrap(),
+        None,
+        "its filter is there"
+    );
+    assert_eq!(store.filters().unwrap().filters, 1);
+    assert_eq!(
+        record(&store, &events("closed", 11)).await[..10],
+        [Duplicate; 10]
+    );
+    assert_eq!(record(&store, &events("open", 10)).await, [Duplicate; 10]);
+    let mut connection = PgConnection::connect(&restored).await.unwrap();
+    let late = "INSERT INTO processed_events_0 (topic, event_id, source, payload, event_timestamp, received_at, receipt_id)
+        VALUES ('t', 'late', 's', '{}', now(), now(), gen_random_uuid())";
+    let refused = query(late).execute(&mut connection).await;
+    assert!(refused.is_err(), "bucket 0 is sealed there, too");
+    let closed = store.keep(&full).await.unwrap();
+    assert!(
+        matches!(closed, Some(Step::Closed { bucket: 1, .. })),
+        "{closed:?}"
+    );
+    assert_eq!(record(&store, &events("open", 10)).await, [Duplicate; 10]);
+    assert!(store.audit().await.unwrap().is_exact());
     store.close().await;
 }
