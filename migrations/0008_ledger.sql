@@ -1,7 +1,9 @@
 -- The ledger in buckets, and counters in slots. From here on, programs of the version before can store nothing in this database:
 -- their statements fail, and what they have claimed is adopted by others.
 
--- In the order in which those who record lock them.
+-- In the order in which those who record lock them. Whoever comes after this waits meanwhile, so it must not wait long for a reader
+-- such as verify or pg_dump; then it is tried again.
+SET LOCAL lock_timeout = '5s';
 LOCK TABLE worker_claims, processed_events, topic_stats, agg_stats IN ACCESS EXCLUSIVE MODE;
 
 DO $$
@@ -104,7 +106,9 @@ SELECT topic,
 FROM topic_stats
 GROUP BY topic;
 
--- 4. What only the owner of the tables may do, in functions that others may call.
+-- 4. What only the owner of the tables may do, in functions that others may call. Whoever does something with a bucket locks its row,
+-- and whoever finds it locked leaves it to the other one. A role that may only connect cannot do that, as it could with an advisory
+-- lock.
 
 -- Allows on one bucket's table what is allowed on processed_events.
 CREATE FUNCTION grant_on_bucket(to_bucket integer) RETURNS void LANGUAGE plpgsql AS $$
@@ -133,9 +137,8 @@ DECLARE
     counted bigint;
     closed  bigint;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('ledger_buckets', 0))
-        OR NOT EXISTS (SELECT FROM ledger_buckets WHERE bucket = after_bucket AND closed_at IS NULL)
-    THEN
+    PERFORM FROM ledger_buckets WHERE bucket = after_bucket AND closed_at IS NULL FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
     EXECUTE format('CREATE TABLE processed_events_%s (LIKE processed_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', next);
@@ -160,16 +163,23 @@ BEGIN
         USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Store events in the open bucket: ledger_buckets tells which.';
 END $$;
 
--- Nobody can store an event in a closed bucket any more. That is done after it was closed, because it waits for VACUUM.
-CREATE FUNCTION seal_bucket(closed_bucket integer) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- Nobody can store an event in a closed bucket any more. That is done after it was closed, because it waits for VACUUM. Answers whether
+-- the bucket is this transaction's until it ends: then it may make the filter.
+CREATE FUNCTION seal_bucket(closed_bucket integer) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    IF EXISTS (SELECT FROM ledger_buckets WHERE bucket = closed_bucket AND closed_at IS NOT NULL AND dropped_at IS NULL)
-        AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'sealed'
-                        AND tgrelid = to_regclass('processed_events_' || closed_bucket))
+    PERFORM FROM ledger_buckets
+    WHERE bucket = closed_bucket AND closed_at IS NOT NULL AND dropped_at IS NULL
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'sealed'
+                   AND tgrelid = to_regclass('processed_events_' || closed_bucket))
     THEN
         EXECUTE format('CREATE TRIGGER sealed BEFORE INSERT ON processed_events_%s '
                        'FOR EACH STATEMENT EXECUTE FUNCTION refuse_late_event()', closed_bucket);
     END IF;
+    RETURN true;
 END $$;
 
 -- Drops the oldest bucket if it was closed so long ago, and keeps its numbers by topic. Answers which, and how many events.
@@ -180,11 +190,10 @@ RETURNS TABLE (dropped integer, dropped_events bigint) LANGUAGE plpgsql SECURITY
 DECLARE
     oldest ledger_buckets;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('ledger_buckets', 0)) THEN
-        RETURN;
-    END IF;
-    SELECT * INTO oldest FROM ledger_buckets WHERE dropped_at IS NULL ORDER BY bucket LIMIT 1;
-    IF oldest.closed_at IS NULL OR oldest.closed_at > clock_timestamp() - retention THEN
+    SELECT * INTO oldest FROM ledger_buckets
+    WHERE bucket = (SELECT min(bucket) FROM ledger_buckets WHERE dropped_at IS NULL) AND dropped_at IS NULL
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND OR oldest.closed_at IS NULL OR oldest.closed_at > clock_timestamp() - retention THEN
         RETURN;
     END IF;
     EXECUTE format('INSERT INTO retired_events (bucket, topic, events) '

@@ -17,7 +17,7 @@ use crate::{
     workload::PAYLOAD_BYTES,
 };
 
-/// The longest wait of any request, in milliseconds.
+/// How much longer than without it any request may wait, in milliseconds.
 const GOAL_MS: f64 = 100.0;
 /// Requests to `/ingest` a second, with one event each, and connections for them.
 const INGESTS: f64 = 300.0;
@@ -34,6 +34,7 @@ const DROPPED_WITHIN: Duration = Duration::from_secs(60);
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     let events = lab.budget.growth_bucket;
     let (mut ingests, mut pages) = (Pairs::default(), Pairs::default());
+    let (mut ingests_more, mut pages_more) = (f64::MIN, f64::MIN);
     for _ in 0..lab.budget.growth_rounds.min(2) {
         let database = lab.database().await?;
         growth::fill_buckets(&database, events, 0, events).await?;
@@ -62,18 +63,22 @@ pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
         );
         ingests.push(dropping.ingest_ms, quiet.ingest_ms);
         pages.push(dropping.page_ms, quiet.page_ms);
+        ingests_more = ingests_more.max(dropping.ingest_ms - quiet.ingest_ms);
+        pages_more = pages_more.max(dropping.page_ms - quiet.page_ms);
         aggregator.stop().await?;
         drop(connection);
         lab.remove(database).await?;
     }
-    for (what, pairs) in [("/ingest", ingests), ("a page of events", pages)] {
+    for (what, pairs, more) in [
+        ("/ingest", ingests, ingests_more),
+        ("a page of events", pages, pages_more),
+    ] {
         let case = format!("a bucket of {events} events, longest wait for {what}");
         let figure = Figure::beside("forgetting", case, "ms", &pairs);
-        let is_met = figure.measured.max <= GOAL_MS;
-        let verdict = if is_met { "met" } else { "not met" };
+        let verdict = if more <= GOAL_MS { "met" } else { "not met" };
+        let goal = Goal::AtMost(GOAL_MS);
         report.add(figure.note(format!(
-            "the goal of {} is {verdict}",
-            Goal::AtMost(GOAL_MS)
+            "{more:.0} ms more at most; the goal of {goal} is {verdict}"
         )));
     }
     Ok(())

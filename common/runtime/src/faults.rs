@@ -66,9 +66,9 @@ pub enum Point {
     BeforeCloseCommit,
     /// That is committed.
     AfterClose,
-    /// The filter of a closed bucket is made, and not kept.
+    /// The filter of a closed bucket is made, and nothing is committed.
     BeforeFilter,
-    /// The filter is kept.
+    /// That is committed.
     AfterFilter,
     /// A bucket is dropped, and nothing is committed.
     BeforeDropCommit,

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, error::DatabaseError};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,9 @@ const TAKE_ALL: &str = "
             EXECUTE format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS moody', bucket);
         END LOOP;
     END $$";
+
+/// SQLSTATE of a circle of waiting transactions.
+const DEADLOCK: &str = "40P01";
 
 /// Elements that somebody else pushes into the queue.
 const STRANGERS: u32 = 12;
@@ -53,9 +56,17 @@ pub(super) async fn take_all(database_url: &str) -> anyhow::Result<()> {
     execute(database_url, TAKE_ALL).await
 }
 
+/// A change of all buckets locks the whole ledger first, and who records one bucket first: they may wait for each other in a
+/// circle, and PostgreSQL then gives up one of them.
 async fn execute(database_url: &str, statement: &'static str) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(database_url).await?;
-    sqlx::query(statement).execute(&mut connection).await?;
+    let deadline = Instant::now() + DONE_WITHIN;
+    while let Err(error) = sqlx::query(statement).execute(&mut connection).await {
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        if code.as_deref() != Some(DEADLOCK) || Instant::now() > deadline {
+            return Err(error.into());
+        }
+    }
     Ok(connection.close().await?)
 }
 

@@ -249,7 +249,9 @@ async fn a_ledger_that_was_dumped_and_restored_is_exact_and_goes_on() {
         .execute(&mut admin)
         .await
         .unwrap();
-    let restored = server.url().replace("/postgres", "/restored");
+    let url = server.url();
+    let (address, _) = url.rsplit_once('/').unwrap();
+    let restored = format!("{address}/restored");
     for (program, arguments) in [
         (
             "pg_dump",

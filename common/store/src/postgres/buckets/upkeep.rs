@@ -33,13 +33,13 @@ const DROP_ATTEMPTS: i32 = 20;
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 const CLOSE: &str = "SELECT open_next_bucket($1)";
+/// Whether the bucket is this transaction's to make the filter of.
 const SEAL: &str = "SELECT seal_bucket($1)";
 const DROP: &str = "SELECT dropped, dropped_events
     FROM drop_oldest_bucket($1 * interval '1 second', $2 * interval '1 second', $3)";
 
-/// Only one aggregator makes a filter at a time. The lock is the connection's, because no transaction is open so long.
-const TRY_TO_FILTER: &str = "SELECT pg_try_advisory_lock(hashtextextended('bucket_filters', 0))";
-const FILTERED: &str = "SELECT pg_advisory_unlock(hashtextextended('bucket_filters', 0))";
+/// Between reading a bucket and keeping its filter the transaction waits for the filter to be made.
+const NO_TIMEOUT: &str = "SET LOCAL idle_in_transaction_session_timeout = 0";
 
 /// The filter of a closed bucket, if there is one, and the highest id in it.
 const FILTER_OF: &str = "
@@ -79,12 +79,7 @@ pub(in crate::postgres) async fn step(
             return Ok(Some(step));
         }
     }
-    let filtered = load_filters(&mut connection, filters, &state).await;
-    if filtered.is_err() {
-        // It may hold the lock.
-        connection.close_on_drop();
-    }
-    filtered
+    load_filters(&mut connection, filters, &state).await
 }
 
 /// Which buckets there are. A standby refuses a transaction that may write: so nobody goes on with one, and loads its filters, when
@@ -141,7 +136,7 @@ async fn load_filters(
     Ok(None)
 }
 
-/// Makes the filter of a closed bucket, unless another process makes one now.
+/// Makes the filter of a closed bucket, unless another process makes one now. If it is given up, nothing of it remains.
 async fn make_filter(
     connection: &mut PgConnection,
     filters: &Filters,
@@ -151,14 +146,18 @@ async fn make_filter(
     if filters.is_off() {
         return Ok(None);
     }
-    let trying = query_scalar(TRY_TO_FILTER).fetch_one(&mut *connection);
-    if !trying.await.map_err(failure)? {
+    let mut transaction = connection.begin_with(BEGIN).await.map_err(failure)?;
+    // A filter is made only of what nobody can add to any more.
+    let sealing = query_scalar(SEAL)
+        .bind(of.bucket)
+        .fetch_one(&mut *transaction);
+    if !sealing.await.map_err(failure)? {
         return Ok(None);
     }
-    // A filter is made only of what nobody can add to any more.
-    let sealing = query(SEAL).bind(of.bucket).execute(&mut *connection);
-    sealing.await.map_err(failure)?;
-    let hashes = hashes(connection, of.bucket).await.map_err(failure)?;
+    let waiting = query(NO_TIMEOUT).execute(&mut *transaction);
+    waiting.await.map_err(failure)?;
+    let hashes = hashes(&mut transaction, of.bucket).await;
+    let hashes = hashes.map_err(failure)?;
     let identities = hashes.len();
     let making = spawn_blocking(move || {
         let filter = Filter::make(hashes, of)?;
@@ -169,12 +168,11 @@ async fn make_filter(
         .await
         .map_err(|panicked| StoreError::Unavailable(panicked.into()))?;
     let (filter, encoded) = made.map_err(StoreError::Unavailable)?;
-    crash_at(Point::BeforeFilter);
     let keeping = query(KEEP_FILTER).bind(of.bucket).bind(encoded);
-    keeping.execute(&mut *connection).await.map_err(failure)?;
+    keeping.execute(&mut *transaction).await.map_err(failure)?;
+    crash_at(Point::BeforeFilter);
+    transaction.commit().await.map_err(failure)?;
     crash_at(Point::AfterFilter);
-    let ended = query(FILTERED).execute(&mut *connection);
-    ended.await.map_err(failure)?;
     let bytes = filter.bytes();
     filters.add(place, of.bucket, filter);
     Ok(Some(Step::Filtered {
