@@ -29,7 +29,7 @@ const RETENTION: &str = "1h";
 /// When the bucket is due, from the beginning of a load.
 const DUE_AFTER: Duration = Duration::from_secs(1);
 /// How long the load may go on until the bucket is dropped.
-const DROPPED_WITHIN: Duration = Duration::from_secs(60);
+const DROPPED_WITHIN: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(lab: &Lab, report: &mut Report) -> Result<()> {
     let events = lab.budget.growth_bucket;

@@ -11,8 +11,8 @@
 //! way, the transaction is READ COMMITTED, the lock is free, and nothing is malformed. Then the statements of a transaction do it,
 //! and so they do if the database refuses an event.
 //!
-//! It needs no [lock](super::ground::gate) before it: a statement locks the tables that it names before its snapshot is taken, so it
-//! waits for a bucket that is being closed, and then sees that it is closed.
+//! It needs no lock before it (`ground.rs`): at READ COMMITTED, a statement takes the snapshot that it runs with after it has locked the
+//! tables that it names. So it waits for a bucket that is being closed, and then sees that it is closed.
 
 use std::collections::HashSet;
 

@@ -1,6 +1,6 @@
 //! What a transaction works on: which server and which tables, which buckets, and whether triggers may change what is stored.
 //!
-//! It must be read by a statement that begins after [`GATE`]: a bucket that is open then stays open until the transaction ends.
+//! It must be read by a statement that begins after the lock of `gate!`: a bucket that is open then stays open until the transaction ends.
 
 use std::ops::Range;
 

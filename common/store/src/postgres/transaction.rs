@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// See [READ COMMITTED](https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED). The
-/// [lock](ground::gate) takes no way of its own to the server and back.
+/// lock (`ground.rs`) takes no way of its own to the server and back.
 const BEGIN: &str = concat!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ", gate!());
 
 /// Never inserts: a worker whose row was removed must stay out. If two transactions bring the same claim, the second one
