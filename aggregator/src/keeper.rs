@@ -21,17 +21,11 @@ pub(crate) struct Keeper {
 
 /// How long workers wait for the filters at first. Without them they would ask every bucket.
 const LOADED_WITHIN: Duration = Duration::from_secs(5);
-/// Nothing is due by these.
-const FILTERS_ONLY: Rules = Rules {
-    bucket_events: u64::MAX,
-    bucket_age: None,
-    retention: None,
-};
 
 impl Keeper {
     /// Loads the filters of closed buckets, before the first worker begins.
     pub(crate) async fn load(&self) {
-        let loading = timeout(LOADED_WITHIN, self.store.keep(&FILTERS_ONLY));
+        let loading = timeout(LOADED_WITHIN, self.store.keep(&Rules::NOTHING_DUE));
         if let Ok(Ok(Some(step))) = loading.await {
             say(&step);
         }

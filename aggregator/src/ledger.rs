@@ -94,10 +94,8 @@ impl LedgerArgs {
             return Ok(ExitCode::SUCCESS);
         }
         let rules = Rules {
-            // Nothing else is done now.
-            bucket_events: u64::MAX,
-            bucket_age: None,
             retention: Some(retention),
+            ..Rules::NOTHING_DUE
         };
         let mut forgotten: i64 = 0;
         while forgotten < events {

@@ -18,6 +18,15 @@ pub struct Rules {
     pub retention: Option<Duration>,
 }
 
+impl Rules {
+    /// Nothing is ever due by these. A step makes or loads filters all the same.
+    pub const NOTHING_DUE: Self = Self {
+        bucket_events: u64::MAX,
+        bucket_age: None,
+        retention: None,
+    };
+}
+
 /// One step of keeping a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {

@@ -33,12 +33,6 @@ const RECORD: [&str; 4] = [
          duplicate_dropped = duplicate_dropped + 7
      WHERE id = 1",
 ];
-/// Only filters are loaded.
-const NOTHING_DUE: Rules = Rules {
-    bucket_events: u64::MAX,
-    bucket_age: None,
-    retention: None,
-};
 const REGISTER: &str =
     "INSERT INTO worker_claims (worker_id) VALUES ('00000000-0000-7000-8000-000000000001')";
 
@@ -283,7 +277,7 @@ async fn a_ledger_that_was_dumped_and_restored_is_exact_and_goes_on() {
     store.migrate().await.unwrap();
     assert!(store.audit().await.unwrap().is_exact());
     assert_eq!(
-        store.keep(&NOTHING_DUE).await.unwrap(),
+        store.keep(&Rules::NOTHING_DUE).await.unwrap(),
         None,
         "its filter is there"
     );
@@ -305,5 +299,54 @@ async fn a_ledger_that_was_dumped_and_restored_is_exact_and_goes_on() {
     );
     assert_eq!(record(&store, &events("open", 10)).await, [Duplicate; 10]);
     assert!(store.audit().await.unwrap().is_exact());
+    store.close().await;
+}
+
+/// `retention` says what it would forget, forgets it, and then has nothing to forget.
+#[tokio::test]
+async fn the_command_retention_forgets_what_it_has_said() {
+    let database = servers::database().await;
+    let store = Postgres::from_url(database.url(), 2).unwrap();
+    store.migrate().await.unwrap();
+    record(&store, &events("old", 10)).await;
+    let full = Rules {
+        bucket_events: 1,
+        ..Rules::NOTHING_DUE
+    };
+    store.keep(&full).await.unwrap();
+    let settings = [("DATABASE_URL", database.url())];
+    let run = async |arguments: &[&str]| programs::run("aggregator", arguments, &settings).await;
+
+    let unset = run(&["retention"]).await;
+    assert_eq!(unset.code, Some(1));
+    assert!(
+        unset.err.contains("RETENTION_DAYS is not set"),
+        "{}",
+        unset.err
+    );
+    let young = run(&["--retention-days=1h", "retention"]).await;
+    assert!(young.out.contains("Nothing is older"), "{}", young.out);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let said = run(&["--retention-days=1s", "retention", "--dry-run"]).await;
+    assert!(said.out.contains("bucket 0: 10 events"), "{}", said.out);
+    assert!(
+        said.out.contains("10 events would be forgotten"),
+        "{}",
+        said.out
+    );
+    assert_eq!(
+        record(&store, &events("old", 10)).await,
+        [Duplicate; 10],
+        "nothing is forgotten"
+    );
+    let done = run(&["--retention-days=1s", "retention"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(
+        done.out.contains("10 events were forgotten"),
+        "{}",
+        done.out
+    );
+    assert!(store.audit().await.unwrap().is_exact());
+    assert_eq!(record(&store, &events("old", 10)).await, [Accepted; 10]);
     store.close().await;
 }

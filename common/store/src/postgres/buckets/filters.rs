@@ -37,6 +37,8 @@ pub(in crate::postgres) struct Filters {
 struct Loaded {
     place: Option<Place>,
     of: BTreeMap<i32, Arc<Filter>>,
+    /// There is no room for filters of buckets below this one, so they need not be read again and again.
+    no_room_below: i32,
 }
 
 /// Events that may be in a closed bucket, by position.
@@ -63,7 +65,7 @@ impl Filters {
     }
 
     /// Whether there is room for none.
-    pub(super) fn is_off(&self) -> bool {
+    fn is_off(&self) -> bool {
         self.limit.load(Ordering::Relaxed) == 0
     }
 
@@ -128,9 +130,12 @@ impl Filters {
         self.found.fetch_add(found as u64, Ordering::Relaxed);
     }
 
-    /// Keeps those of these buckets in this place, and no other. Answers which have none, the latest first, as long as there is
-    /// room: new events are mostly repeated soon.
+    /// Keeps those of these buckets in this place, and no other. Answers which have none, the latest first, but for those that there
+    /// is no room for.
     pub(super) fn missing(&self, place: Place, closed: Range<i32>) -> Vec<i32> {
+        if self.is_off() {
+            return Vec::new();
+        }
         let mut loaded = self.lock();
         let kept = loaded
             .of
@@ -138,17 +143,17 @@ impl Filters {
             .filter(|(bucket, _)| loaded.place == Some(place) && closed.contains(bucket));
         let of: BTreeMap<i32, Arc<Filter>> =
             kept.map(|(&at, filter)| (at, filter.clone())).collect();
-        let missing = closed
-            .rev()
-            .filter(|bucket| !of.contains_key(bucket))
-            .collect();
         if loaded.place != Some(place) || of.len() != loaded.of.len() {
             *loaded = Arc::new(Loaded {
                 place: Some(place),
                 of,
+                // What is gone has left room.
+                no_room_below: i32::MIN,
             });
         }
-        missing
+        let is_missing =
+            |bucket: &i32| *bucket >= loaded.no_room_below && !loaded.of.contains_key(bucket);
+        closed.rev().filter(is_missing).collect()
     }
 
     /// Adds one, if there is room for it; it takes the room of older ones.
@@ -158,18 +163,20 @@ impl Filters {
         if loaded.place != Some(place) {
             return false;
         }
-        let mut of = loaded.of.clone();
+        let (mut of, mut no_room_below) = (loaded.of.clone(), loaded.no_room_below);
         of.insert(bucket, Arc::new(filter));
         let mut bytes: usize = of.values().map(|filter| filter.bytes()).sum();
         while bytes > limit
-            && let Some((_, oldest)) = of.pop_first()
+            && let Some((without, oldest)) = of.pop_first()
         {
             bytes -= oldest.bytes();
+            no_room_below = without + 1;
         }
         let is_added = of.contains_key(&bucket);
         *loaded = Arc::new(Loaded {
             place: Some(place),
             of,
+            no_room_below,
         });
         is_added
     }
@@ -181,5 +188,59 @@ impl Filters {
     /// No step under the lock can panic half-way through a change.
     fn lock(&self) -> std::sync::MutexGuard<'_, Arc<Loaded>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use sqlx::postgres::types::Oid;
+
+    use super::{super::filter::Of, *};
+
+    const PLACE: Place = Place {
+        started: DateTime::UNIX_EPOCH,
+        events: Oid(1),
+    };
+
+    fn made(bucket: i32) -> Filter {
+        let of = Of { bucket, max_id: 1 };
+        Filter::make((0..1000).collect(), of).unwrap()
+    }
+
+    /// Adds what is missing, as far as it goes. Answers how many filters had to be read for that.
+    fn load(filters: &Filters, closed: Range<i32>) -> usize {
+        let mut read = 0;
+        for bucket in filters.missing(PLACE, closed) {
+            read += 1;
+            if !filters.add(PLACE, bucket, made(bucket)) {
+                break;
+            }
+        }
+        read
+    }
+
+    #[test]
+    fn a_filter_that_there_is_no_room_for_is_read_once_and_again_when_there_is_room() {
+        let filters = Filters::default();
+        filters.limit(2 * made(0).bytes());
+        assert_eq!(load(&filters, 0..5), 3, "two fit");
+        assert_eq!(load(&filters, 0..5), 0);
+        assert_eq!(
+            load(&filters, 0..6),
+            1,
+            "the latest takes the room of an older one"
+        );
+        assert_eq!(load(&filters, 0..6), 0);
+        // Those of buckets 4 and 5 are there; 4 is dropped with all before it.
+        assert_eq!(load(&filters, 5..7), 1);
+        assert_eq!(filters.usage().filters, 2);
+    }
+
+    #[test]
+    fn without_any_memory_no_filter_is_read() {
+        let filters = Filters::default();
+        filters.limit(0);
+        assert_eq!(load(&filters, 0..5), 0);
     }
 }

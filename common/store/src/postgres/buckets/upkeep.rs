@@ -143,9 +143,6 @@ async fn make_filter(
     place: Place,
     of: Of,
 ) -> Result<Option<Step>, StoreError> {
-    if filters.is_off() {
-        return Ok(None);
-    }
     let mut transaction = connection.begin_with(BEGIN).await.map_err(failure)?;
     // A filter is made only of what nobody can add to any more.
     let sealing = query_scalar(SEAL)
