@@ -163,7 +163,7 @@ BEGIN
         USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Store events in the open bucket: ledger_buckets tells which.';
 END $$;
 
--- Nobody can store an event in a closed bucket any more. That is done after it was closed, because it waits for VACUUM. Answers whether
+-- Nobody can store an event in a closed bucket any more, also not by way of processed_events, for which only triggers of rows count. That is done after it was closed, because it waits for VACUUM. Answers whether
 -- the bucket is this transaction's until it ends: then it may make the filter.
 CREATE FUNCTION seal_bucket(closed_bucket integer) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
@@ -177,7 +177,7 @@ BEGIN
                    AND tgrelid = to_regclass('processed_events_' || closed_bucket))
     THEN
         EXECUTE format('CREATE TRIGGER sealed BEFORE INSERT ON processed_events_%s '
-                       'FOR EACH STATEMENT EXECUTE FUNCTION refuse_late_event()', closed_bucket);
+                       'FOR EACH ROW EXECUTE FUNCTION refuse_late_event()', closed_bucket);
     END IF;
     RETURN true;
 END $$;
