@@ -10,7 +10,7 @@ use tests::{
 };
 
 /// A seed may happen not to hit what a mutant does wrong.
-const SEEDS_FOR_A_MUTANT: u64 = 5;
+const SEEDS_FOR_A_MUTANT: u64 = 25;
 
 /// Several seeds on one stage: starting servers takes longer than a run.
 async fn nothing_is_lost_doubled_or_miscounted(seeds: std::ops::RangeInclusive<u64>) {
