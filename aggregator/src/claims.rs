@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use event::{Claim, ClaimId, Verdict, clock::Clock};
-use queue::{Holder, Queue, QueueError};
+use queue::{Holder, Queue, QueueError, Taken};
 use runtime::{
     faults::{Point, crash_at},
     lifecycle::Backoff,
@@ -31,7 +31,6 @@ const END_ATTEMPTS: usize = 5;
 /// What working on claims takes.
 #[derive(Clone)]
 pub(crate) struct Claims {
-    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) lease: Duration,
     pub(crate) stuck: StuckClaims,
@@ -66,27 +65,28 @@ enum Outcome {
 
 impl Claims {
     /// Works on a claim of one's own.
-    pub(crate) async fn work_on_own(&self, claim: &Claim) -> Worked {
-        match self.record_under_lease(claim).await {
+    pub(crate) async fn work_on_own(&self, taken: &Taken) -> Worked {
+        let Taken { claim, from } = taken;
+        match self.record_under_lease(taken).await {
             Outcome::Committed(verdicts) => {
                 crash_at(Point::AfterCommit);
                 if let Some(verdicts) = verdicts {
-                    self.queue.recorded(claim.id, &verdicts);
+                    from.recorded(claim.id, &verdicts);
                 }
-                self.settle(claim.id).await;
+                self.settle(claim.id, &**from).await;
                 Worked::Done
             }
             Outcome::NotCommitted => {
-                self.release(claim.id, Holder::Owner).await;
+                release(claim.id, &**from, Holder::Owner).await;
                 Worked::GivenUp
             }
             Outcome::Disowned => {
-                self.release(claim.id, Holder::Anyone).await;
+                release(claim.id, &**from, Holder::Anyone).await;
                 Worked::GivenUp
             }
             Outcome::Unknown | Outcome::GivesWay => {
                 tracing::warn!(claim.id = %claim.id, "a claim is left to be adopted");
-                self.queue.leave(claim.id);
+                from.leave(claim.id);
                 Worked::GivenUp
             }
         }
@@ -94,25 +94,26 @@ impl Claims {
 
     /// Works on an adopted claim. Unless it is disowned it is never handed back: its former owner may
     /// be committing it at this moment.
-    pub(crate) async fn work_on_adopted(&self, claim: &Claim) -> Worked {
-        match self.record_under_lease(claim).await {
+    pub(crate) async fn work_on_adopted(&self, taken: &Taken) -> Worked {
+        let Taken { claim, from } = taken;
+        match self.record_under_lease(taken).await {
             Outcome::Committed(_) => {
                 crash_at(Point::AfterAdoptedCommit);
-                self.settle(claim.id).await;
+                self.settle(claim.id, &**from).await;
                 Worked::Done
             }
             Outcome::Disowned => {
-                self.release(claim.id, Holder::Anyone).await;
+                release(claim.id, &**from, Holder::Anyone).await;
                 Worked::GivenUp
             }
             Outcome::NotCommitted | Outcome::Unknown | Outcome::GivesWay => Worked::GivenUp,
         }
     }
 
-    async fn record_under_lease(&self, claim: &Claim) -> Outcome {
+    async fn record_under_lease(&self, taken: &Taken) -> Outcome {
         tokio::select! {
-            outcome = self.record(claim) => outcome,
-            () = self.keep_lease(claim.id) => unreachable!("a lease is kept for as long as it is needed"),
+            outcome = self.record(&taken.claim) => outcome,
+            () = self.keep_lease(taken) => unreachable!("a lease is kept for as long as it is needed"),
         }
     }
 
@@ -187,11 +188,12 @@ impl Claims {
     }
 
     /// Never returns.
-    async fn keep_lease(&self, id: ClaimId) {
+    async fn keep_lease(&self, taken: &Taken) {
+        let id = taken.claim.id;
         loop {
             sleep(self.lease / RENEWALS_PER_LEASE).await;
             crash_at(Point::BeforeRenew);
-            match self.queue.renew(id).await {
+            match taken.from.renew(id).await {
                 Ok(true) => crash_at(Point::AfterRenew),
                 Ok(false) => {
                     tracing::warn!(claim.id = %id, "a claim was adopted and settled by another process");
@@ -203,21 +205,21 @@ impl Claims {
         }
     }
 
-    async fn settle(&self, id: ClaimId) {
+    async fn settle(&self, id: ClaimId, from: &dyn Queue) {
         let begun = Instant::now();
-        end(id, "settled", || self.queue.settle(id)).await;
+        end(id, "settled", || from.settle(id)).await;
         if let Some(meters) = &self.meters {
             meters.settled(begun.elapsed());
         }
         crash_at(Point::AfterSettle);
     }
+}
 
-    async fn release(&self, id: ClaimId, holder: Holder) {
-        crash_at(Point::BeforeRelease);
-        if let Some(released) = end(id, "released", || self.queue.release(id, holder)).await {
-            crash_at(Point::AfterRelease);
-            tracing::info!(claim.id = %id, claim.released = released, "a claim was handed back");
-        }
+async fn release(id: ClaimId, from: &dyn Queue, holder: Holder) {
+    crash_at(Point::BeforeRelease);
+    if let Some(released) = end(id, "released", || from.release(id, holder)).await {
+        crash_at(Point::AfterRelease);
+        tracing::info!(claim.id = %id, claim.released = released, "a claim was handed back");
     }
 }
 

@@ -34,9 +34,19 @@ struct Inner {
 struct Found {
     when: Instant,
     queue: Depth,
+    shards: Vec<(String, Depth)>,
     at: DateTime<Utc>,
     /// By the names that they have in `/stats`.
     counters: [(&'static str, &'static str, i64); 5],
+}
+
+impl Found {
+    /// How long the event that waits longest has waited, in seconds.
+    fn age(&self, depth: &Depth) -> f64 {
+        let age = depth.oldest.map(|oldest| self.at - oldest);
+        let age = age.and_then(|age| age.to_std().ok()).unwrap_or_default();
+        age.as_secs_f64()
+    }
 }
 
 impl LookedUp {
@@ -74,6 +84,7 @@ impl Source for LookedUp {
             Found {
                 when: Instant::now(),
                 queue: snapshot.queue,
+                shards: snapshot.shards.clone(),
                 at: self.0.clock.now(),
                 counters: [
                     (
@@ -211,10 +222,24 @@ fn write_found(writer: &mut Writer<'_, '_>, found: &Found) -> fmt::Result {
     let help =
         "Events in the queue: those that wait, and those that are claimed and not yet settled";
     writer.gauges("queue_events", help, queue)?;
-    let age = found.queue.oldest.map(|oldest| found.at - oldest);
-    let age = age.and_then(|age| age.to_std().ok()).unwrap_or_default();
     let help = "How long the event that waits longest has waited, in seconds; 0 if no event waits";
-    writer.gauge("queue_oldest_event_age_seconds", help, age.as_secs_f64())?;
+    let age = found.age(&found.queue);
+    writer.gauge("queue_oldest_event_age_seconds", help, age)?;
+    let shards = found.shards.iter().flat_map(|(shard, depth)| {
+        let states = [("pending", depth.pending), ("processing", depth.processing)];
+        states.map(|(state, events)| {
+            let labels = [("shard", shard.clone()), ("state", state.to_owned())];
+            (labels, number(events))
+        })
+    });
+    writer.gauges("queue_shard_events", "The same, shard by shard", shards)?;
+    let ages = found.shards.iter();
+    let ages = ages.map(|(shard, depth)| ([("shard", shard.clone())], found.age(depth)));
+    writer.gauges(
+        "queue_shard_oldest_event_age_seconds",
+        "How long the event of a shard that waits longest has waited, in seconds; 0 if no event waits",
+        ages,
+    )?;
     for (name, help, count) in found.counters {
         // A count is never below 0.
         writer.gauge(name, help, number(u64::try_from(count).unwrap_or(0)))?;

@@ -1,15 +1,17 @@
-//! Recovery: adopts claims whose lease has run out, under their own identity, and forgets workers that
+//! Recovery: adopts claims whose lease has run out, under their own identity, shard by shard, and forgets workers that
 //! are long gone.
 //!
 //! A lease can run out although the owner is only slow. Both then record the same claim; the store
 //! lets the first one count, and both settle. Nothing here needs to know which it is.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use event::WorkerId;
+use queue::{Queue, QueueError, Shards, Taken};
 use runtime::faults::{Point, crash_at};
-use store::IdleWorker;
-use tokio::time::{Instant, timeout};
+use store::{IdleWorker, Store};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::claims::Claims;
 
@@ -20,20 +22,17 @@ const FORGET_AFTER: Duration = Duration::from_hours(24);
 /// How often to look for such workers.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 
+/// Adopts claims of one shard.
 pub(crate) struct Recovery {
     pub(crate) claims: Claims,
+    pub(crate) queue: Arc<dyn Queue>,
 }
 
 impl Recovery {
     pub(crate) async fn run(self) {
-        let mut forget_at = Instant::now();
         let pause = self.claims.lease / LOOKS_PER_LEASE;
         loop {
             self.adopt_all().await;
-            if Instant::now() >= forget_at {
-                self.forget_long_gone().await;
-                forget_at = Instant::now() + FORGET_EVERY;
-            }
             let stopped = self.claims.stop.cancelled();
             if timeout(pause, stopped).await.is_ok() {
                 return;
@@ -43,14 +42,15 @@ impl Recovery {
 
     async fn adopt_all(&self) {
         while !self.claims.stop.is_cancelled() {
-            match self.claims.queue.adopt().await {
+            match self.queue.adopt().await {
                 Ok(Some(claim)) => {
                     crash_at(Point::AfterAdopt);
                     if let Some(meters) = &self.claims.meters {
                         meters.adopted();
                     }
                     tracing::warn!(claim.id = %claim.id, claim.events = claim.len(), "adopted a claim whose lease had run out");
-                    self.claims.work_on_adopted(&claim).await;
+                    let from = self.queue.clone();
+                    self.claims.work_on_adopted(&Taken { claim, from }).await;
                 }
                 Ok(None) => return,
                 Err(error) => {
@@ -60,16 +60,43 @@ impl Recovery {
             }
         }
     }
+}
+
+/// Forgets workers that are long gone and have a claim in no shard.
+pub(crate) struct Forgetting {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) shards: Arc<dyn Shards>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Forgetting {
+    pub(crate) async fn run(self) {
+        loop {
+            self.forget_long_gone().await;
+            if timeout(FORGET_EVERY, self.stop.cancelled()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The workers that have a claim in any shard. If one shard does not answer, nobody is forgotten.
+    async fn holders(&self) -> Result<HashSet<WorkerId>, QueueError> {
+        let mut holders = HashSet::new();
+        for queue in self.shards.all() {
+            holders.extend(queue.holders().await?);
+        }
+        Ok(holders)
+    }
 
     /// First who is idle, then who has a claim, then forget the others: see
     /// [`store::Store::forget_workers`].
     async fn forget_long_gone(&self) {
-        let Claims { queue, store, .. } = &self.claims;
+        let store = &self.store;
         let forgotten = async {
             let mut forgotten = 0;
             loop {
                 let idle = store.idle_workers(FORGET_AFTER).await?;
-                let holders: HashSet<WorkerId> = queue.holders().await?;
+                let holders = self.holders().await?;
                 let gone: Vec<IdleWorker> = idle
                     .into_iter()
                     .filter(|worker| !holders.contains(&worker.id))
@@ -77,7 +104,7 @@ impl Recovery {
                 let page = store.forget_workers(&gone).await?;
                 forgotten += page;
                 // Ends: each round removes some, and none becomes idle for so long meanwhile.
-                if page == 0 || self.claims.stop.is_cancelled() {
+                if page == 0 || self.stop.is_cancelled() {
                     return anyhow::Ok(forgotten);
                 }
             }

@@ -9,7 +9,7 @@ use edge::{batch::Ingestion, settings::LimitArgs};
 use event::clock::{Clock, Ids, SystemClock};
 use metrics::Metrics;
 use program::{Server, Service};
-use queue::{Consumer, Opened, Queue, memory::MemoryQueue};
+use queue::{Consumer, Opened, Shards, memory::MemoryQueue};
 use runtime::{
     lifecycle::Backoff,
     readiness::{Dependency, Probe, Watched},
@@ -23,9 +23,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    WorkerArgs, api::Api, claims::Claims, keeper::Keeper, looked_up::LookedUp, meters::Meters,
-    recovery::Recovery, sampler::Sampler, snapshots::Snapshots, stuck::StuckClaims,
-    summary::Summary, worker::Worker,
+    WorkerArgs,
+    api::Api,
+    claims::Claims,
+    keeper::Keeper,
+    looked_up::LookedUp,
+    meters::Meters,
+    recovery::{Forgetting, Recovery},
+    sampler::Sampler,
+    snapshots::Snapshots,
+    stuck::StuckClaims,
+    summary::Summary,
+    worker::Worker,
 };
 
 /// Workers for `/ingest` where the queue is Redis: while one commits, the next batch gathers. With more of them the
@@ -46,8 +55,8 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 /// queue (standalone), `POST /publish` goes through the same.
 pub struct Aggregator {
     store: Arc<dyn Store>,
-    /// The queue that `/publish` feeds.
-    queue: Arc<dyn Queue>,
+    /// Of the queue that `/publish` feeds.
+    shards: Arc<dyn Shards>,
     /// One for each of its workers, if other processes see it too.
     consumers: Vec<Arc<dyn Consumer>>,
     local: Arc<MemoryQueue>,
@@ -95,8 +104,8 @@ impl Aggregator {
     ) -> Self {
         let local = Arc::new(MemoryQueue::new(INGEST_MAX_LEN));
         Self {
-            snapshots: Arc::new(Snapshots::new(shared.queue.clone(), store.clone())),
-            queue: shared.queue,
+            snapshots: Arc::new(Snapshots::new(shared.shards.clone(), store.clone())),
+            shards: shared.shards,
             consumers: shared.consumers,
             local_workers: INGEST_WORKERS,
             queue_max_len,
@@ -113,12 +122,13 @@ impl Aggregator {
         rules: Rules,
         limits: LimitArgs,
     ) -> Self {
+        let shards = queue.clone().shards();
         Self {
-            snapshots: Arc::new(Snapshots::new(queue.clone(), store.clone())),
+            snapshots: Arc::new(Snapshots::new(shards.clone(), store.clone())),
             meters: None,
             summary: Summary::default(),
             store,
-            queue: queue.clone(),
+            shards,
             consumers: Vec::new(),
             queue_max_len: queue.max_len(),
             local: queue,
@@ -151,7 +161,7 @@ impl Aggregator {
         stop: CancellationToken,
         answered: CancellationToken,
     ) -> Result<(), RunError> {
-        if !self.prepare(&stop).await? {
+        if !self.prepare(&stop).await? || !self.serve_former_shards(&stop).await {
             return Ok(());
         }
         let keeper = Keeper {
@@ -163,14 +173,22 @@ impl Aggregator {
         let mut workers = JoinSet::new();
         workers.spawn(keeper.run());
         for consumer in &self.consumers {
-            let worker = self.worker(self.queue.clone(), consumer.clone(), &stop);
-            workers.spawn(worker.run());
+            workers.spawn(self.worker(consumer.clone(), &stop).run());
         }
         for _ in 0..self.local_workers {
-            let worker = self.worker(self.local.clone(), self.local.clone(), &answered);
-            workers.spawn(worker.run());
+            let consumer = self.local.clone().consumer();
+            workers.spawn(self.worker(consumer, &answered).run());
         }
-        workers.spawn(self.recovery(&stop).run());
+        for queue in self.shards.all() {
+            let claims = self.claims(&stop);
+            workers.spawn(Recovery { claims, queue }.run());
+        }
+        let forgetting = Forgetting {
+            store: self.store.clone(),
+            shards: self.shards.clone(),
+            stop: stop.clone(),
+        };
+        workers.spawn(forgetting.run());
         let sampler = Sampler {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -205,14 +223,37 @@ impl Aggregator {
         }
     }
 
-    fn worker(
-        &self,
-        queue: Arc<dyn Queue>,
-        consumer: Arc<dyn Consumer>,
-        stop: &CancellationToken,
-    ) -> Worker {
+    /// What was put into the shards that the queue had when it had another number of them is taken out, too. `false`: told to
+    /// stop before it was known which these are.
+    async fn serve_former_shards(&self, stop: &CancellationToken) -> bool {
+        let Some((queue, shards)) = self.shards.layout() else {
+            return true;
+        };
+        let mut backoff = Backoff::default();
+        loop {
+            match self.store.enter_layout(&queue, shards).await {
+                Ok(former) => {
+                    for shards in former {
+                        tracing::info!(
+                            queue.name = queue,
+                            queue.shards = shards,
+                            "the shards of an earlier number are served, too"
+                        );
+                        self.shards.serve_also(shards);
+                    }
+                    return true;
+                }
+                Err(error) => tracing::debug!(%error, "waiting for the database"),
+            }
+            if !backoff.pause(stop).await {
+                return false;
+            }
+        }
+    }
+
+    fn worker(&self, consumer: Arc<dyn Consumer>, stop: &CancellationToken) -> Worker {
         Worker {
-            claims: self.claims(queue, stop),
+            claims: self.claims(stop),
             consumer,
             batch_size: self.workers.batch_size(),
             clock: self.clock.clone(),
@@ -220,15 +261,8 @@ impl Aggregator {
         }
     }
 
-    fn recovery(&self, stop: &CancellationToken) -> Recovery {
-        Recovery {
-            claims: self.claims(self.queue.clone(), stop),
-        }
-    }
-
-    fn claims(&self, queue: Arc<dyn Queue>, stop: &CancellationToken) -> Claims {
+    fn claims(&self, stop: &CancellationToken) -> Claims {
         Claims {
-            queue,
             store: self.store.clone(),
             lease: self.workers.lease(),
             stuck: self.stuck.clone(),
@@ -250,8 +284,9 @@ impl Service for Aggregator {
         );
         let claims = Dependency::new("claims", "DATABASE_URL");
         let claims: Watched = (Arc::new(claims), Arc::new(self.stuck.clone()));
-        let queue = self.queue.watched();
-        queue.into_iter().chain([store, claims]).collect()
+        let shards = self.shards.all();
+        let shards = shards.iter().filter_map(|queue| queue.watched());
+        shards.chain([store, claims]).collect()
     }
 
     fn measure(&mut self, metrics: &Metrics) {

@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use queue::{Depth, Queue};
+use futures_util::future::try_join_all;
+use queue::{Depth, Shards};
 use store::{Stats, StatsQuery, Store};
 
 use crate::shared::Shared;
@@ -21,6 +22,8 @@ const MAX_QUESTIONS: usize = 64;
 /// empty.
 pub(crate) struct Snapshot {
     pub(crate) queue: Depth,
+    /// The same shard by shard, by name.
+    pub(crate) shards: Vec<(String, Depth)>,
     pub(crate) stats: Stats,
 }
 
@@ -37,7 +40,7 @@ type Outcome = Result<Snapshot, Missing>;
 
 /// Takes snapshots. Callers who ask the same at the same time share one.
 pub(crate) struct Snapshots {
-    queue: Arc<dyn Queue>,
+    shards: Arc<dyn Shards>,
     store: Arc<dyn Store>,
     shared: Mutex<HashMap<StatsQuery, Arc<Shared<Outcome>>>>,
     /// Whether the last one failed. Only the first failure in a row is a warning.
@@ -45,9 +48,9 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    pub(crate) fn new(queue: Arc<dyn Queue>, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(shards: Arc<dyn Shards>, store: Arc<dyn Store>) -> Self {
         Self {
-            queue,
+            shards,
             store,
             shared: Mutex::default(),
             failing: AtomicBool::new(false),
@@ -71,12 +74,19 @@ impl Snapshots {
     }
 
     async fn look(&self, query: &StatsQuery) -> Outcome {
-        let queue = self.queue.depth().await;
-        let queue = queue.map_err(|error| self.missing(Missing::Queue, &error))?;
+        let all = self.shards.all();
+        let depths = try_join_all(all.iter().map(|queue| queue.depth())).await;
+        let depths = depths.map_err(|error| self.missing(Missing::Queue, &error))?;
+        let queue = depths.iter().copied().fold(Depth::default(), Depth::and);
+        let shards = all.iter().map(|queue| queue.shard()).zip(depths).collect();
         let stats = self.store.stats(query).await;
         let stats = stats.map_err(|error| self.missing(Missing::Store, &error))?;
         self.failing.store(false, Ordering::Relaxed);
-        Ok(Snapshot { queue, stats })
+        Ok(Snapshot {
+            queue,
+            shards,
+            stats,
+        })
     }
 
     fn missing(&self, what: Missing, error: &dyn Display) -> Missing {

@@ -49,9 +49,9 @@ impl Worker {
         while !stop.is_cancelled() {
             crash_at(Point::BeforeClaim);
             match consumer.claim(id, self.batch_size).await {
-                Ok(Some(claim)) => {
+                Ok(Some(taken)) => {
                     crash_at(Point::AfterClaim);
-                    if self.claims.work_on_own(&claim).await == Worked::GivenUp {
+                    if self.claims.work_on_own(&taken).await == Worked::GivenUp {
                         backoff.pause(stop).await;
                         return;
                     }

@@ -314,7 +314,11 @@ impl Lab {
     /// How many events are in a queue.
     pub(crate) async fn depth(&self, queue: &str) -> Result<Depth> {
         let opened = RedisConsumer::for_workers(&self.address(queue)?, LEASE, 0);
-        Ok(opened.queue.depth().await?)
+        let mut depth = Depth::default();
+        for queue in opened.shards.all() {
+            depth = depth.and(queue.depth().await?);
+        }
+        Ok(depth)
     }
 }
 

@@ -70,7 +70,7 @@ impl Publish {
     }
 
     /// What `/ready` knows of the queue.
-    pub(crate) fn queue_watched(&self) -> Option<Watched> {
+    pub(crate) fn queue_watched(&self) -> Vec<Watched> {
         self.0.intake.watched()
     }
 }

@@ -57,7 +57,7 @@ impl Service for Publish {
     type Error = io::Error;
 
     fn watched(&self) -> Vec<Watched> {
-        self.queue_watched().into_iter().collect()
+        self.queue_watched()
     }
 
     async fn run(self, server: Server, stop: CancellationToken) -> io::Result<()> {

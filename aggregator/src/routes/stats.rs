@@ -200,7 +200,7 @@ pub(super) async fn stats(
     }
 }
 
-fn counters(Snapshot { queue, stats }: &Snapshot, api: &Api) -> Counters {
+fn counters(Snapshot { queue, stats, .. }: &Snapshot, api: &Api) -> Counters {
     let uptime = in_millis(api.started.elapsed().as_secs_f64());
     Counters {
         received: stats.received,

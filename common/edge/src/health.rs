@@ -1,7 +1,7 @@
 //! `GET /health` (the process is alive) and `GET /ready` (events get stored).
 
 use actix_web::{HttpResponse, web};
-use runtime::readiness::{Dependency, Readiness};
+use runtime::readiness::Readiness;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
@@ -60,13 +60,10 @@ async fn health() -> HttpResponse {
 #[utoipa::path(get, path = "/ready",
     responses((status = 200, description = "It can", body = Ready), NotReady))]
 async fn ready(readiness: web::Data<Readiness>) -> Result<HttpResponse, Problem> {
-    let unwell: Vec<String> = readiness
-        .dependencies()
-        .filter_map(|dependency| dependency.check().err())
-        .collect();
+    let unwell = readiness.troubles();
     if unwell.is_empty() {
         Ok(HttpResponse::Ok().json(Ready {
-            checked: readiness.dependencies().map(Dependency::name).collect(),
+            checked: readiness.names(),
             status: "ready",
         }))
     } else {

@@ -117,7 +117,7 @@ pub(crate) struct Dependencies(pub(crate) Readiness);
 impl fmt::Debug for Dependencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.0.dependencies().map(Dependency::name))
+            .entries(self.0.dependencies().map(Dependency::full_name))
             .finish()
     }
 }
@@ -125,7 +125,7 @@ impl fmt::Debug for Dependencies {
 impl Collector for Dependencies {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let up = self.0.dependencies().map(|dependency| {
-            let labels = [("dependency", dependency.name().to_owned())];
+            let labels = [("dependency", dependency.full_name())];
             (labels, f64::from(u8::from(dependency.check().is_ok())))
         });
         let help = "Whether what events need works, as far as /ready knows: 1 or 0";

@@ -31,7 +31,7 @@ pub struct RedisArgs {
     /// Redis server.
     #[arg(
         long,
-        help = "Redis server: redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS",
+        help = "Redis: redis://[USER:PASSWORD@]HOST:PORT[/DB], redis-sentinel://HOST,HOST/NAME or redis-cluster://HOST,HOST; rediss for TLS",
         env,
         default_value = "redis://127.0.0.1:6379",
         value_name = "URL",

@@ -1,5 +1,6 @@
-//! The queue's interface: a [`Producer`] accepts batches, a [`Consumer`] of each worker hands them out in claims, and the
-//! [`Queue`] knows the claims of all workers.
+//! The queue's interface: a [`Producer`] accepts batches, a [`Consumer`] of each worker hands them out in claims, and a
+//! [`Queue`] knows the claims of all workers. A queue that is shared with other processes may be in several [`Shards`], each
+//! of which is a [`Queue`] by itself.
 //!
 //! Two implementations: [`redis`], shared by any number of processes, and [`memory`], inside one.
 //! What both promise is in `tests/tests/it/queue_contract`; the protocol is in
@@ -19,7 +20,7 @@ use runtime::{hold::Hold, readiness::Watched};
 /// How long a lease may be. A deadline further away than this was set by another clock, and counts as run out.
 pub const LONGEST_LEASE: Duration = Duration::from_hours(1);
 
-/// How much is in the queue.
+/// How much is in a queue, or in one shard of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depth {
     /// Events that wait.
@@ -29,6 +30,18 @@ pub struct Depth {
     /// When the event that waits longest was accepted. `None`: no event waits, or its element does not tell, because
     /// another program put it there.
     pub oldest: Option<DateTime<Utc>>,
+}
+
+impl Depth {
+    /// How much there is in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            pending: self.pending + other.pending,
+            processing: self.processing + other.processing,
+            oldest: self.oldest.into_iter().chain(other.oldest).min(),
+        }
+    }
 }
 
 /// Who releases a claim.
@@ -87,8 +100,8 @@ pub trait Producer: Send + Sync {
     /// events are in memory here, also if the caller gives up waiting.
     async fn push(&self, batch: Vec<Event>, hold: Hold) -> Result<(), PushError>;
 
-    /// What `/ready` knows of the server that holds the queue. `None`: no other process holds it.
-    fn watched(&self) -> Option<Watched>;
+    /// What `/ready` knows of the servers that hold the queue, one a shard. None: no other process holds it.
+    fn watched(&self) -> Vec<Watched>;
 }
 
 /// What one worker needs of the queue to make claims. Each worker has its own.
@@ -98,15 +111,35 @@ pub trait Consumer: Send + Sync {
     async fn wait(&self) -> Result<(), QueueError>;
 
     /// Claims up to `max` of the oldest events under `id`, with a lease, in one step. `None`: there
-    /// are none. Never cancel it half-way.
+    /// are none, as far as is known before [`wait`](Self::wait) has returned. Never cancel it half-way.
     ///
     /// # Errors
     /// After an error the claim may exist all the same, now or later. The caller must go on as a new
     /// worker: the lease runs out, and the claim is adopted under its own identity.
-    async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Claim>, QueueError>;
+    async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Taken>, QueueError>;
 }
 
-/// The queue as a whole: the claims of all workers, and how much is in it.
+/// A claim, and the queue that it was taken from. Only that one can renew, settle or release it.
+pub struct Taken {
+    /// The claim.
+    pub claim: Claim,
+    /// Where its events come from.
+    pub from: Arc<dyn Queue>,
+}
+
+/// The shards of a queue.
+pub trait Shards: Send + Sync {
+    /// All that are served, those of the layout first.
+    fn all(&self) -> Vec<Arc<dyn Queue>>;
+
+    /// The name of the queue, and how many shards it has. `None`: it can have no other number.
+    fn layout(&self) -> Option<(String, u16)>;
+
+    /// Serves those shards, too, that the queue had when it had so many. Call it within the runtime.
+    fn serve_also(&self, shards: u16);
+}
+
+/// One queue, or one shard of it: the claims of all workers, and how much is in it.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Extends the lease. `false`: the claim is gone (somebody adopted and settled it).
@@ -137,7 +170,10 @@ pub trait Queue: Send + Sync {
     /// How much waits and how much is claimed, in one snapshot.
     async fn depth(&self) -> Result<Depth, QueueError>;
 
-    /// What `/ready` knows of the server that holds the queue. `None`: no other process holds it.
+    /// The name of the shard; of the only one, that of the queue.
+    fn shard(&self) -> String;
+
+    /// What `/ready` knows of the server that holds it. `None`: no other process holds it.
     fn watched(&self) -> Option<Watched>;
 }
 
@@ -145,7 +181,7 @@ pub trait Queue: Send + Sync {
 #[derive(Clone)]
 pub struct Opened {
     /// The queue as a whole.
-    pub queue: Arc<dyn Queue>,
+    pub shards: Arc<dyn Shards>,
     /// For each worker its own.
     pub consumers: Vec<Arc<dyn Consumer>>,
 }

@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use super::{
-    Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, Queue, QueueError, Verdict,
-    WorkerId,
+    Claim, ClaimId, Consumer, Depth, Holder, Producer, PushError, Queue, QueueError, Shards, Taken,
+    Verdict, WorkerId,
 };
 
 /// How long a push waits for its commit. After that the client is told to try again.
@@ -183,27 +183,67 @@ impl Producer for MemoryQueue {
         self.submit(batch, hold).await.map(|_| ())
     }
 
-    fn watched(&self) -> Option<Watched> {
-        None
+    fn watched(&self) -> Vec<Watched> {
+        Vec::new()
     }
 }
 
+/// A worker's end.
+struct MemoryConsumer(Arc<MemoryQueue>);
+
 #[async_trait]
-impl Consumer for MemoryQueue {
+impl Consumer for MemoryConsumer {
     async fn wait(&self) -> Result<(), QueueError> {
-        let arrived = self.arrived.notified();
-        if self.lock().pending.is_empty() {
+        let arrived = self.0.arrived.notified();
+        if self.0.lock().pending.is_empty() {
             // Running out of time is as good an answer as an event: the caller looks again.
             let _ = timeout(WAIT, arrived).await;
         }
         Ok(())
     }
 
-    async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Claim>, QueueError> {
+    async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Taken>, QueueError> {
+        let claim = self.0.claim(id, max);
+        Ok(claim.map(|claim| Taken {
+            claim,
+            from: self.0.clone(),
+        }))
+    }
+}
+
+/// It has one shard, and no other process sees it.
+struct OnlyShard(Arc<MemoryQueue>);
+
+impl Shards for OnlyShard {
+    fn all(&self) -> Vec<Arc<dyn Queue>> {
+        vec![self.0.clone()]
+    }
+
+    fn layout(&self) -> Option<(String, u16)> {
+        None
+    }
+
+    fn serve_also(&self, _shards: u16) {}
+}
+
+impl MemoryQueue {
+    /// A worker's end.
+    #[must_use]
+    pub fn consumer(self: Arc<Self>) -> Arc<dyn Consumer> {
+        Arc::new(MemoryConsumer(self))
+    }
+
+    /// The queue as a whole.
+    #[must_use]
+    pub fn shards(self: Arc<Self>) -> Arc<dyn Shards> {
+        Arc::new(OnlyShard(self))
+    }
+
+    fn claim(&self, id: ClaimId, max: usize) -> Option<Claim> {
         let mut state = self.lock();
         let count = state.pending.len().min(max);
         if count == 0 {
-            return Ok(None);
+            return None;
         }
         let (events, places): (Vec<Event>, Vec<Place>) = state.pending.drain(..count).unzip();
         if !state.pending.is_empty() {
@@ -215,12 +255,12 @@ impl Consumer for MemoryQueue {
             places,
         };
         state.claims.insert(id, claimed);
-        Ok(Some(Claim {
+        Some(Claim {
             id,
             events,
             malformed: Vec::new(),
             judged: true,
-        }))
+        })
     }
 }
 
@@ -287,6 +327,10 @@ impl Queue for MemoryQueue {
                 .front()
                 .map(|(event, _)| event.receipt_id.received_at()),
         })
+    }
+
+    fn shard(&self) -> String {
+        "memory".to_owned()
     }
 
     fn watched(&self) -> Option<Watched> {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::redis::{Address, AddressError, QueueName};
+use crate::redis::{Address, AddressError, MAX_SHARDS, QueueName};
+
+/// The most replicas that are waited for.
+const MAX_REPLICAS: i64 = 5;
 
 /// Which queue.
 #[derive(Debug, Clone, Args)]
@@ -13,6 +16,16 @@ pub struct QueueArgs {
     /// Name of the queue; its keys in Redis begin with {NAME}:
     #[arg(long, env, default_value = "events", value_name = "NAME")]
     pub queue_name: QueueName,
+
+    /// Shards of the queue, of which each may be on another server of a cluster; the same number for all programs
+    #[arg(long, env, default_value_t = 1, value_name = "COUNT",
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_SHARDS)))]
+    pub queue_shards: u16,
+
+    /// Replicas that must have a batch before it is accepted, and a claim before it is stored
+    #[arg(long, env, default_value_t = 0, value_name = "COUNT",
+          value_parser = clap::value_parser!(u8).range(0..=MAX_REPLICAS))]
+    pub redis_wait_replicas: u8,
 
     /// Authorities to trust instead of the public ones, for rediss:// addresses; PEM
     #[arg(long, env, value_name = "PATH")]
@@ -26,10 +39,13 @@ impl QueueArgs {
     /// [`AddressError`] if that is not an address, or the authorities cannot be used.
     pub fn address(&self, url: &SecretString) -> Result<Address, AddressError> {
         let address = Address::new(url.expose_secret(), self.queue_name.clone())?;
-        match &self.redis_ca_cert {
-            Some(file) => address.trusting(file),
-            None => Ok(address),
-        }
+        let address = match &self.redis_ca_cert {
+            Some(file) => address.trusting(file)?,
+            None => address,
+        };
+        Ok(address
+            .waiting_for_replicas(self.redis_wait_replicas)
+            .in_shards(self.queue_shards))
     }
 }
 

@@ -63,8 +63,11 @@ pub trait Probe: Send + Sync {
 pub type Watched = (Arc<Dependency>, Arc<dyn Probe>);
 
 /// Something that events need on their way, and what is known of it.
+///
+/// Several with the same name stand for each other, such as the shards of a queue: events get on if one of them works.
 pub struct Dependency {
     name: &'static str,
+    part: Option<String>,
     address: String,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -100,6 +103,15 @@ impl Dependency {
         Self::with_clock(name, address, Arc::new(SystemClock))
     }
 
+    /// A part of something, which the other parts of the same name stand for. `None`: there is only one.
+    #[must_use]
+    pub fn part(name: &'static str, part: Option<String>, address: impl Into<String>) -> Self {
+        Self {
+            part,
+            ..Self::new(name, address)
+        }
+    }
+
     /// The same with a clock of the caller's.
     #[must_use]
     pub fn with_clock(
@@ -109,6 +121,7 @@ impl Dependency {
     ) -> Self {
         Self {
             name,
+            part: None,
             address: address.into(),
             clock,
             state: Mutex::new(State {
@@ -123,6 +136,20 @@ impl Dependency {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Its name, and which part it is, if there are several.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{} {part}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
+    /// Whether it is known not to do what events need.
+    pub fn is_unwell(&self) -> bool {
+        matches!(self.lock().standing, Standing::Unwell { .. })
     }
 
     /// Notes that it has done what events need.
@@ -149,10 +176,10 @@ impl Dependency {
     pub fn check(&self) -> Result<(), String> {
         match &self.lock().standing {
             Standing::Well => Ok(()),
-            Standing::Unknown => Err(format!("{}: it has not answered yet", self.name)),
+            Standing::Unknown => Err(format!("{}: it has not answered yet", self.full_name())),
             Standing::Unwell { since, trouble, .. } => Err(format!(
                 "{}: {} (since {})",
-                self.name,
+                self.full_name(),
                 trouble.shown,
                 since.to_rfc3339_opts(SecondsFormat::Secs, true)
             )),
@@ -210,7 +237,7 @@ impl Dependency {
                 dependency.away_s = began.elapsed().as_secs(),
                 dependency.failures = met,
                 "{} works again",
-                self.name
+                self.full_name()
             );
         }
         state.standing = Standing::Well;
@@ -247,7 +274,7 @@ impl Dependency {
             dependency.failures = met,
             error = trouble.detail,
             "{}: {}",
-            self.name,
+            self.full_name(),
             trouble.shown
         );
         state.standing = Standing::Unwell {
@@ -268,12 +295,12 @@ impl Dependency {
 
 /// All that events need, with what probes it.
 #[derive(Clone, Default)]
-pub struct Readiness(Vec<(Arc<Dependency>, Arc<dyn Probe>)>);
+pub struct Readiness(Vec<Watched>);
 
 impl Readiness {
     /// Reported in this order.
     #[must_use]
-    pub fn new(dependencies: Vec<(Arc<Dependency>, Arc<dyn Probe>)>) -> Self {
+    pub fn new(dependencies: Vec<Watched>) -> Self {
         Self(dependencies)
     }
 
@@ -289,6 +316,30 @@ impl Readiness {
     /// What is known of each.
     pub fn dependencies(&self) -> impl Iterator<Item = &Dependency> {
         self.0.iter().map(|(dependency, _)| &**dependency)
+    }
+
+    /// What keeps events from getting on: of each name under which nothing works, what is wrong.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let of_name = |name| self.dependencies().filter(move |other| other.name == name);
+        let stuck = |dependency: &Dependency| {
+            let trouble = dependency.check().err()?;
+            let all = of_name(dependency.name).all(|other| other.check().is_err());
+            all.then_some(trouble)
+        };
+        self.dependencies().filter_map(stuck).collect()
+    }
+
+    /// What `/ready` calls them, each name once.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for dependency in self.dependencies() {
+            if !names.contains(&dependency.name) {
+                names.push(dependency.name);
+            }
+        }
+        names
     }
 }
 
@@ -324,6 +375,37 @@ mod tests {
 
     fn trouble() -> Trouble {
         Trouble::new("it takes no writes", "READONLY")
+    }
+
+    #[test]
+    fn parts_of_one_name_stand_for_each_other() {
+        let part = |name: &str| {
+            Arc::new(Dependency::part(
+                "redis",
+                Some(name.to_owned()),
+                "localhost",
+            ))
+        };
+        let (one, other) = (part("1"), part("2"));
+        let store = Arc::new(Dependency::new("postgres", "localhost"));
+        let probed = |dependency: &Arc<Dependency>| -> Watched {
+            (dependency.clone(), Arc::new(Counted::default()))
+        };
+        let readiness = Readiness::new(vec![probed(&one), probed(&other), probed(&store)]);
+        assert_eq!(readiness.names(), ["redis", "postgres"]);
+        assert_eq!(readiness.troubles().len(), 3, "nothing has answered yet");
+        store.works();
+        other.works();
+        one.fails(trouble());
+        assert!(one.is_unwell() && !other.is_unwell());
+        assert_eq!(readiness.troubles(), Vec::<String>::new());
+        other.fails(trouble());
+        let troubles = readiness.troubles();
+        assert!(
+            troubles[0].starts_with("redis 1: it takes no writes"),
+            "{troubles:?}"
+        );
+        assert_eq!(troubles.len(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -150,6 +150,9 @@ pub trait Store: Probe {
     /// (`queue::Queue::holders`), then forget the others.
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError>;
 
+    /// Notes that this queue has so many shards, and answers the other numbers that it has had.
+    async fn enter_layout(&self, queue: &str, shards: u16) -> Result<Vec<u16>, StoreError>;
+
     /// How its connections are used.
     fn pools(&self) -> Vec<PoolUse>;
 

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use event::{Claim, ClaimId};
-use queue::{Consumer, Queue, QueueError};
+use event::ClaimId;
+use queue::{Consumer, QueueError, Taken};
+use store::Store;
 
-use super::mutant::Mutant;
+use super::{mutant::Mutant, queue::FaultyQueue};
 
 pub(super) struct FaultyConsumer {
     pub(super) mutant: Mutant,
     pub(super) consumer: Arc<dyn Consumer>,
-    pub(super) queue: Arc<dyn Queue>,
+    pub(super) store: Arc<dyn Store>,
 }
 
 #[async_trait]
@@ -20,11 +21,21 @@ impl Consumer for FaultyConsumer {
         self.consumer.wait().await
     }
 
-    async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Claim>, QueueError> {
-        let claim = self.consumer.claim(id, max).await?;
-        if self.mutant == Mutant::PlainRpop && claim.is_some() {
-            self.queue.settle(id).await?;
+    async fn claim(&self, id: ClaimId, max: usize) -> Result<Option<Taken>, QueueError> {
+        let Some(Taken { claim, from }) = self.consumer.claim(id, max).await? else {
+            return Ok(None);
+        };
+        if self.mutant == Mutant::PlainRpop {
+            from.settle(id).await?;
         }
-        Ok(claim)
+        let from = FaultyQueue {
+            mutant: self.mutant,
+            queue: from,
+            store: self.store.clone(),
+        };
+        Ok(Some(Taken {
+            claim,
+            from: Arc::new(from),
+        }))
     }
 }

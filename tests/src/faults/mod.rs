@@ -14,31 +14,31 @@ use clap::ValueEnum;
 use runtime::faults::{Point, crash_with};
 
 pub use self::mutant::Mutant;
-use self::{consumer::FaultyConsumer, queue::FaultyQueue, store::FaultyStore};
+use self::{consumer::FaultyConsumer, queue::FaultyShards, store::FaultyStore};
 
 impl Mutant {
     /// A queue and a store with which an aggregator breaks the rule.
     #[must_use]
     pub fn among(self, shared: Opened, store: Arc<dyn Store>) -> (Opened, Arc<dyn Store>) {
-        let queue = Arc::new(FaultyQueue {
-            mutant: self,
-            queue: shared.queue.clone(),
-            store: store.clone(),
-        });
         let consumers = shared.consumers.into_iter().map(|consumer| {
             Arc::new(FaultyConsumer {
                 mutant: self,
                 consumer,
-                queue: shared.queue.clone(),
+                store: store.clone(),
             }) as _
         });
         let consumers = consumers.collect();
+        let shards = Arc::new(FaultyShards {
+            mutant: self,
+            shards: shared.shards.clone(),
+            store: store.clone(),
+        });
         let store = Arc::new(FaultyStore {
             mutant: self,
             store,
-            queue: shared.queue,
+            shards: shared.shards,
         });
-        (Opened { queue, consumers }, store)
+        (Opened { shards, consumers }, store)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use event::{Claim, ClaimId, Verdict, WorkerId};
-use queue::{Depth, Holder, Queue, QueueError};
+use queue::{Depth, Holder, Queue, QueueError, Shards};
 use runtime::readiness::Watched;
 use store::Store;
 use uuid::Uuid;
@@ -15,6 +15,34 @@ pub(super) struct FaultyQueue {
     pub(super) mutant: Mutant,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) store: Arc<dyn Store>,
+}
+
+/// The shards of a queue that break the protocol.
+pub(super) struct FaultyShards {
+    pub(super) mutant: Mutant,
+    pub(super) shards: Arc<dyn Shards>,
+    pub(super) store: Arc<dyn Store>,
+}
+
+impl Shards for FaultyShards {
+    fn all(&self) -> Vec<Arc<dyn Queue>> {
+        let faulty = |queue| {
+            Arc::new(FaultyQueue {
+                mutant: self.mutant,
+                queue,
+                store: self.store.clone(),
+            }) as _
+        };
+        self.shards.all().into_iter().map(faulty).collect()
+    }
+
+    fn layout(&self) -> Option<(String, u16)> {
+        self.shards.layout()
+    }
+
+    fn serve_also(&self, shards: u16) {
+        self.shards.serve_also(shards);
+    }
 }
 
 #[async_trait]
@@ -58,6 +86,10 @@ impl Queue for FaultyQueue {
 
     async fn depth(&self) -> Result<Depth, QueueError> {
         self.queue.depth().await
+    }
+
+    fn shard(&self) -> String {
+        self.queue.shard()
     }
 
     fn watched(&self) -> Option<Watched> {

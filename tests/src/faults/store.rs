@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use event::{Claim, ClaimId, EventId, Topic, WorkerId};
-use queue::Queue;
+use queue::Shards;
 use runtime::readiness::{Dependency, Probe, Trouble};
 use store::{
     Audit, Cursor, DeadLetter, EventQuery, IdleWorker, Outdated, Page, Part, PoolUse, Recorded,
@@ -19,7 +19,7 @@ use super::mutant::Mutant;
 pub(super) struct FaultyStore {
     pub(super) mutant: Mutant,
     pub(super) store: Arc<dyn Store>,
-    pub(super) queue: Arc<dyn Queue>,
+    pub(super) shards: Arc<dyn Shards>,
 }
 
 impl FaultyStore {
@@ -41,8 +41,10 @@ impl FaultyStore {
 impl Store for FaultyStore {
     async fn record(&self, claim: &Claim) -> Result<Recorded, StoreError> {
         if self.mutant == Mutant::SettleFirst {
-            // If this fails, the protocol is kept this once.
-            let _ = self.queue.settle(claim.id).await;
+            for queue in self.shards.all() {
+                // If this fails, the protocol is kept this once.
+                let _ = queue.settle(claim.id).await;
+            }
         }
         match self.store.record(claim).await? {
             Recorded::AlreadyCommitted | Recorded::UnknownWorker
@@ -129,6 +131,10 @@ impl Store for FaultyStore {
 
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
         self.store.forget_workers(workers).await
+    }
+
+    async fn enter_layout(&self, queue: &str, shards: u16) -> Result<Vec<u16>, StoreError> {
+        self.store.enter_layout(queue, shards).await
     }
 
     fn pools(&self) -> Vec<PoolUse> {

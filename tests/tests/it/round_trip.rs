@@ -13,7 +13,7 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 use queue::{
-    Producer,
+    Producer, Taken,
     redis::{Address, RedisConsumer, RedisProducer},
 };
 use runtime::hold::Hold;
@@ -115,13 +115,13 @@ async fn accepted_events_survive_queue_and_stores_unchanged() {
     let lease = std::time::Duration::from_secs(30);
     let opened = RedisConsumer::for_workers(&address, lease, 1);
     let worker = WorkerId(Ids::default().next(SystemClock.now()));
-    let claim = opened.consumers[0]
+    let taken = opened.consumers[0]
         .claim(ClaimId::first(worker), EVENTS)
         .await
         .unwrap();
-    let claim = claim.unwrap();
+    let Taken { claim, from } = taken.unwrap();
     assert_eq!(*claim.events, sent);
-    opened.queue.settle(claim.id).await.unwrap();
+    from.settle(claim.id).await.unwrap();
 
     let (database, folder) = (servers::database().await, tempfile::tempdir().unwrap());
     let file = format!("sqlite://{}", folder.path().join("events.db").display());

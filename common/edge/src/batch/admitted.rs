@@ -68,7 +68,7 @@ impl Intake {
 
     /// What `/ready` knows of the server that holds the queue. `None`: no other process holds it.
     #[must_use]
-    pub fn watched(&self) -> Option<Watched> {
+    pub fn watched(&self) -> Vec<Watched> {
         self.0.watched()
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use clap::Args;
 
-use super::{QueueName, keys::Keys};
+use super::keys::{Keys, Tag};
 
 /// What every program does: it connects, looks at the server's settings, and runs scripts.
 const COMMON: &str = "+info +config|get +evalsha +script|load +type +llen +get +incrby";
@@ -63,21 +63,26 @@ impl fmt::Display for UserName {
     }
 }
 
-/// `ACL SETUSER …`. A database other than 0 needs a further right.
-pub(super) fn line(rights: Rights, user: &UserName, queue: &QueueName, database: i64) -> String {
-    let select = if database == 0 { "" } else { " +select" };
-    let rules = rules(rights, queue);
-    format!("ACL SETUSER {user} reset on >PASSWORD{select} {rules}")
+/// `ACL SETUSER …`, with `further` rights.
+pub(super) fn line(rights: Rights, user: &UserName, shards: &[Tag], further: &[&str]) -> String {
+    let mut words = vec![format!("ACL SETUSER {user} reset on >PASSWORD")];
+    words.extend(further.iter().map(|right| format!("+{right}")));
+    words.push(rules(rights, shards));
+    words.join(" ")
 }
 
 /// The rules that follow the password.
-fn rules(rights: Rights, queue: &QueueName) -> String {
-    let keys = format!("~{{{queue}}}:*");
+fn rules(rights: Rights, shards: &[Tag]) -> String {
+    let patterns = shards.iter().map(|tag| format!("~{{{tag}}}:*"));
+    let keys = patterns.collect::<Vec<_>>().join(" ");
     match rights {
         Rights::Publish => {
-            let probe = Keys::new(queue).probe;
-            // It may remove only the key that `/ready` tries its rights on.
-            format!("{keys} {COMMON} {PUBLISH} (~{probe} +del)")
+            let probes = shards
+                .iter()
+                .map(|tag| format!("~{}", Keys::new(tag).probe));
+            let probes = probes.collect::<Vec<_>>().join(" ");
+            // It may remove only the keys that `/ready` tries its rights on.
+            format!("{keys} {COMMON} {PUBLISH} ({probes} +del)")
         }
         Rights::Work => format!("{keys} {COMMON} {WORK}"),
         Rights::PublishAndWork => format!("{keys} {COMMON} {PUBLISH} {WORK}"),

@@ -2,13 +2,16 @@
 
 use std::{path::Path, sync::Arc};
 
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError, TlsCertificates};
+use redis::RedisError;
 use tls::TlsError;
 
 use super::{
     acl::{self, Rights, UserName},
-    keys::QueueName,
+    keys::{QueueName, Tag},
+    locator::Locator,
     monitor::monitor,
+    place::{Place, Way},
+    replicas::Replicas,
     server::{Server, Use},
 };
 
@@ -17,7 +20,8 @@ use super::{
 pub enum AddressError {
     /// It cannot be read. (It may hold a password, so it is not shown.)
     #[error(
-        "REDIS_URL is not the address of a Redis server; give redis://HOST:PORT or rediss://HOST:PORT"
+        "REDIS_URL is not an address of Redis; give redis://HOST:PORT, redis-sentinel://HOST:PORT,HOST:PORT/NAME or \
+         redis-cluster://HOST:PORT,HOST:PORT, with rediss for TLS"
     )]
     Unreadable,
     /// Authorities were named, and TLS is not spoken.
@@ -31,69 +35,111 @@ pub enum AddressError {
     Tls(#[from] RedisError),
 }
 
-/// Where the queue is. Everything that is opened at one address shares what is learned about its server.
+/// Where the queue is, and in how many shards. Everything that is opened at one address shares what is learned about its
+/// servers.
 #[derive(Clone)]
 pub struct Address {
     name: QueueName,
-    server: Arc<Server>,
+    place: Arc<Place>,
+    replicas: Replicas,
+    shards: Arc<[Arc<Server>]>,
 }
 
 impl Address {
-    /// Contacts nobody yet.
+    /// Of a queue of one shard. Contacts nobody yet.
     ///
     /// # Errors
     /// [`AddressError::Unreadable`] if `url` is not a Redis address.
     pub fn new(url: &str, name: QueueName) -> Result<Self, AddressError> {
-        let info = url
-            .into_connection_info()
-            .map_err(|_| AddressError::Unreadable)?;
-        // A client needs a right to tell its name, and Redis 7.0 cannot give this right.
-        let settings = info.redis_settings().clone().set_skip_set_lib_name();
-        let info = info.set_redis_settings(settings);
-        let client = Client::open(info).map_err(|_| AddressError::Unreadable)?;
-        Ok(Self::of(client, name))
+        let place = Place::parse(url).ok_or(AddressError::Unreadable)?;
+        Ok(Self::of(place.into(), name, Replicas::default(), 1))
     }
 
-    fn of(client: Client, name: QueueName) -> Self {
-        let server = Arc::new(Server::new(client, &name));
-        Self { name, server }
+    fn of(place: Arc<Place>, name: QueueName, replicas: Replicas, shards: u16) -> Self {
+        let tags = Tag::all(&name, shards);
+        let server = |tag: &Tag| {
+            let locator = Locator::new(place.clone(), tag.slot());
+            let part = (tags.len() > 1).then(|| tag.to_string());
+            Arc::new(Server::new(locator, place.shown(), tag, part, replicas))
+        };
+        Self {
+            shards: tags.iter().map(server).collect(),
+            name,
+            place,
+            replicas,
+        }
     }
 
     /// Trusts the authorities in this PEM file, instead of the public ones.
     ///
     /// # Errors
-    /// [`AddressError`] if the file cannot be used, or the address is not one of `rediss://`.
+    /// [`AddressError`] if the file cannot be used, or the address is not one that speaks TLS.
     pub fn trusting(self, authorities: &Path) -> Result<Self, AddressError> {
-        let info = self.server.peer.client().get_connection_info();
-        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        if !self.place.speaks_tls() {
             return Err(AddressError::AuthoritiesWithoutTls);
         }
-        let certificates = TlsCertificates {
-            client_tls: None,
-            root_cert: Some(tls::authorities("REDIS_CA_CERT", authorities)?),
-        };
-        let client = Client::build_with_tls(info.clone(), certificates)?;
-        Ok(Self::of(client, self.name))
+        let authorities = tls::authorities("REDIS_CA_CERT", authorities)?;
+        let place = Place::clone(&self.place).trusting(authorities)?;
+        let shards = self.shards();
+        Ok(Self::of(place.into(), self.name, self.replicas, shards))
+    }
+
+    /// The same queue in so many shards, [`MAX_SHARDS`](super::MAX_SHARDS) at most. They share nothing with those of another
+    /// number of shards.
+    #[must_use]
+    pub fn in_shards(&self, shards: u16) -> Self {
+        Self::of(self.place.clone(), self.name.clone(), self.replicas, shards)
+    }
+
+    /// Nothing is accepted, and no claim is recorded, before so many replicas have it.
+    #[must_use]
+    pub fn waiting_for_replicas(&self, replicas: u8) -> Self {
+        let (place, name) = (self.place.clone(), self.name.clone());
+        Self::of(place, name, Replicas(replicas), self.shards())
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        u16::try_from(self.shards.len()).unwrap_or(u16::MAX)
+    }
+
+    /// The name of the queue.
+    #[must_use]
+    pub fn name(&self) -> &QueueName {
+        &self.name
     }
 
     /// The command that gives `user` the least rights that such a program needs there; `PASSWORD` is to be replaced in it.
     #[must_use]
     pub fn acl(&self, rights: Rights, user: &UserName) -> String {
-        let info = self.server.peer.client().get_connection_info();
-        acl::line(rights, user, &self.name, info.redis_settings().db())
+        let tags = Tag::all(&self.name, self.shards());
+        let further = [
+            (self.place.database() != 0, "select"),
+            (self.replicas.are_asked(), "wait"),
+            (
+                matches!(self.place.way, Way::Cluster { .. }),
+                "cluster|slots",
+            ),
+        ];
+        let further = further.iter().filter(|(needed, _)| *needed);
+        let further: Vec<&str> = further.map(|(_, right)| *right).collect();
+        acl::line(rights, user, &tags, &further)
     }
 
-    /// The server, without a monitor of its settings.
-    pub(super) fn server(&self) -> &Server {
-        &self.server
+    /// The servers of the shards, without a monitor of their settings.
+    pub(super) fn servers(&self) -> &[Arc<Server>] {
+        &self.shards
     }
 
-    /// Opens an end of the queue. The first one starts the monitor of the server's settings, which ends when nobody holds
-    /// the server any more.
-    pub(super) fn opened_to(&self, usage: Use) -> Arc<Server> {
-        if self.server.open(usage) {
-            tokio::spawn(monitor(Arc::downgrade(&self.server)));
+    /// Opens an end of the queue. The first one starts the monitors of the servers' settings, which end when nobody holds
+    /// the servers any more.
+    pub(super) fn opened_to(&self, usage: Use) -> &[Arc<Server>] {
+        for server in &*self.shards {
+            if server.open(usage) {
+                tokio::spawn(monitor(Arc::downgrade(server)));
+            }
         }
-        self.server.clone()
+        &self.shards
     }
 }

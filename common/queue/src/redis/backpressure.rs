@@ -13,8 +13,8 @@ const ROOM_AGAIN_PERCENT: u64 = 90;
 /// What a publisher knows about the length of the queue.
 pub(super) struct LengthLimit {
     max_len: u64,
-    /// The length that the server told last.
-    len: AtomicU64,
+    /// The length that each shard told last.
+    lens: Box<[AtomicU64]>,
     too_long: AtomicBool,
 }
 
@@ -25,10 +25,11 @@ pub(super) struct MemoryLimit {
 }
 
 impl LengthLimit {
-    pub(super) fn new(max_len: u64) -> Self {
+    /// Of a queue of so many shards.
+    pub(super) fn new(max_len: u64, shards: usize) -> Self {
         Self {
             max_len,
-            len: AtomicU64::new(0),
+            lens: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             too_long: AtomicBool::new(false),
         }
     }
@@ -37,28 +38,35 @@ impl LengthLimit {
         self.max_len
     }
 
-    /// Whether a batch fits for certain, as far as is known without asking the server.
-    pub(super) fn fits(&self, batch: u64) -> bool {
-        !self.too_long.load(Ordering::Relaxed)
-            && self.len.load(Ordering::Relaxed) + batch <= self.max_len
+    /// How long the queue is, as far as is known.
+    pub(super) fn len(&self) -> u64 {
+        let lens = self.lens.iter().map(|len| len.load(Ordering::Relaxed));
+        lens.fold(0, u64::saturating_add)
     }
 
-    /// Whether a batch fits into a queue of this length, which the server has just told.
-    pub(super) fn fits_into(&self, len: u64, batch: u64) -> bool {
-        self.set_len(len);
+    /// Whether a batch fits for certain, as far as is known without asking the servers.
+    pub(super) fn fits(&self, batch: u64) -> bool {
+        !self.too_long.load(Ordering::Relaxed) && self.len().saturating_add(batch) <= self.max_len
+    }
+
+    /// Whether a batch fits into the queue, whose shards have just told their lengths.
+    pub(super) fn has_room(&self, batch: u64) -> bool {
+        let len = self.len();
         let limit = if self.too_long.load(Ordering::Relaxed) {
             percent(self.max_len, ROOM_AGAIN_PERCENT)
         } else {
             self.max_len
         };
         // A batch that is larger than the tenth that is kept free must fit into an empty queue.
-        let fits = len + batch <= limit || (len == 0 && batch <= self.max_len);
+        let fits = len.saturating_add(batch) <= limit || (len == 0 && batch <= self.max_len);
         self.too_long.store(!fits, Ordering::Relaxed);
         fits
     }
 
-    pub(super) fn set_len(&self, len: u64) {
-        self.len.store(len, Ordering::Relaxed);
+    pub(super) fn set_len(&self, shard: usize, len: u64) {
+        if let Some(known) = self.lens.get(shard) {
+            known.store(len, Ordering::Relaxed);
+        }
     }
 }
 
@@ -87,9 +95,16 @@ fn percent(of: u64, share: u64) -> u64 {
 mod tests {
     use super::*;
 
+    impl LengthLimit {
+        fn fits_into(&self, len: u64, batch: u64) -> bool {
+            self.set_len(0, len);
+            self.has_room(batch)
+        }
+    }
+
     #[test]
     fn a_queue_that_was_full_accepts_again_once_a_tenth_is_free() {
-        let limit = LengthLimit::new(1000);
+        let limit = LengthLimit::new(1000, 1);
         assert!(limit.fits(1000) && limit.fits_into(900, 100));
         assert!(!limit.fits_into(901, 100));
         assert!(!limit.fits(1), "ask first");
@@ -100,9 +115,20 @@ mod tests {
 
     #[test]
     fn a_batch_as_large_as_the_queue_fits_into_an_empty_one() {
-        let limit = LengthLimit::new(10);
+        let limit = LengthLimit::new(10, 1);
         assert!(!limit.fits_into(1, 10));
         assert!(limit.fits_into(0, 10));
+    }
+
+    #[test]
+    fn the_limit_is_for_all_shards_together() {
+        let limit = LengthLimit::new(1000, 3);
+        for (shard, len) in [(0, 200), (1, 300), (2, 400)] {
+            limit.set_len(shard, len);
+        }
+        assert!(limit.fits(100) && !limit.fits(101));
+        limit.set_len(2, 0);
+        assert!(limit.fits(500));
     }
 
     #[test]

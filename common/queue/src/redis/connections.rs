@@ -3,9 +3,10 @@
 //! Unlike redis-rs's `ConnectionManager`, [`Connections`] also drop a connection that does not answer in time. If the
 //! network path has stalled, nothing else would end it for a quarter of an hour. A command is never sent twice.
 //!
-//! All [`Connections`] to one address are dropped together. When one connection fails, the server is probably away for all
-//! of them. When a new connection meets another server than the older ones did (the run id differs), a proxy or a virtual
-//! address points elsewhere since a failover, and the older connections still reach the former primary.
+//! All [`Connections`] to one shard are dropped together. When one connection fails, the server is probably away for all
+//! of them, and the [`Locator`] is asked where it is now. When a new connection meets another server than the older ones did
+//! (the run id differs), a proxy or a virtual address points elsewhere since a failover, and the older connections still
+//! reach the former primary.
 
 use std::{
     io,
@@ -20,13 +21,13 @@ use redis::{
 };
 use tokio::runtime::Handle;
 
-use super::greeting::greet;
+use super::{greeting::greet, locator::Locator};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The server at an address, as all [`Connections`] to it know it.
+/// The server of a shard, as all [`Connections`] to it know it.
 pub(super) struct Peer {
-    client: Client,
+    locator: Locator,
     met: Mutex<Met>,
 }
 
@@ -34,6 +35,8 @@ pub(super) struct Peer {
 struct Met {
     /// Connections of an earlier epoch are not used any more.
     epoch: u64,
+    /// Where the locator has found the server, in this epoch.
+    located: Option<Client>,
     /// Of the process that the connections of this epoch reach, where it may be asked.
     run_id: Option<String>,
 }
@@ -47,15 +50,11 @@ struct Connection {
 
 impl Peer {
     /// Contacts nobody yet.
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(locator: Locator) -> Self {
         Self {
-            client,
+            locator,
             met: Mutex::default(),
         }
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        &self.client
     }
 
     /// A new connection to a server that may be given events. `answer_within` counts from sending a command.
@@ -66,12 +65,60 @@ impl Peer {
         Ok(self.connection(answer_within).await?.redis)
     }
 
+    /// The same, but the locator is asked although nothing has failed. If the server is another one by now, all connections
+    /// are made anew.
+    pub(super) async fn connect_anew(
+        &self,
+        answer_within: Duration,
+    ) -> RedisResult<MultiplexedConnection> {
+        if !self.locator.is_fixed() {
+            let client = self.locator.locate().await?;
+            let mut met = self.lock();
+            let address = |client: &Client| client.get_connection_info().addr().to_string();
+            if met.located.as_ref().map(&address) != Some(address(&client)) {
+                met.next_epoch();
+                met.located = Some(client);
+            }
+        }
+        self.connect(answer_within).await
+    }
+
     async fn connection(&self, answer_within: Duration) -> RedisResult<Connection> {
+        let client = self.client().await?;
+        let connected = self.connection_of(&client, answer_within).await;
+        if connected.is_err() {
+            // Who was asked may not have known yet that another server is the primary.
+            self.lock().located = None;
+        }
+        connected
+    }
+
+    async fn client(&self) -> RedisResult<Client> {
+        let known = {
+            let met = self.lock();
+            met.located.clone().ok_or(met.epoch)
+        };
+        let epoch = match known {
+            Ok(client) => return Ok(client),
+            Err(epoch) => epoch,
+        };
+        let client = self.locator.locate().await?;
+        let mut met = self.lock();
+        if met.epoch == epoch {
+            met.located = Some(client.clone());
+        }
+        Ok(client)
+    }
+
+    async fn connection_of(
+        &self,
+        client: &Client,
+        answer_within: Duration,
+    ) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(answer_within));
-        let mut redis = self
-            .client
+        let mut redis = client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         let run_id = greet(&mut redis).await?;
@@ -85,7 +132,9 @@ impl Peer {
         if let (Some(before), Some(now)) = (&met.run_id, &run_id)
             && before != now
         {
-            met.epoch += 1;
+            let located = met.located.take();
+            met.next_epoch();
+            met.located = located;
             tracing::warn!(
                 "redis: another server than before answers at its address; all connections are made anew"
             );
@@ -104,13 +153,21 @@ impl Peer {
     fn leave(&self, epoch: u64) {
         let mut met = self.lock();
         if met.epoch == epoch {
-            met.epoch += 1;
+            met.next_epoch();
         }
     }
 
     /// No step under the lock can panic half-way through a change.
     fn lock(&self) -> MutexGuard<'_, Met> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Met {
+    /// Connections that there are are not used any more, and where they lead is not known any more.
+    fn next_epoch(&mut self) {
+        self.epoch += 1;
+        self.located = None;
     }
 }
 
@@ -199,7 +256,12 @@ fn is_about_the_connection(error: &RedisError) -> bool {
     let elsewhere = match error.kind() {
         ErrorKind::Server(kind) => matches!(
             kind,
-            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
+            ServerErrorKind::ReadOnly
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::BusyLoading
+                | ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+                | ServerErrorKind::ClusterDown
         ),
         ErrorKind::Extension => matches!(
             error.code(),
@@ -213,11 +275,12 @@ fn is_about_the_connection(error: &RedisError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::place::Place, *};
 
     #[test]
     fn connections_are_left_when_a_newer_one_meets_another_server() {
-        let peer = Peer::new(Client::open("redis://127.0.0.1").unwrap());
+        let place = Place::parse("redis://127.0.0.1").unwrap();
+        let peer = Peer::new(Locator::new(Arc::new(place), 0));
         let run_id = |name: &str| Some(name.to_owned());
         let first = peer.meet(run_id("a"));
         assert_eq!(peer.meet(run_id("a")), first);

@@ -3,7 +3,7 @@
 use redis::RedisError;
 use tls::trust::Distrust;
 
-use super::unfit::Unfit;
+use super::{carried::carried, replicas::TooFew, unfit::Unfit};
 use crate::QueueError;
 
 /// Why the server did not do what it was asked.
@@ -18,6 +18,9 @@ pub(super) enum Failure {
     /// It answers, but would not keep the queue.
     #[error("redis: {0}")]
     Unfit(#[source] Unfit),
+    /// It has done it, and a failover may undo it.
+    #[error("redis: {0}")]
+    Unreplicated(#[source] TooFew),
     /// Another program has written something under the queue's keys.
     #[error("{0:?} is among the leases and is not a claim; remove it")]
     Foreign(String),
@@ -25,8 +28,11 @@ pub(super) enum Failure {
 
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
-        if let Some(unfit) = Unfit::find(&error) {
+        if let Some(unfit) = carried(&error) {
             return Self::Unfit(unfit);
+        }
+        if let Some(too_few) = carried(&error) {
+            return Self::Unreplicated(too_few);
         }
         match Distrust::find(&error) {
             Some(distrust) => Self::Untrusted(distrust),

@@ -9,7 +9,7 @@ use redis::{
     aio::MultiplexedConnection,
 };
 
-use super::unfit::Unfit;
+use super::{carried::carry, unfit::Unfit};
 
 /// The oldest version that knows the flags of the scripts.
 const OLDEST_MAJOR: u32 = 7;
@@ -36,7 +36,7 @@ pub(super) async fn greet(redis: &mut MultiplexedConnection) -> RedisResult<Opti
     );
     match check(version, role.as_deref()) {
         Ok(()) => Ok(told("run_id")),
-        Err(unfit) => Err(unfit.into()),
+        Err(unfit) => Err(carry(unfit)),
     }
 }
 

@@ -51,9 +51,9 @@ pub(super) async fn monitor(server: Weak<Server>) {
     }
 }
 
-/// Asks over a new connection each time, which also finds out whether another server answers now.
+/// Asks over a new connection each time, which also finds out whether another server answers now, or is the primary.
 async fn ask(server: &Server) -> RedisResult<Answers> {
-    let mut redis = server.peer.connect(ANSWER_WITHIN).await?;
+    let mut redis = server.peer.connect_anew(ANSWER_WITHIN).await?;
     let info = redis::cmd("INFO")
         .arg(&["memory", "persistence", "replication"])
         .query_async(&mut redis)

@@ -11,7 +11,7 @@ use crate::QueueError;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 impl Address {
-    /// The events that wait longest, oldest first: so many, and what else is in their frames. Nothing is taken. Elements
+    /// The events that wait longest in each shard, oldest first: so many a shard, and what else is in their frames. Nothing is taken. Elements
     /// behind more than [`MAX_ELEMENT_BYTES`] are not looked at.
     ///
     /// # Errors
@@ -22,10 +22,14 @@ impl Address {
     }
 
     async fn elements(&self, events: usize) -> Result<Vec<Vec<u8>>, Failure> {
-        let server = self.server();
         let scripts = Scripts::new();
-        let mut redis = server.peer.connect(ANSWER_WITHIN).await?;
-        let peek = scripts.peek(&server.keys, events, MAX_ELEMENT_BYTES);
-        Ok(peek.invoke_async(&mut redis).await?)
+        let mut elements = Vec::new();
+        for server in self.servers() {
+            let mut redis = server.peer.connect(ANSWER_WITHIN).await?;
+            let peek = scripts.peek(&server.keys, events, MAX_ELEMENT_BYTES);
+            let found: Vec<Vec<u8>> = peek.invoke_async(&mut redis).await?;
+            elements.extend(found);
+        }
+        Ok(elements)
     }
 }

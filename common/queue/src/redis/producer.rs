@@ -1,84 +1,74 @@
 //! The publisher's end of the queue.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use event::Event;
+use futures_util::future::join_all;
+use rand::seq::IndexedRandom;
 use runtime::{hold::Hold, readiness::Watched};
 
-use super::{
-    Address,
-    backpressure::LengthLimit,
-    connections::Connections,
-    failure::Failure,
-    health::Step,
-    pushes::{MAX_GROUPS, Pushes, length},
-    rehearsal::Rehearsal,
-    server::{Server, Use},
-};
+use super::{Address, backpressure::LengthLimit, failure::Failure, server::Use, shard::Shard};
 use crate::{Producer, PushError};
-
-/// How long the server may take to answer a command.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Connections of a publisher: one for each command that may be under way.
-pub const PUSH_CONNECTIONS: NonZeroUsize = MAX_GROUPS;
 
 /// Why nothing is accepted while the server has no memory left.
 const MEMORY_FULL: &str = "redis has used nearly all of its maxmemory";
 
-/// The publisher's end.
+/// The publisher's end. A batch goes whole to one shard: a random one of those that work as far as is known. One that fails
+/// gets no more batches until it was found to work again, unless all fail.
 pub struct RedisProducer {
-    connections: Arc<Connections>,
-    server: Arc<Server>,
+    shards: Vec<Shard>,
     limit: Arc<LengthLimit>,
-    pushes: Arc<Pushes>,
 }
 
 impl RedisProducer {
-    /// `max_len` bounds the waiting events; publishers that push at the same moment can exceed it by
+    /// `max_len` bounds the waiting events of all shards; publishers that push at the same moment can exceed it by
     /// a batch each. Call it within the runtime.
     #[must_use]
     pub fn new(address: &Address, max_len: u64) -> Self {
-        let server = address.opened_to(Use::Publish);
-        let connections =
-            Connections::several(PUSH_CONNECTIONS, server.peer.clone(), ANSWER_WITHIN);
-        let (connections, limit) = (Arc::new(connections), Arc::new(LengthLimit::new(max_len)));
-        let pushes = Pushes::new(connections.clone(), server.clone(), limit.clone());
+        let servers = address.opened_to(Use::Publish);
+        let limit = Arc::new(LengthLimit::new(max_len, servers.len()));
+        let shards = servers.iter().enumerate();
+        let shards =
+            shards.map(|(number, server)| Shard::new(server.clone(), limit.clone(), number));
         Self {
-            connections,
-            server,
+            shards: shards.collect(),
             limit,
-            pushes: Arc::new(pushes),
         }
     }
 
-    /// Every push tells the length, so the server is asked only while the queue seems full.
-    async fn check_limits(&self, batch: u64) -> Result<(), PushError> {
-        if self.server.memory.is_full() {
-            return Err(PushError::NoMemory(MEMORY_FULL));
+    fn working(&self) -> Vec<(usize, &Shard)> {
+        let mut shards: Vec<(usize, &Shard)> = self.shards.iter().enumerate().collect();
+        if shards.iter().any(|(_, shard)| shard.may_work()) {
+            shards.retain(|(_, shard)| shard.may_work());
         }
+        shards
+    }
+
+    /// Every push tells the length of its shard, so the servers are asked only while the queue seems full. Of a shard that
+    /// does not answer, what it told last counts.
+    async fn check_length(&self, shards: &[(usize, &Shard)], batch: u64) -> Result<(), PushError> {
         if self.limit.fits(batch) {
             return Ok(());
         }
-        let keys = &self.server.keys;
-        let mut ask = redis::pipe();
-        ask.atomic()
-            .llen(&keys.queue)
-            .llen(&keys.handoff)
-            .get(&keys.extra);
-        let asked = self
-            .connections
-            .run(async |redis| ask.query_async(redis).await)
-            .await;
-        let asked = asked.map_err(Failure::from);
-        self.server.health.note(Step::Push, &asked, |_| false);
-        let (queue, handoff, extra): (u64, u64, Option<i64>) = asked.map_err(refused)?;
-        let len = length(queue + handoff, extra.unwrap_or(0));
-        if self.limit.fits_into(len, batch) {
+        let mut failed = None;
+        let asking = shards.iter().map(|(_, shard)| shard.len());
+        for ((number, _), asked) in shards.iter().zip(join_all(asking).await) {
+            match asked {
+                Ok(len) => self.limit.set_len(*number, len),
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        if let Some(failure) = failed
+            && !shards.iter().any(|(_, shard)| shard.may_work())
+        {
+            return Err(refused(failure));
+        }
+        if self.limit.has_room(batch) {
             Ok(())
         } else {
             Err(PushError::Full {
-                len,
+                len: self.limit.len(),
                 max: self.limit.max_len(),
             })
         }
@@ -91,14 +81,20 @@ impl Producer for RedisProducer {
         if batch.is_empty() {
             return Ok(());
         }
-        self.check_limits(batch.len() as u64).await?;
-        let pushed = self.pushes.push(batch, hold).await.map_err(Failure::from);
-        self.server.health.note(Step::Push, &pushed, |()| true);
-        pushed.map_err(refused)
+        let mut shards = self.working();
+        shards.retain(|(_, shard)| shard.has_memory());
+        if shards.is_empty() {
+            return Err(PushError::NoMemory(MEMORY_FULL));
+        }
+        self.check_length(&shards, batch.len() as u64).await?;
+        let Some((_, shard)) = shards.choose(&mut rand::rng()) else {
+            return Err(PushError::NoMemory(MEMORY_FULL));
+        };
+        shard.push(batch, hold).await.map_err(refused)
     }
 
-    fn watched(&self) -> Option<Watched> {
-        Some(Rehearsal::watch(&self.server))
+    fn watched(&self) -> Vec<Watched> {
+        self.shards.iter().map(Shard::watched).collect()
     }
 }
 

@@ -20,7 +20,7 @@ use event::{
     Event,
     frame::{self, Frame},
 };
-use redis::{RedisError, RedisResult};
+use redis::{RedisError, RedisResult, Value, aio::MultiplexedConnection, from_redis_value};
 use runtime::{
     faults::{Point, crash_at},
     hold::Hold,
@@ -36,11 +36,13 @@ const EAGER_GROUPS: usize = 2;
 /// A group is full once its events have so many bytes.
 const GROUP_BYTES: usize = 16 * 1024;
 
-/// Pushes to one queue.
+/// Pushes to one shard.
 pub(super) struct Pushes {
     connections: Arc<Connections>,
     server: Arc<Server>,
     limit: Arc<LengthLimit>,
+    /// The number of the shard among those that the limit is for.
+    number: usize,
     gathered: Mutex<Gathered>,
 }
 
@@ -74,11 +76,13 @@ impl Pushes {
         connections: Arc<Connections>,
         server: Arc<Server>,
         limit: Arc<LengthLimit>,
+        number: usize,
     ) -> Self {
         Self {
             connections,
             server,
             limit,
+            number,
             gathered: Mutex::default(),
         }
     }
@@ -140,23 +144,41 @@ impl Pushes {
         crash_at(Point::BeforePush);
         let events: usize = frames.iter().map(|frame| frame.events).sum();
         let elements = frames.len();
-        let keys = &self.server.keys;
-        let mut push = redis::pipe();
-        push.atomic().cmd("LPUSH").arg(&keys.queue);
-        for frame in frames {
-            push.arg(frame.element);
-        }
-        push.incr(&keys.extra, events - elements)
-            .llen(&keys.handoff);
-        let pushing = async |redis: &mut _| push.query_async(redis).await;
-        let (queue, extra, handoff): (usize, i64, u64) = self.connections.run(pushing).await?;
+        let (queue, extra, handoff) = self.transact(frames, events).await?;
         crash_at(Point::AfterPush);
         let len = length(queue as u64 + handoff, extra);
         // What an empty queue was said to hold more than nothing was wrong.
         let was_empty = queue == elements && handoff == 0;
-        self.limit
-            .set_len(if was_empty { events as u64 } else { len });
+        let len = if was_empty { events as u64 } else { len };
+        self.limit.set_len(self.number, len);
         Ok(())
+    }
+
+    /// Answers the elements in `queue`, how many more events there are than elements, and the elements in `handoff`.
+    async fn transact(&self, frames: Vec<Frame>, events: usize) -> RedisResult<(usize, i64, u64)> {
+        let (keys, replicas) = (&self.server.keys, self.server.replicas);
+        let more = events - frames.len();
+        let mut push = redis::pipe();
+        // The driver's own transactions take nothing behind them.
+        push.cmd("MULTI").ignore().cmd("LPUSH").arg(&keys.queue);
+        for frame in frames {
+            push.arg(frame.element);
+        }
+        push.ignore().incr(&keys.extra, more).ignore();
+        push.llen(&keys.handoff).ignore().cmd("EXEC");
+        if replicas.are_asked() {
+            replicas.ask(&mut push);
+        }
+        let pushing = async |redis: &mut MultiplexedConnection| -> RedisResult<Vec<Value>> {
+            push.query_async(redis).await
+        };
+        let mut answers = self.connections.run(pushing).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let pushed = from_redis_value(next())?;
+        if replicas.are_asked() {
+            replicas.check(from_redis_value(next())?)?;
+        }
+        Ok(pushed)
     }
 
     /// No step under the lock can panic half-way through a change.

@@ -1,6 +1,6 @@
-//! The queue as a whole. All workers of the process share it.
+//! One shard of the queue. All workers of the process share it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use event::{
@@ -8,7 +8,7 @@ use event::{
     element::{self, Opened},
     frame,
 };
-use redis::{AsyncCommands, FromRedisValue, ParsingError, ScriptInvocation, Value};
+use redis::{AsyncCommands, Direction, FromRedisValue, ParsingError, ScriptInvocation, Value};
 use runtime::readiness::Watched;
 
 use super::{
@@ -30,11 +30,18 @@ const MAX_CLAIM_BYTES: usize = 8 * 1024 * 1024;
 /// that a publisher has accepted is never so large.
 pub const MAX_ELEMENT_BYTES: usize = frame::MAX_BODY_BYTES;
 
-/// The queue as a whole.
+/// How long one `BLMOVE` waits for an event.
+pub(super) const WAIT: Duration = Duration::from_secs(1);
+
+/// One shard of the queue.
 pub struct RedisQueue {
     server: Arc<Server>,
     /// For claims.
     connections: Connections,
+    /// For making and adopting claims, where replicas are asked: each keeps its connection until they have answered.
+    claiming: Option<Connections>,
+    /// For waiting, which blocks it.
+    waiting: Connections,
     /// For questions: no claim keeps them waiting.
     asking: Connections,
     scripts: Scripts,
@@ -65,7 +72,7 @@ impl Queue for RedisQueue {
 
     async fn adopt(&self) -> Result<Option<Claim>, QueueError> {
         let script = self.scripts.adopt(self.keys(), self.lease_millis);
-        let found: Result<Vec<Vec<u8>>, Failure> = self.run(&script).await;
+        let found = self.run_replicated(&script, Vec::<Vec<u8>>::is_empty).await;
         let mut found = self.note(Step::Adopt, found, |found| !found.is_empty())?;
         if found.is_empty() {
             return Ok(None);
@@ -104,16 +111,27 @@ impl Queue for RedisQueue {
         })
     }
 
+    fn shard(&self) -> String {
+        self.server.tag.to_string()
+    }
+
     fn watched(&self) -> Option<Watched> {
         Some(Rehearsal::watch(&self.server))
     }
 }
 
 impl RedisQueue {
-    pub(super) fn new(server: Arc<Server>, lease: Duration) -> Self {
+    /// `workers` make claims.
+    pub(super) fn new(server: Arc<Server>, lease: Duration, workers: usize) -> Self {
         let connections = || Connections::one(server.peer.clone(), ANSWER_WITHIN);
+        let for_workers = || {
+            let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
+            Connections::several(workers, server.peer.clone(), ANSWER_WITHIN)
+        };
         Self {
             connections: connections(),
+            claiming: server.replicas.are_asked().then(for_workers),
+            waiting: Connections::one(server.peer.clone(), WAIT + ANSWER_WITHIN),
             asking: connections(),
             scripts: Scripts::new(),
             lease_millis: millis(lease.min(LONGEST_LEASE)),
@@ -123,6 +141,22 @@ impl RedisQueue {
 
     pub(super) fn keys(&self) -> &Keys {
         &self.server.keys
+    }
+
+    /// Waits until there may be an event, for [`WAIT`] at most.
+    pub(super) async fn wait(&self) -> Result<(), QueueError> {
+        let Keys { queue, handoff, .. } = self.keys();
+        let (from, to) = (Direction::Right, Direction::Left);
+        let waited = self
+            .waiting
+            .run(async |redis| {
+                redis
+                    .blmove::<_, _, Option<Vec<u8>>>(queue, handoff, from, to, WAIT.as_secs_f64())
+                    .await
+            })
+            .await;
+        let waited = waited.map(|_| ()).map_err(Failure::from);
+        self.note(Step::Wait, waited, |()| false)
     }
 
     /// Makes a claim; see [`Consumer::claim`](crate::Consumer::claim).
@@ -141,7 +175,8 @@ impl RedisQueue {
             .arg(MAX_CLAIM_BYTES)
             .arg(self.lease_millis)
             .arg(MAX_ELEMENT_BYTES);
-        let Taken { aside, elements } = self.run(&script).await?;
+        let is_nothing = |taken: &Taken| taken.elements.is_empty();
+        let Taken { aside, elements } = self.run_replicated(&script, is_nothing).await?;
         if aside > 0 {
             tracing::error!(
                 element.bytes = aside,
@@ -157,6 +192,20 @@ impl RedisQueue {
         let connections = &self.connections;
         Ok(connections
             .run(async |redis| script.invoke_async(redis).await)
+            .await?)
+    }
+
+    /// Before anything is done because of what such a script has written, the replicas must have it, too: after a failover
+    /// to one that does not have a claim, its events would be handed out again.
+    async fn run_replicated<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+        is_nothing: impl FnOnce(&T) -> bool,
+    ) -> Result<T, Failure> {
+        let connections = self.claiming.as_ref().unwrap_or(&self.connections);
+        let replicas = self.server.replicas;
+        Ok(connections
+            .run(async |redis| replicas.invoke(script, redis, is_nothing).await)
             .await?)
     }
 

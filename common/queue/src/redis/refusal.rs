@@ -29,6 +29,7 @@ impl Refusal {
             Failure::Untrusted(distrust) => {
                 Self::Plain(distrust.advice("REDIS_CA_CERT", "REDIS_URL"))
             }
+            Failure::Unreplicated(too_few) => Self::Plain(too_few.to_string()),
             Failure::Foreign(_) => Self::Plain(failure.to_string()),
         }
     }
@@ -113,9 +114,12 @@ impl Refusal {
                 "its memory is full (maxmemory); wait until the queue has drained, or raise it",
             ),
             "WRONGTYPE" => Self::WrongType(None),
-            "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" | "TRYAGAIN" => {
-                plain("this is a cluster, which is not supported yet; give one server")
-            }
+            "CLUSTERDOWN" => plain(
+                "its cluster is down, because some slots have no primary; wait for a failover, or look at CLUSTER INFO",
+            ),
+            "MOVED" | "ASK" | "CROSSSLOT" | "TRYAGAIN" => plain(
+                "it is a node of a cluster, and the queue is on another one; give redis-cluster://HOST:PORT in REDIS_URL",
+            ),
             "BUSY" => plain("a script of somebody else keeps it busy; see SCRIPT KILL"),
             "" => plain("it does not answer as Redis does; check REDIS_URL"),
             _ => plain("it refuses what the queue needs; the log has its answer"),

@@ -55,9 +55,10 @@ impl Rehearsal {
     }
 
     async fn run(&self, script: &ScriptInvocation<'_>) -> Result<(), Failure> {
+        let replicas = self.server.replicas;
         let run = self
             .connections
-            .run(async |redis| script.invoke_async(redis).await);
+            .run(async |redis| replicas.invoke(script, redis, |()| false).await);
         Ok(run.await?)
     }
 }

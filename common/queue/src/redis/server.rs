@@ -1,19 +1,20 @@
-//! The server that the queue is in: how to reach it, and what is known of it. All ends of the queue that are opened at one
-//! address share it.
+//! The server that a shard of the queue is in: how to reach it, and what is known of it. All ends of the queue that are
+//! opened at one address share it.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use redis::Client;
 use runtime::readiness::Dependency;
 
 use super::{
     backpressure::MemoryLimit,
     connections::Peer,
     health::Health,
-    keys::{Keys, QueueName},
+    keys::{Keys, Tag},
+    locator::Locator,
+    replicas::Replicas,
 };
 
 /// What the server is used for by this process.
@@ -27,7 +28,10 @@ pub(super) enum Use {
 
 pub(super) struct Server {
     pub(super) peer: Arc<Peer>,
+    pub(super) tag: Tag,
     pub(super) keys: Keys,
+    /// How many replicas must have what is pushed and claimed.
+    pub(super) replicas: Replicas,
     pub(super) health: Health,
     pub(super) memory: MemoryLimit,
     publishes: AtomicBool,
@@ -36,14 +40,20 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Contacts nobody yet.
-    pub(super) fn new(client: Client, name: &QueueName) -> Self {
-        // This is host and port. The secrets of an address are in its other parts.
-        let address = client.get_connection_info().addr().to_string();
+    /// Contacts nobody yet. `address` is for the log; `part` is the name of the shard, if there are several.
+    pub(super) fn new(
+        locator: Locator,
+        address: String,
+        tag: &Tag,
+        part: Option<String>,
+        replicas: Replicas,
+    ) -> Self {
         Self {
-            peer: Arc::new(Peer::new(client)),
-            keys: Keys::new(name),
-            health: Health::new(Dependency::new("redis", address)),
+            peer: Arc::new(Peer::new(locator)),
+            tag: tag.clone(),
+            keys: Keys::new(tag),
+            replicas,
+            health: Health::new(Dependency::part("redis", part, address)),
             memory: MemoryLimit::default(),
             publishes: AtomicBool::new(false),
             works: AtomicBool::new(false),

@@ -1,9 +1,5 @@
 //! Why a server that answers must not be given events.
 
-use std::{error::Error, io, sync::Arc};
-
-use redis::RedisError;
-
 /// Why a server that answers must not be given events.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unfit {
@@ -19,37 +15,12 @@ pub(super) enum Unfit {
     /// It does not know all commands that the queue needs.
     #[error("its version is {0}, which is too old; the queue needs Redis 7 or later")]
     TooOld(String),
-}
-
-/// In this form it passes through the driver.
-impl From<Unfit> for RedisError {
-    fn from(unfit: Unfit) -> Self {
-        io::Error::other(unfit).into()
-    }
-}
-
-impl Unfit {
-    /// Finds it in an error of the driver.
-    pub(super) fn find(error: &RedisError) -> Option<Self> {
-        let source = error.source()?;
-        let source = match source.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
-            Some(shared) => &**shared,
-            None => source,
-        };
-        let inner = source.downcast_ref::<io::Error>()?.get_ref()?;
-        inner.downcast_ref().cloned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_is_found_in_the_error_of_the_driver() {
-        let error = RedisError::from(Unfit::Replica);
-        assert_eq!(Unfit::find(&error), Some(Unfit::Replica));
-        let other = RedisError::from(io::Error::other("other"));
-        assert_eq!(Unfit::find(&other), None);
-    }
+    /// The sentinels that answer know no primary of this name.
+    #[error("its sentinels know no primary called {0}; check the name in REDIS_URL")]
+    UnknownPrimary(String),
+    /// No node of the cluster serves the slot of the queue.
+    #[error(
+        "no node of the cluster serves slot {0}, which the queue is in; wait for a failover, or look at CLUSTER INFO"
+    )]
+    Unserved(u16),
 }

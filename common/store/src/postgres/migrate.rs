@@ -59,6 +59,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
             "ledger",
             include_str!("../../../../migrations/0008_ledger.sql"),
         ),
+        (
+            9,
+            "queue layouts",
+            include_str!("../../../../migrations/0009_queue_layouts.sql"),
+        ),
     ])
 });
 

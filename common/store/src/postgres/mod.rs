@@ -4,6 +4,7 @@
 //! - `session`, `transaction`: the statements that record a claim; `at_once`: one statement for a small one; `workers`: the rows of workers
 //! - `buckets`: the tables that events are in, and keeping them
 //! - `dedup_cache`: what need not be inserted again
+//! - `layouts`: in how many shards queues have been
 //! - `read`: events; `counters`; `dead_letters`; `audit`: do the counters agree?
 //! - `horizon`: a cursor that misses nothing
 //! - `probe`: what events need, tried while none come; `trouble`: what is wrong, in words
@@ -22,6 +23,7 @@ mod dedup_cache;
 mod fitness;
 mod ground;
 mod horizon;
+mod layouts;
 mod migrate;
 mod probe;
 mod read;
@@ -320,6 +322,11 @@ impl Store for Postgres {
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
         let forgotten = workers::forget(&self.connections.writers, workers).await;
         self.seen(forgotten.map_err(classify::failure))
+    }
+
+    async fn enter_layout(&self, queue: &str, shards: u16) -> Result<Vec<u16>, StoreError> {
+        let former = layouts::enter(&self.connections.writers, queue, shards).await;
+        self.noted(former.map_err(classify::failure)).await
     }
 
     fn pools(&self) -> Vec<PoolUse> {

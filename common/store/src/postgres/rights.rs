@@ -8,7 +8,7 @@ use crate::StoreError;
 
 /// Every right that the program uses, by what it is a right to
 /// ([GRANT](https://www.postgresql.org/docs/current/sql-grant.html)).
-const NEEDED: [(&str, &str, &[&str]); 16] = [
+const NEEDED: [(&str, &str, &[&str]); 17] = [
     ("TABLE", "_sqlx_migrations", &["SELECT"]),
     ("TABLE", "processed_events", &["SELECT", "INSERT"]),
     ("SEQUENCE", "processed_events_id_seq", &["SELECT", "USAGE"]),
@@ -30,6 +30,7 @@ const NEEDED: [(&str, &str, &[&str]); 16] = [
         "dead_letters",
         &["SELECT", "INSERT", "UPDATE", "DELETE"],
     ),
+    ("TABLE", "queue_layouts", &["SELECT", "INSERT"]),
     ("FUNCTION", "open_next_bucket(integer)", &["EXECUTE"]),
     ("FUNCTION", "seal_bucket(integer)", &["EXECUTE"]),
     (

@@ -37,6 +37,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
             "ledger",
             include_str!("../../../../migrations/sqlite/0005_ledger.sql"),
         ),
+        (
+            6,
+            "queue layouts",
+            include_str!("../../../../migrations/sqlite/0006_queue_layouts.sql"),
+        ),
     ])
 });
 

@@ -16,6 +16,7 @@ mod classify;
 mod counters;
 mod dead_letters;
 mod file;
+mod layouts;
 mod migrate;
 mod moment;
 mod probe;
@@ -338,6 +339,11 @@ impl Store for Sqlite {
 
     async fn forget_workers(&self, workers: &[IdleWorker]) -> Result<u64, StoreError> {
         self.durably(workers::forget(&self.writer, workers)).await
+    }
+
+    async fn enter_layout(&self, queue: &str, shards: u16) -> Result<Vec<u16>, StoreError> {
+        let former = layouts::enter(&self.writer, queue, shards).await;
+        former.map_err(classify::failure)
     }
 
     fn pools(&self) -> Vec<PoolUse> {

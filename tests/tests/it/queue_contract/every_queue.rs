@@ -83,8 +83,14 @@ async fn concurrent_workers_never_share_an_event(queue: Queue) {
     let _pushing = queue.push(events("a", 500)).await;
     let take_all = |consumer: Arc<dyn Consumer>| async move {
         let (mut id, mut keys) = (a_worker(), Vec::new());
-        while let Some(claim) = consumer.claim(id, 7).await.unwrap() {
-            keys.extend(claim.events.iter().map(|event| event.event_id.clone()));
+        while let Some(taken) = consumer.claim(id, 7).await.unwrap() {
+            keys.extend(
+                taken
+                    .claim
+                    .events
+                    .iter()
+                    .map(|event| event.event_id.clone()),
+            );
             id = id.next();
         }
         keys
@@ -104,8 +110,8 @@ async fn a_waiting_worker_is_woken(queue: Queue) {
     let waiting = tokio::spawn(async move {
         let id = a_worker();
         loop {
-            if let Some(claim) = consumer.claim(id, 10).await.unwrap() {
-                return claim;
+            if let Some(taken) = consumer.claim(id, 10).await.unwrap() {
+                return taken.claim;
             }
             consumer.wait().await.unwrap();
         }

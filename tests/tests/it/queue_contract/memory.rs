@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event::Verdict;
-use queue::{Consumer, PushError, Queue, memory::MemoryQueue};
+use queue::{PushError, Queue, memory::MemoryQueue};
 use runtime::hold::Hold;
 use tests::{SOON, events::events, eventually};
 
@@ -20,8 +20,9 @@ async fn a_push_into_memory_is_confirmed_with_verdicts_once_all_of_it_is_settled
         queue.depth().await.unwrap().pending == 3
     })
     .await;
-    let first = queue.claim(a_worker(), 2).await.unwrap().unwrap();
-    let second = queue.claim(a_worker(), 2).await.unwrap().unwrap();
+    let consumer = queue.clone().consumer();
+    let claim = async || consumer.claim(a_worker(), 2).await.unwrap().unwrap().claim;
+    let (first, second) = (claim().await, claim().await);
     queue.recorded(second.id, &[Verdict::Duplicate]);
     queue.settle(second.id).await.unwrap();
     assert!(!pushing.is_finished());

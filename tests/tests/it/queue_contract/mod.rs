@@ -54,7 +54,7 @@ impl Queue {
         let queue = Arc::new(MemoryQueue::new(MAX_LEN));
         Self {
             producer: queue.clone(),
-            consumers: [queue.clone(), queue.clone()],
+            consumers: [queue.clone().consumer(), queue.clone().consumer()],
             claims: queue,
         }
     }
@@ -72,7 +72,7 @@ impl Queue {
         Self {
             producer: Arc::new(RedisProducer::new(&address, MAX_LEN)),
             consumers: [one.clone(), two.clone()],
-            claims: opened.queue,
+            claims: opened.shards.all().remove(0),
         }
     }
 
@@ -104,8 +104,15 @@ impl Queue {
         }
     }
 
+    /// As a worker does it: what is not known to be there is waited for.
     async fn claim(&self, id: ClaimId, max: usize) -> Option<Claim> {
-        self.consumers[0].claim(id, max).await.unwrap()
+        let consumer = &self.consumers[0];
+        let mut taken = consumer.claim(id, max).await.unwrap();
+        if taken.is_none() {
+            consumer.wait().await.unwrap();
+            taken = consumer.claim(id, max).await.unwrap();
+        }
+        taken.map(|taken| taken.claim)
     }
 
     async fn settle(&self, claim: &Claim) {

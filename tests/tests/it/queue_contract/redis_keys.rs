@@ -49,10 +49,8 @@ async fn an_element_larger_than_any_event_is_set_aside_and_holds_nobody_up() {
     queue.pushed(events("a", 1)).await;
 
     let mut id = a_worker();
-    assert!(
-        queue.claim(id, 10).await.is_none(),
-        "the oldest is no event"
-    );
+    let claimed = queue.consumers[0].claim(id, 10).await.unwrap();
+    assert!(claimed.is_none(), "the oldest is no event");
     assert_eq!(queue.depth().await, depth(2, 0));
     let left = keys(&url, &name).await;
     assert!(
@@ -102,7 +100,7 @@ async fn a_publisher_goes_on_after_a_restart_of_redis() {
         .await
         .unwrap_err();
     assert!(matches!(refused, PushError::Unconfirmed(_)), "{refused:?}");
-    assert!(queue.consumers[0].wait().await.is_err());
+    assert!(queue.consumers[0].claim(a_worker(), 1).await.is_err());
     server.restart().await;
     eventually("pushing works again", SOON, async || {
         queue

@@ -21,14 +21,13 @@ async fn all_that_is_needed(redis: &OwnRedis, name: &str) -> Result<(), String> 
     let (publishing, working) = (address("publisher"), address("aggregator"));
     let producer = RedisProducer::new(&publishing, MAX_LEN);
     let opened = RedisConsumer::for_workers(&working, Duration::ZERO, 1);
-    let (queue, consumer) = (&opened.queue, &opened.consumers[0]);
-    let probe = async |watched: Option<Watched>| {
-        let (_, probe) = watched.expect("it is in another process");
-        probe.probe().await.map_err(|trouble| trouble.detail)
-    };
+    let (queue, consumer) = (opened.shards.all().remove(0), &opened.consumers[0]);
+    let probe = async |(_, probe): Watched| probe.probe().await.map_err(|trouble| trouble.detail);
     let text = |error: queue::QueueError| error.to_string();
-    probe(producer.watched()).await?;
-    probe(queue.watched()).await?;
+    probe(producer.watched().remove(0)).await?;
+    probe(queue.watched().expect("it is in another process")).await?;
+    // Finding nothing is what makes the process wait.
+    consumer.claim(a_worker(), 1).await.map_err(text)?;
     let pushed = producer.push(events("a", 2), Hold::nothing()).await;
     pushed.map_err(|error| error.to_string())?;
     consumer.wait().await.map_err(text)?;

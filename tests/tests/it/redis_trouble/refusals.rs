@@ -130,14 +130,17 @@ async fn the_first_failure_is_logged_with_the_address_and_without_the_password()
 }
 
 #[tokio::test]
-async fn a_cluster_is_refused_by_name() {
+async fn a_cluster_without_slots_is_down_until_it_has_them() {
     // Else it would listen on a port that is 10,000 higher than its own, and that may be somebody's.
     let bus = free_port().to_string();
     let scene = Scene::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await;
     let (publisher, aggregator) = (scene.publisher(), scene.aggregator());
     for app in [&publisher, &aggregator] {
-        app.not_ready("a cluster, which is not supported yet").await;
+        app.not_ready("its cluster is down").await;
     }
+    let _: String = scene.ask("CLUSTER ADDSLOTSRANGE 0 16383").await;
+    publisher.publish_until_accepted(&events(0..5)).await;
+    assert_exact(&aggregator, 5, 5).await;
     stop([publisher, aggregator]).await;
 }
 

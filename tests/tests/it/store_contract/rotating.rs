@@ -136,6 +136,10 @@ impl Store for Rotating {
         self.store.forget_workers(workers).await
     }
 
+    async fn enter_layout(&self, queue: &str, shards: u16) -> Result<Vec<u16>, StoreError> {
+        self.store.enter_layout(queue, shards).await
+    }
+
     fn pools(&self) -> Vec<PoolUse> {
         self.store.pools()
     }
