@@ -108,7 +108,9 @@ impl Settings {
 
     fn store(&self) -> Result<Postgres, UrlError> {
         let url = self.database_url.as_ref().ok_or(UrlError::Missing)?;
-        let store = Postgres::from_url(url.expose_secret(), self.workers.workers)?;
+        let replica = self.read_database_url.as_ref();
+        let replica = replica.map(ExposeSecret::expose_secret);
+        let store = Postgres::with_replica(url.expose_secret(), replica, self.workers.workers)?;
         Ok(self.ledger.apply(store))
     }
 }

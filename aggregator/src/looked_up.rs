@@ -29,6 +29,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// `None`: the queue or the store does not answer.
     found: Mutex<Option<Found>>,
+    /// `None`: there is no replica, or it does not answer.
+    replica_lag: Mutex<Option<Duration>>,
 }
 
 struct Found {
@@ -64,6 +66,7 @@ impl LookedUp {
             queue_max_len,
             clock,
             found: Mutex::default(),
+            replica_lag: Mutex::default(),
         }));
         metrics.collect(looked_up.clone(), Some(Arc::new(looked_up)));
     }
@@ -71,6 +74,11 @@ impl LookedUp {
     /// No step under the lock can panic half-way through a change.
     fn found(&self) -> MutexGuard<'_, Option<Found>> {
         self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replica_lag(&self) -> MutexGuard<'_, Option<Duration>> {
+        let lag = &self.0.replica_lag;
+        lag.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,6 +120,8 @@ impl Source for LookedUp {
             }
         });
         *self.found() = found;
+        let lag = self.0.store.replica_lag().await;
+        *self.replica_lag() = lag;
     }
 }
 
@@ -134,6 +144,10 @@ impl Collector for LookedUp {
             && found.when.elapsed() < FRESH_FOR
         {
             write_found(&mut writer, found)?;
+        }
+        if let Some(lag) = *self.replica_lag() {
+            let help = "How far what is read from READ_DATABASE_URL is behind, in seconds";
+            writer.gauge("read_replica_lag_seconds", help, lag.as_secs_f64())?;
         }
         let pools = self.0.store.pools();
         let used = pools.iter().flat_map(|pool| {

@@ -24,13 +24,17 @@ pub struct Settings {
     /// PostgreSQL database. Required; optional here only because `migrate` may name it too.
     #[arg(
         long,
-        help = "PostgreSQL database: postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE",
+        help = "PostgreSQL database: postgres://USER[:PASSWORD]@HOST[:PORT][,HOST[:PORT]…]/DATABASE; of several hosts, the one that takes writes",
         env,
         value_name = "URL",
         hide_env_values = true,
         global = true
     )]
     pub database_url: Option<SecretString>,
+
+    /// A replica of that database from which lists of events and topics and the history are read; they are behind by its lag
+    #[arg(long, env, value_name = "URL", hide_env_values = true)]
+    pub read_database_url: Option<SecretString>,
 
     /// Which queue, in which Redis.
     #[command(flatten)]

@@ -156,6 +156,11 @@ pub trait Store: Probe {
     /// How its connections are used.
     fn pools(&self) -> Vec<PoolUse>;
 
+    /// How old what a replica shows is, from which lists are read. `None`: there is none, or it does not answer.
+    async fn replica_lag(&self) -> Option<Duration> {
+        None
+    }
+
     /// How its cache of stored events is used. `None`: it has none.
     fn cache(&self) -> Option<CacheUse> {
         None

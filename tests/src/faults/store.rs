@@ -137,6 +137,10 @@ impl Store for FaultyStore {
         self.store.enter_layout(queue, shards).await
     }
 
+    async fn replica_lag(&self) -> Option<Duration> {
+        self.store.replica_lag().await
+    }
+
     fn pools(&self) -> Vec<PoolUse> {
         self.store.pools()
     }

@@ -27,6 +27,10 @@ const PARAMETERS: [&str; 18] = [
     "statement-cache-capacity",
     "user",
 ];
+/// What a session must be for libpq to use it.
+const ATTRIBUTES: &str = "target_session_attrs";
+/// The most hosts of an address.
+const MAX_HOSTS: usize = 16;
 /// The most characters of an unknown parameter's name that are shown.
 const MAX_SHOWN_CHARS: usize = 40;
 
@@ -38,9 +42,17 @@ pub enum UrlError {
     Missing,
     /// It cannot be read. It may hold a password: it is not shown.
     #[error(
-        "DATABASE_URL is not the address of a database; give postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE"
+        "DATABASE_URL is not the address of a database; give postgres://USER[:PASSWORD]@HOST[:PORT][,HOST[:PORT]…]/DATABASE"
     )]
     Malformed,
+    /// It asks for sessions that may not write.
+    #[error(
+        "target_session_attrs in DATABASE_URL must be read-write or primary, because the program writes; correct or remove it"
+    )]
+    Attributes,
+    /// The address of the replica cannot be used.
+    #[error("READ_DATABASE_URL cannot be used: {0}")]
+    Replica(#[source] Box<Self>),
     /// It has a parameter that means nothing here. Only its name is shown.
     #[error("DATABASE_URL has a parameter that is not known: {0}; remove it, or correct its name")]
     Parameter(String),
@@ -51,8 +63,9 @@ pub enum UrlError {
 
 /// Where the database is, and how to get in.
 pub(super) struct Address {
-    pub(super) options: PgConnectOptions,
-    /// `HOST:PORT/DATABASE`, without secrets.
+    /// One for each host, in the order in which they are named. At least one.
+    pub(super) hosts: Vec<PgConnectOptions>,
+    /// `HOST:PORT/DATABASE`, without secrets; of several hosts, all.
     pub(super) shown: String,
 }
 
@@ -62,6 +75,19 @@ impl Address {
             return Err(UrlError::Malformed);
         }
         check_parameters(url)?;
+        let urls = one_host_each(&without_attributes(url));
+        if urls.len() > MAX_HOSTS {
+            return Err(UrlError::Malformed);
+        }
+        let parsed = urls.iter().map(|url| Self::of_host(url));
+        let parsed: Vec<(PgConnectOptions, String)> = parsed.collect::<Result<_, _>>()?;
+        let shown: Vec<&str> = parsed.iter().map(|(_, shown)| shown.as_str()).collect();
+        let shown = shown.join(",");
+        let hosts = parsed.into_iter().map(|(options, _)| options).collect();
+        Ok(Self { hosts, shown })
+    }
+
+    fn of_host(url: &str) -> Result<(PgConnectOptions, String), UrlError> {
         let options = PgConnectOptions::from_str(url).map_err(|_| UrlError::Malformed)?;
         // The driver keeps the brackets of an IPv6 address, and would look them up as a name.
         let host = options.get_host();
@@ -78,7 +104,40 @@ impl Address {
             .application_name("event-aggregator")
             // PgBouncer refuses a connection that sets it, and no float is ever read here.
             .extra_float_digits(None);
-        Ok(Self { options, shown })
+        Ok((options, shown))
+    }
+}
+
+/// The driver takes one host. Of several, separated by commas, each gets an address with everything else.
+fn one_host_each(url: &str) -> Vec<String> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return vec![url.to_owned()];
+    };
+    let (authority, path) = match rest.find(['/', '?', '#']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let (user, hosts) = match authority.rfind('@') {
+        Some(at) => authority.split_at(at + 1),
+        None => ("", authority),
+    };
+    let each = hosts.split(',');
+    each.map(|host| format!("{scheme}://{user}{host}{path}"))
+        .collect()
+}
+
+/// What libpq would be told with it is what this program does anyway, and the driver does not know it.
+fn without_attributes(url: &str) -> String {
+    let (url, query) = url.split_once('?').unwrap_or((url, ""));
+    let kept = query.split('&').filter(|pair| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        !pair.is_empty() && name != ATTRIBUTES
+    });
+    let kept: Vec<&str> = kept.collect();
+    if kept.is_empty() {
+        url.to_owned()
+    } else {
+        format!("{url}?{}", kept.join("&"))
     }
 }
 
@@ -95,6 +154,12 @@ fn check_parameters(url: &str) -> Result<(), UrlError> {
     let (url, _) = url.split_once('#').unwrap_or((url, ""));
     let (_, query) = url.split_once('?').unwrap_or_default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name == ATTRIBUTES {
+            if !matches!(&*value, "read-write" | "primary") {
+                return Err(UrlError::Attributes);
+            }
+            continue;
+        }
         if !PARAMETERS.contains(&&*name) && !name.starts_with("options[") {
             return Err(UrlError::Parameter(harmless(&name)));
         }
@@ -132,8 +197,35 @@ mod tests {
     #[test]
     fn an_ipv6_address_loses_its_brackets_where_it_is_called() {
         let address = parsed("postgres://u:s3cret@[::1]:5433/db");
-        assert_eq!(address.options.get_host(), "::1");
+        assert_eq!(address.hosts[0].get_host(), "::1");
         assert_eq!(address.shown, "[::1]:5433/db");
+    }
+
+    #[test]
+    fn of_several_hosts_each_gets_an_address_with_everything_else() {
+        let url =
+            "postgres://u:s3cret@a,b:1,[::1]:2/db?target_session_attrs=read-write&sslmode=disable";
+        let address = parsed(url);
+        assert_eq!(address.shown, "a:5432/db,b:1/db,[::1]:2/db");
+        let hosts: Vec<(&str, u16)> = address
+            .hosts
+            .iter()
+            .map(|host| (host.get_host(), host.get_port()))
+            .collect();
+        assert_eq!(hosts, [("a", 5432), ("b", 1), ("::1", 2)]);
+        assert!(address.hosts.iter().all(|host| host.get_username() == "u"));
+        for (url, expected) in [
+            (
+                "postgres://a/db?target_session_attrs=standby",
+                "must be read-write",
+            ),
+            ("postgres://a:x,b/db", "is not the address"),
+        ] {
+            let Err(error) = Address::parse(url) else {
+                panic!("{url} cannot be used")
+            };
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -12,13 +12,17 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, PgConnection, PgPool,
+    PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
     raw_sql,
 };
 use tokio::time::timeout;
 
-use super::buckets::Memory;
+use super::{
+    buckets::Memory,
+    hosts::Hosts,
+    replica::{REPLICA_CONNECTIONS, Replica},
+};
 use crate::PoolUse;
 
 /// Connections for the worker of `/ingest`, and for recovery.
@@ -60,7 +64,9 @@ pub(super) struct Connections {
     pub(super) upkeep: PgPool,
     pub(super) pages: PgPool,
     pub(super) counters: PgPool,
-    options: PgConnectOptions,
+    /// For lists that may be behind.
+    pub(super) replica: Option<Replica>,
+    hosts: Hosts,
     outlived: Arc<Outlived>,
 }
 
@@ -121,12 +127,18 @@ impl Outlived {
 
 impl Connections {
     /// Contacts nobody yet. What is remembered of recent events is forgotten with each new connection that writes.
-    pub(super) fn new(options: PgConnectOptions, workers: u16, memory: Arc<Memory>) -> Self {
+    pub(super) fn new(
+        hosts: Vec<PgConnectOptions>,
+        replica: Option<PgConnectOptions>,
+        workers: u16,
+        memory: Arc<Memory>,
+    ) -> Self {
+        let hosts = Hosts::new(hosts);
         let outlived = Arc::new(Outlived {
             moments: Mutex::default(),
             memory,
         });
-        let pool = |connections: u32, purpose: Purpose| {
+        let pool_to = |options: &PgConnectOptions, connections: u32, purpose: Purpose| {
             let [made, released, taken] = [outlived.clone(), outlived.clone(), outlived.clone()];
             PgPoolOptions::new()
                 .max_connections(connections)
@@ -147,13 +159,16 @@ impl Connections {
                 })
                 .connect_lazy_with(options.clone())
         };
+        let pool = |connections, purpose| pool_to(hosts.current(), connections, purpose);
+        let replica = replica.map(|options| pool_to(&options, REPLICA_CONNECTIONS, Purpose::Read));
         Self {
             writers: pool(u32::from(workers) + INGEST_CONNECTIONS, Purpose::Write),
             letters: pool(LETTER_CONNECTIONS, Purpose::Write),
             upkeep: pool(UPKEEP_CONNECTIONS, Purpose::Write),
             pages: pool(READ_CONNECTIONS, Purpose::Read),
             counters: pool(COUNTER_CONNECTIONS, Purpose::Read),
-            options,
+            replica: replica.map(Replica::new),
+            hosts,
             outlived,
         }
     }
@@ -164,13 +179,41 @@ impl Connections {
             return Err(sqlx::Error::PoolClosed);
         }
         let connecting = async {
-            let mut connection = self.options.connect().await?;
-            self.outlived.readers();
+            let (mut connection, moved) = self.hosts.connect().await?;
+            if moved {
+                self.follow();
+            } else {
+                self.outlived.readers();
+            }
             set(&mut connection, Purpose::Write).await?;
             Ok(connection)
         };
         let connected = timeout(ACQUIRE_WITHIN, connecting).await;
         connected.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())))
+    }
+
+    /// All pools lead to the host that takes writes now, and connections that there are lead nowhere.
+    fn follow(&self) {
+        let host = self.hosts.current();
+        tracing::warn!(
+            server.address = host.get_host(),
+            server.port = host.get_port(),
+            "postgres: another host takes the writes now; all connections are made anew"
+        );
+        for pool in self.to_primary() {
+            pool.set_connect_options(host.clone());
+        }
+        self.outlived.all();
+    }
+
+    fn to_primary(&self) -> [&PgPool; 5] {
+        [
+            &self.counters,
+            &self.pages,
+            &self.upkeep,
+            &self.letters,
+            &self.writers,
+        ]
     }
 
     /// Looks whether an error says that the connections there are have outlived what they were connected to.
@@ -181,21 +224,26 @@ impl Connections {
     }
 
     pub(super) fn pools(&self) -> Vec<PoolUse> {
-        vec![
+        let mut pools = vec![
             PoolUse::of("writers", &self.writers),
             PoolUse::of("letters", &self.letters),
             PoolUse::of("upkeep", &self.upkeep),
             PoolUse::of("pages", &self.pages),
             PoolUse::of("counters", &self.counters),
-        ]
+        ];
+        if let Some(replica) = &self.replica {
+            pools.push(PoolUse::of("replica", &replica.pool));
+        }
+        pools
     }
 
     pub(super) async fn close(&self) {
-        self.counters.close().await;
-        self.pages.close().await;
-        self.upkeep.close().await;
-        self.letters.close().await;
-        self.writers.close().await;
+        if let Some(replica) = &self.replica {
+            replica.pool.close().await;
+        }
+        for pool in self.to_primary() {
+            pool.close().await;
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! - `dedup_cache`: what need not be inserted again
 //! - `layouts`: in how many shards queues have been
 //! - `read`: events; `counters`; `dead_letters`; `audit`: do the counters agree?
+//! - `hosts`: the one of several that takes writes; `replica`: lists that may be behind
 //! - `horizon`: a cursor that misses nothing
 //! - `probe`: what events need, tried while none come; `trouble`: what is wrong, in words
 //! - `classify`: what to do about an error
@@ -23,10 +24,12 @@ mod dedup_cache;
 mod fitness;
 mod ground;
 mod horizon;
+mod hosts;
 mod layouts;
 mod migrate;
 mod probe;
 mod read;
+mod replica;
 mod rights;
 mod session;
 mod transaction;
@@ -50,6 +53,7 @@ pub use connections::{
     COUNTER_CONNECTIONS, INGEST_CONNECTIONS, LETTER_CONNECTIONS, READ_CONNECTIONS,
     UPKEEP_CONNECTIONS,
 };
+pub use replica::REPLICA_CONNECTIONS;
 pub use rights::{grants, reading_grants};
 
 use self::{
@@ -93,14 +97,32 @@ impl Postgres {
     /// [`UrlError`] if `url` is no PostgreSQL address, has a parameter that is not known, or names authorities that cannot
     /// be used.
     pub fn from_url(url: &str, workers: u16) -> Result<Self, UrlError> {
-        let Address { options, shown } = Address::parse(url)?;
+        Self::with_replica(url, None, workers)
+    }
+
+    /// The same with a replica at `replica`, from which lists of events and topics and the history are read. They are
+    /// behind by its lag. Counters and all that the protocol needs come from the primary. It opens up to
+    /// [`REPLICA_CONNECTIONS`] there.
+    ///
+    /// # Errors
+    /// As [`Self::from_url`].
+    pub fn with_replica(url: &str, replica: Option<&str>, workers: u16) -> Result<Self, UrlError> {
+        let Address { hosts, shown } = Address::parse(url)?;
+        let replica = match replica.map(Address::parse).transpose() {
+            // Several hosts would have to be tried, and each has a lag of its own.
+            Ok(Some(Address { hosts, .. })) if hosts.len() > 1 => Err(UrlError::Malformed),
+            parsed => {
+                parsed.map(|address| address.and_then(|address| address.hosts.into_iter().next()))
+            }
+        };
+        let replica = replica.map_err(|error| UrlError::Replica(Box::new(error)))?;
         let memory = Arc::new(Memory::new());
         let pending = Trouble::new(
             "its tables are not up to date yet",
             "the migrations have not run",
         );
         Ok(Self {
-            connections: Connections::new(options, workers, memory.clone()),
+            connections: Connections::new(hosts, replica, workers, memory.clone()),
             memory,
             stats_slots: STATS_SLOTS,
             prober: Prober::default(),
@@ -252,7 +274,10 @@ impl Store for Postgres {
     }
 
     async fn topics(&self, query: &TopicQuery) -> Result<TopicPage, StoreError> {
-        self.seen(counters::topics(&self.connections.pages, query).await)
+        match &self.connections.replica {
+            Some(replica) => counters::topics(&replica.pool, query).await,
+            None => self.seen(counters::topics(&self.connections.pages, query).await),
+        }
     }
 
     async fn take_sample(&self, moment: DateTime<Utc>) -> Result<(), StoreError> {
@@ -266,16 +291,31 @@ impl Store for Postgres {
     }
 
     async fn history(&self, span: &Span) -> Result<Vec<Sample>, StoreError> {
+        if let Some(replica) = &self.connections.replica {
+            let samples = counters::history(&replica.pool, span).await;
+            return samples.map_err(classify::failure);
+        }
         let samples = counters::history(&self.connections.pages, span).await;
         self.seen(samples.map_err(classify::failure))
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
-        self.seen(read::events(&self.connections.pages, query).await)
+        let Connections { pages, replica, .. } = &self.connections;
+        match replica {
+            Some(replica) => read::events_of_replica(replica, pages, query).await,
+            None => self.seen(read::events(pages, query).await),
+        }
     }
 
     async fn event(&self, topic: &Topic, id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
-        self.seen(read::event(&self.connections.pages, topic, id).await)
+        let Connections { pages, replica, .. } = &self.connections;
+        if let Some(replica) = replica
+            && let Some(event) = read::event(&replica.pool, topic, id).await?
+        {
+            return Ok(Some(event));
+        }
+        // What a replica does not have yet, the primary may have.
+        self.seen(read::event(pages, topic, id).await)
     }
 
     async fn dead_letters(&self, part: Part) -> Result<Page<DeadLetter>, StoreError> {
@@ -331,6 +371,11 @@ impl Store for Postgres {
 
     fn pools(&self) -> Vec<PoolUse> {
         self.connections.pools()
+    }
+
+    async fn replica_lag(&self) -> Option<Duration> {
+        let Connections { pages, replica, .. } = &self.connections;
+        replica.as_ref()?.lag(pages).await.ok()
     }
 
     fn cache(&self) -> Option<CacheUse> {

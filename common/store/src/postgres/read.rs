@@ -8,7 +8,7 @@ use sqlx::{
     AssertSqlSafe, FromRow, PgConnection, PgPool, Row, postgres::PgRow, query_as, query_scalar,
 };
 
-use super::{buckets::reading, classify::failure, horizon};
+use super::{buckets::reading, classify::failure, horizon, replica::Replica};
 use crate::{
     EventQuery, Order, Page, StoreError, StoredEvent,
     scan::{self, Ids, Scan, StoredAt},
@@ -66,15 +66,34 @@ pub(super) async fn events(
 ) -> Result<Page<StoredEvent>, StoreError> {
     let mut connection = pool.acquire().await.map_err(failure)?;
     let horizon = horizon::read(&mut connection).await.map_err(failure)?;
+    events_below(&mut connection, horizon, filter).await
+}
+
+/// The same from a replica, as far as it is.
+pub(super) async fn events_of_replica(
+    replica: &Replica,
+    primary: &PgPool,
+    filter: &EventQuery,
+) -> Result<Page<StoredEvent>, StoreError> {
+    let mut connection = replica.pool.acquire().await.map_err(failure)?;
+    let horizon = replica.horizon(primary, &mut connection).await?;
+    events_below(&mut connection, horizon, filter).await
+}
+
+async fn events_below(
+    connection: &mut PgConnection,
+    horizon: i64,
+    filter: &EventQuery,
+) -> Result<Page<StoredEvent>, StoreError> {
     let mut ids = filter.part.ids();
     ids.below = ids.below.min(horizon.saturating_add(1));
     if let Some(since) = filter.received_since {
         let since = since.as_datetime();
-        let stored = scan::stored_before(&mut Rows(&mut connection), ids, since).await;
+        let stored = scan::stored_before(&mut Rows(connection), ids, since).await;
         ids.above = stored.map_err(failure)?;
     }
     let order = filter.part.order;
-    let buckets = reading::buckets(&mut connection, ids, order).await;
+    let buckets = reading::buckets(connection, ids, order).await;
     let mut buckets = buckets.map_err(failure)?.into_iter().peekable();
     let mut page = Page::empty();
     let mut scan = Scan::of(filter);

@@ -27,6 +27,8 @@ pub(super) enum Action {
     GiveWay(Actor),
     Crash(Actor),
     Expire(ClaimId),
+    /// A replica takes over, which is at this one of the states that a replica may be at.
+    Failover(usize),
     /// What was late is there.
     Arrive(Command),
     IdleWorker(WorkerId),
@@ -45,6 +47,7 @@ pub(super) const fn is_fault(action: Action) -> bool {
         | Action::GiveUp(_)
         | Action::GiveWay(_)
         | Action::Crash(_)
+        | Action::Failover(_)
         | Action::IdleWorker(_) => true,
         Action::Push
         | Action::Register(_)

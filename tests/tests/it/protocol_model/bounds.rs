@@ -11,6 +11,8 @@ pub(super) struct Bounds {
     pub(super) workers: usize,
     pub(super) adopters: usize,
     pub(super) faults: u8,
+    /// Whether one of the faults may be that a replica takes over.
+    pub(super) failover: bool,
 }
 
 /// One worker with claim after claim, and the most faults.
@@ -21,6 +23,7 @@ pub(super) const ONE_WORKER: Bounds = Bounds {
     workers: 1,
     adopters: 1,
     faults: 3,
+    failover: false,
 };
 
 /// Two workers, each of which takes a part.
@@ -35,6 +38,24 @@ pub(super) const TWO_ADOPTERS: Bounds = Bounds {
     batch_size: 2,
     adopters: 2,
     ..ONE_WORKER
+};
+
+/// One worker with claim after claim, while replicas take over.
+pub(super) const FAILOVERS: Bounds = Bounds {
+    failover: true,
+    ..ONE_WORKER
+};
+
+/// Two workers, while replicas take over.
+pub(super) const FAILOVERS_OF_TWO_WORKERS: Bounds = Bounds {
+    failover: true,
+    ..TWO_WORKERS
+};
+
+/// Pushes that go on while replicas take over.
+pub(super) const FAILOVERS_AND_PUSHES: Bounds = Bounds {
+    failover: true,
+    ..LATER_PUSHES
 };
 
 /// Pushes that go on meanwhile, so that claims differ in size.

@@ -17,9 +17,11 @@
 //! - the database is away until a worker has to stop ([`Action::GiveUp`]);
 //! - the database fails on one claim, until its holder leaves it to its lease and goes on ([`Action::GiveWay`]);
 //! - a lease that had run out is renewed (one that had not stays as it is);
-//! - a worker is forgotten although it may be alive.
+//! - a worker is forgotten although it may be alive;
+//! - in some explorations, a replica of Redis takes over, at any state that Redis has had since a replica confirmed the last
+//!   one that was waited for ([`Action::Failover`]).
 //!
-//! **What it proves**, within the bounds of the four [`Bounds`]: the properties in [`ALWAYS`], among
+//! **What it proves**, within the bounds of the [`Bounds`]: the properties in [`ALWAYS`], among
 //! them that wherever the system comes to rest, each delivery is counted once and Redis is empty. That
 //! every path does come to rest is another test: no state is ever seen again.
 //!
@@ -43,7 +45,10 @@ use std::{collections::HashSet, time::Instant};
 
 use stateright::{Checker, Model, Path};
 
-use bounds::{Bounds, LATER_PUSHES, ONE_WORKER, TWO_ADOPTERS, TWO_WORKERS};
+use bounds::{
+    Bounds, FAILOVERS, FAILOVERS_AND_PUSHES, FAILOVERS_OF_TWO_WORKERS, LATER_PUSHES, ONE_WORKER,
+    TWO_ADOPTERS, TWO_WORKERS,
+};
 use mutant::Mutant;
 use properties::{COUNTED_ONCE, NOT_LOST, RESTS};
 use protocol::Protocol;
@@ -91,6 +96,21 @@ fn pushes_that_go_on_during_two_faults_are_neither_lost_nor_doubled() {
 }
 
 #[test]
+fn failovers_under_one_worker_neither_lose_nor_double() {
+    prove(FAILOVERS);
+}
+
+#[test]
+fn failovers_under_two_workers_neither_lose_nor_double() {
+    prove(FAILOVERS_OF_TWO_WORKERS);
+}
+
+#[test]
+fn failovers_while_pushes_go_on_neither_lose_nor_double() {
+    prove(FAILOVERS_AND_PUSHES);
+}
+
+#[test]
 fn every_path_comes_to_rest() {
     fn visit(
         protocol: Protocol,
@@ -128,14 +148,15 @@ fn every_path_comes_to_rest() {
 
 /// Shows the shortest way in which a mutant, with the fewest faults, breaks a promise.
 fn refute(mutant: Mutant, broken: &'static str) {
-    let mut attempts = (0..=ONE_WORKER.faults)
+    refute_within(ONE_WORKER, mutant, broken);
+}
+
+fn refute_within(bounds: Bounds, mutant: Mutant, broken: &'static str) {
+    let mut attempts = (0..=bounds.faults)
         .flat_map(|faults| (1..=LONGEST_REFUTATION).map(move |depth| (faults, depth)));
     let path = attempts.find_map(|(faults, depth)| {
         let protocol = Protocol {
-            bounds: Bounds {
-                faults,
-                ..ONE_WORKER
-            },
+            bounds: Bounds { faults, ..bounds },
             mutant: Some(mutant),
         };
         let checker = protocol.checker().target_max_depth(depth).spawn_bfs();
@@ -194,6 +215,25 @@ fn forgetting_a_worker_that_has_just_committed_counts_twice() {
 #[test]
 fn going_on_with_the_next_number_loses_events() {
     refute(Mutant::GoesOnWithNextNumber, NOT_LOST);
+}
+
+#[test]
+fn accepting_before_a_replica_has_it_loses_events() {
+    refute_within(
+        FAILOVERS_AND_PUSHES,
+        Mutant::AcceptsBeforeReplicas,
+        NOT_LOST,
+    );
+}
+
+#[test]
+fn recording_a_claim_before_a_replica_has_it_counts_twice() {
+    refute_within(FAILOVERS, Mutant::ClaimsBeforeReplicas, COUNTED_ONCE);
+}
+
+#[test]
+fn recording_an_adopted_claim_before_a_replica_has_it_counts_twice() {
+    refute_within(FAILOVERS, Mutant::AdoptsBeforeReplicas, COUNTED_ONCE);
 }
 
 #[test]

@@ -30,6 +30,7 @@ impl Model for Protocol {
             leases: BTreeMap::new(),
             adopted: BTreeSet::new(),
             late: BTreeSet::new(),
+            behind: BTreeSet::new(),
             worker_claims: BTreeMap::new(),
             stored: BTreeSet::new(),
             received: 0,
@@ -48,6 +49,7 @@ impl Model for Protocol {
         self.steps(state, actions);
         if state.faults_left > 0 {
             Self::faults(state, actions);
+            actions.extend((0..state.behind.len()).map(Action::Failover));
         }
     }
 
@@ -76,6 +78,7 @@ impl Model for Protocol {
             Action::Adopt(at, id, fate) => self.adopt(&mut state, at, id, fate),
             Action::GiveUp(actor) => self.give_up(&mut state, actor),
             Action::GiveWay(actor) => self.give_way(&mut state, actor),
+            Action::Failover(at) => state.fail_over(at),
             Action::Crash(Actor::Worker(at)) => state.workers[at] = state.workers[at].reborn(),
             Action::Crash(Actor::Adopter(at)) => state.adopters[at] = None,
             Action::Expire(id) => {
@@ -89,6 +92,7 @@ impl Model for Protocol {
             Action::ForgetWorker => self.forget_worker(&mut state),
         }
         state.adopters.sort_unstable();
+        self.replicate(last, &mut state, action);
         Some(state)
     }
 

@@ -25,4 +25,10 @@ pub(super) enum Mutant {
     GoesOnWithNextNumber,
     /// A claim that others go before is handed back, although it may be committed.
     GivesWayByRelease,
+    /// A push is accepted before a replica has it.
+    AcceptsBeforeReplicas,
+    /// A claim is recorded before a replica has it.
+    ClaimsBeforeReplicas,
+    /// An adopted claim is recorded before a replica has it.
+    AdoptsBeforeReplicas,
 }

@@ -1,7 +1,7 @@
 //! The steps of the processes, as in the code.
 
 use super::{
-    actions::Fate,
+    actions::{Action, Fate},
     bounds::Bounds,
     ids::{ClaimId, Deliveries, WorkerId},
     mutant::Mutant,
@@ -229,6 +229,26 @@ impl Protocol {
             Command::Release(id, holder) => {
                 state.release(id, holder);
             }
+        }
+    }
+
+    /// After a step: replicas have confirmed what it has done, or may still be behind it. Replication is a prefix, so who has
+    /// confirmed the last has all before it.
+    pub(super) fn replicate(self, last: &State, state: &mut State, action: Action) {
+        let waited = match action {
+            Action::Push => !self.is(Mutant::AcceptsBeforeReplicas),
+            Action::Claim(_, Fate::Answered) => !self.is(Mutant::ClaimsBeforeReplicas),
+            Action::Adopt(_, _, Fate::Answered) => !self.is(Mutant::AdoptsBeforeReplicas),
+            // A worker has been idle for a day then, and a replica that is further behind is none that may take over.
+            Action::Holders => true,
+            _ => false,
+        };
+        let possible = self.bounds.failover && state.faults_left > 0;
+        if waited || !possible {
+            state.behind.clear();
+        } else if !matches!(action, Action::Failover(_)) {
+            state.behind.insert(last.redis());
+            state.behind.remove(&state.redis());
         }
     }
 

@@ -148,6 +148,8 @@ pub(super) struct State {
     pub(super) leases: BTreeMap<ClaimId, Lease>,
     pub(super) adopted: BTreeSet<ClaimId>,
     pub(super) late: BTreeSet<Command>,
+    /// Earlier states of Redis that its replica may be at: those since the last one that a replica has confirmed.
+    pub(super) behind: BTreeSet<Redis>,
     // PostgreSQL.
     pub(super) worker_claims: BTreeMap<WorkerId, u8>,
     pub(super) stored: BTreeSet<u8>,
@@ -162,6 +164,40 @@ pub(super) struct State {
     pub(super) counted: Vec<u8>,
     pub(super) faults_left: u8,
     pub(super) remark: Option<Remark>,
+}
+
+/// What is replicated.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Redis {
+    queue: Deliveries,
+    claims: BTreeMap<ClaimId, Deliveries>,
+    leases: BTreeMap<ClaimId, Lease>,
+    adopted: BTreeSet<ClaimId>,
+}
+
+impl State {
+    pub(super) fn redis(&self) -> Redis {
+        Redis {
+            queue: self.queue,
+            claims: self.claims.clone(),
+            leases: self.leases.clone(),
+            adopted: self.adopted.clone(),
+        }
+    }
+
+    /// A replica takes over. What is on its way to the former primary never arrives at this one.
+    pub(super) fn fail_over(&mut self, at: usize) {
+        let Some(redis) = self.behind.iter().nth(at).cloned() else {
+            return;
+        };
+        self.queue = redis.queue;
+        self.claims = redis.claims;
+        self.leases = redis.leases;
+        self.adopted = redis.adopted;
+        self.behind.clear();
+        self.late
+            .retain(|command| matches!(command, Command::Record(..)));
+    }
 }
 
 /// The scripts.
@@ -251,7 +287,12 @@ impl State {
         let mut ids = (self.workers.iter().map(|worker| worker.id))
             .chain(working.map(|work| work.id))
             .chain(late)
-            .chain(self.leases.keys().copied());
+            .chain(self.leases.keys().copied())
+            .chain(
+                self.behind
+                    .iter()
+                    .flat_map(|redis| redis.leases.keys().copied()),
+            );
         ids.any(|claim| claim.worker == id)
     }
 
