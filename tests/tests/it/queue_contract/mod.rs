@@ -23,6 +23,7 @@ mod redis_frames;
 mod redis_keys;
 mod redis_leases;
 mod redis_rights;
+mod redis_shards;
 
 use std::{sync::Arc, time::Duration};
 
