@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::account::Account;
 
-/// Runs a server and obeys `start` and `stop`, one a line, with `done` for an answer. Arguments: the
+/// Runs a server and obeys `start`, `stop`, `freeze` and `thaw`, one a line, with `done` for an answer. Arguments: the
 /// signal that ends the server at once, its folder, its command.
 const SERVER: &str = r#"
 signal=$1 folder=$2
@@ -35,6 +35,8 @@ while read -r order; do
     case $order in
         start) start "$@" ;;
         stop) stop ;;
+        freeze) kill -s STOP "$pid" ;;
+        thaw) kill -s CONT "$pid" ;;
     esac
     echo done
 done
@@ -109,6 +111,16 @@ impl Guard {
     /// the script gives it.
     pub(super) fn stop(&mut self) -> Result<()> {
         self.order("stop")
+    }
+
+    /// Nothing runs in the server until [`Guard::thaw`].
+    pub(super) fn freeze(&mut self) -> Result<()> {
+        self.order("freeze")
+    }
+
+    /// Ends what [`Guard::freeze`] began.
+    pub(super) fn thaw(&mut self) -> Result<()> {
+        self.order("thaw")
     }
 
     fn order(&mut self, order: &str) -> Result<()> {

@@ -3,7 +3,9 @@
 use std::{
     fs,
     marker::PhantomData,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -41,6 +43,7 @@ pub type OwnPostgres = Own<Postgres>;
 pub struct Own<K> {
     guard: Guard,
     folder: PathBuf,
+    account: Option<Account>,
     port: u16,
     origin: String,
     kind: PhantomData<K>,
@@ -127,6 +130,7 @@ impl<K: Kind> Own<K> {
         Ok(Self {
             guard,
             folder: path,
+            account,
             port,
             origin: format!("{name} {} on port {port}", programs::version(program)),
             kind: PhantomData,
@@ -149,6 +153,16 @@ impl<K: Kind> Own<K> {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// A command that runs as whom the server runs as, in its folder.
+    pub(super) fn command(&self, program: PathBuf) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.folder);
+        if let Some(account) = self.account {
+            command.uid(account.user).gid(account.group);
+        }
+        command
     }
 
     /// What it is, for people.
@@ -179,6 +193,22 @@ impl<K: Kind> Own<K> {
             self.port,
             K::NAME
         );
+    }
+
+    /// Nothing runs in it until [`Self::thaw`]; its connections stay.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn freeze(&mut self) {
+        self.order(Guard::freeze);
+    }
+
+    /// Ends what [`Self::freeze`] began.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn thaw(&mut self) {
+        self.order(Guard::thaw);
     }
 
     fn order(&mut self, order: fn(&mut Guard) -> Result<()>) {

@@ -9,6 +9,7 @@
 //! What a test starts ends with the test's process, however that ends.
 
 mod account;
+mod cluster;
 mod containers;
 mod database;
 mod guard;
@@ -19,6 +20,9 @@ mod pgbouncer;
 mod postgres;
 mod programs;
 mod redis;
+mod replicated;
+mod sentinel;
+mod standby;
 
 use std::{any::Any, env, time::Duration};
 
@@ -26,6 +30,7 @@ use anyhow::{Context, Result, anyhow};
 use reqwest::Url;
 use tokio::{sync::OnceCell, time::timeout};
 
+pub use cluster::RedisCluster;
 pub use containers::{POSTGRES_IMAGE, REDIS_IMAGE};
 pub use database::Database;
 pub use kind::Kind;
@@ -34,6 +39,9 @@ pub use names::queue_name;
 pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use redis::Redis;
+pub use replicated::Replicated;
+pub use sentinel::RedisSentinel;
+pub use standby::PostgresPair;
 
 /// How long a server that is there may take to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
