@@ -8,6 +8,7 @@ pub mod deployment;
 pub mod description;
 pub mod documents;
 pub mod events;
+pub mod failover;
 pub mod faults;
 pub mod http;
 pub mod keys;

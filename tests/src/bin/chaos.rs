@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tests::{
     chaos::{Options, Stage, report::Summary, run, schedule::Schedule},
+    failover::{self, Way},
     faults::Mutant,
 };
 
@@ -37,6 +38,22 @@ struct Arguments {
     #[arg(long)]
     forgetting: bool,
 
+    /// Instead: so many failovers of Redis under load, over a cluster or Sentinels
+    #[arg(long, value_name = "COUNT", requires = "over")]
+    failovers: Option<usize>,
+
+    /// Over what
+    #[arg(long, value_name = "WAY", requires = "failovers")]
+    over: Option<Way>,
+
+    /// `REDIS_WAIT_REPLICAS` of the publishers, during failovers
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
+    wait_on_accept: u8,
+
+    /// `REDIS_WAIT_REPLICAS` of the aggregators, during failovers
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
+    wait_on_claim: u8,
+
     /// Go on after a seed that broke the promise
     #[arg(long)]
     keep_going: bool,
@@ -48,6 +65,16 @@ const MAX_SEEDS: u64 = 100_000;
 #[tokio::main(flavor = "multi_thread", worker_threads = 4)]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    if let (Some(way), Some(failovers)) = (arguments.over, arguments.failovers) {
+        let options = failover::Options {
+            wait_on_accept: arguments.wait_on_accept,
+            wait_on_claim: arguments.wait_on_claim,
+            ..failover::Options::new(way, arguments.first_seed, failovers)
+        };
+        let report = failover::run(&options).await?;
+        println!("{report}");
+        return Ok(ExitCode::from(u8::from(!report.is_clean())));
+    }
     if let Some(seed) = arguments.seed {
         print!("schedule:\n{}", Schedule::of_seed(seed));
     }

@@ -18,13 +18,13 @@ mod journal;
 mod load;
 pub mod oracle;
 mod poison;
-mod program;
+pub(crate) mod program;
 pub mod proxy;
 pub mod report;
 mod run;
 pub mod schedule;
 mod stage;
-mod verify;
+pub(crate) mod verify;
 
 pub use run::{Options, run};
 pub use stage::Stage;

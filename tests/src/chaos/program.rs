@@ -7,11 +7,11 @@ use crate::programs::{Running, free_port};
 /// How long a killed process may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 
-pub(super) struct Program {
+pub(crate) struct Program {
     /// What reports call it.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Where it listens, also after a new start.
-    pub(super) url: String,
+    pub(crate) url: String,
     binary: &'static str,
     settings: Vec<(&'static str, String)>,
     running: Option<Running>,
@@ -23,7 +23,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Starts it with these settings and an address of its own.
-    pub(super) fn start(
+    pub(crate) fn start(
         program: &'static str,
         index: usize,
         mut settings: Vec<(&'static str, String)>,
@@ -44,7 +44,7 @@ impl Program {
     }
 
     /// Starts it, if it does not run.
-    pub(super) fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         if self.running.is_none() {
             let settings = self.settings.iter();
             let settings: Vec<(&str, &str)> = settings
@@ -55,17 +55,17 @@ impl Program {
     }
 
     /// Ends it as a crash would.
-    pub(super) async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.end("KILL", None, GONE_WITHIN).await;
     }
 
     /// Asks it to stop, and waits until it has.
-    pub(super) async fn stop(&mut self, within: Duration) {
+    pub(crate) async fn stop(&mut self, within: Duration) {
         self.end("TERM", Some(0), within).await;
     }
 
     /// Sends a signal that does not end it.
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         if let Some(running) = &self.running {
             running.signal(name);
         }
@@ -96,12 +96,12 @@ impl Program {
     }
 
     /// Ends of its processes that nobody asked for.
-    pub(super) fn surprises(&self) -> &[String] {
+    pub(crate) fn surprises(&self) -> &[String] {
         &self.surprises
     }
 
     /// All that its processes have said.
-    pub(super) fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         let now = self.running.as_ref().map(Running::output);
         format!("{}{}", self.said, now.unwrap_or_default())
     }

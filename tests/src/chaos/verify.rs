@@ -13,15 +13,15 @@ const WITHIN: Duration = Duration::from_secs(2);
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(super) struct Verified {
+pub(crate) struct Verified {
     /// How often everything agreed.
-    pub(super) times: usize,
+    pub(crate) times: usize,
     /// The first time that something did not.
-    pub(super) drift: Option<String>,
+    pub(crate) drift: Option<String>,
 }
 
 /// Looks until it is told to stop, or has found a disagreement.
-pub(super) async fn all_along(database_url: String, stop: CancellationToken) -> Verified {
+pub(crate) async fn all_along(database_url: String, stop: CancellationToken) -> Verified {
     let mut verified = Verified::default();
     let Ok(store) = Postgres::from_url(&database_url, 1) else {
         return verified;
@@ -42,7 +42,7 @@ pub(super) async fn all_along(database_url: String, stop: CancellationToken) -> 
 }
 
 /// Looks once, when everything has ended.
-pub(super) async fn at_last(database_url: &str) -> anyhow::Result<Option<String>> {
+pub(crate) async fn at_last(database_url: &str) -> anyhow::Result<Option<String>> {
     let store = Postgres::from_url(database_url, 1)?;
     let audit = store.audit().await?;
     store.close().await;

@@ -146,6 +146,9 @@ async fn start_node() -> (OwnRedis, u16) {
         // However far it is behind, a replica takes over: what comes of that is what is tested.
         "--cluster-replica-validity-factor",
         "0",
+        // The slots of a part that is away do not stop the others.
+        "--cluster-require-full-coverage",
+        "no",
         "--repl-diskless-sync-delay",
         "0",
     ])

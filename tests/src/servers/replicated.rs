@@ -12,12 +12,14 @@ use super::local::OwnRedis;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How long they may take to agree, and the replicas to follow.
 const SETTLED_WITHIN: Duration = Duration::from_mins(1);
+/// How many bytes a replica may be behind that has nearly all: while there is load, it always is.
+const NEARLY_ALL: u64 = 1024 * 1024;
 /// Between two looks at whether they do.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Servers of Redis of which some are primaries. Each is known by its number.
 #[async_trait]
-pub trait Replicated: Send {
+pub trait Replicated: Send + Sync {
     /// The servers.
     fn nodes(&self) -> &[OwnRedis];
 
@@ -61,7 +63,7 @@ pub trait Replicated: Send {
         replicas
     }
 
-    /// Waits until all servers run, each part has a primary, and every other server has all that its primary has.
+    /// Waits until all servers run, each part has a primary, and every other server has nearly all that its primary has.
     ///
     /// # Panics
     /// If that takes too long.
@@ -105,7 +107,7 @@ pub trait Replicated: Send {
 pub enum Replication {
     /// It is a primary.
     Leads {
-        /// So many replicas follow it and have read all that it has written.
+        /// So many replicas follow it and have read nearly all that it has written.
         in_sync: usize,
         /// How much it has written.
         offset: u64,
@@ -139,7 +141,8 @@ impl Replication {
                     .map(|(_, value)| value)
             };
             let reached = told("offset").and_then(|offset| offset.parse::<u64>().ok());
-            told("state") == Some("online") && reached.is_some_and(|reached| reached >= offset)
+            let is_near = |reached: u64| reached + NEARLY_ALL >= offset;
+            told("state") == Some("online") && reached.is_some_and(is_near)
         });
         Some(Self::Leads {
             in_sync: in_sync.count(),

@@ -70,6 +70,18 @@ impl PostgresPair {
         self.servers[self.primary].stop();
     }
 
+    /// Makes the primary a standby that follows nobody: it lives, and takes no writes.
+    ///
+    /// # Panics
+    /// If it does not start again.
+    pub async fn demote(&mut self) {
+        let server = &mut self.servers[self.primary];
+        server.stop();
+        let signal = server.folder().join("data/standby.signal");
+        fs::write(signal, "").expect("its folder takes files");
+        server.restart().await;
+    }
+
     /// Makes the standby the primary, whether the former one lives or not.
     ///
     /// # Panics
@@ -81,6 +93,10 @@ impl PostgresPair {
             !self.is_standby(self.primary).await
         })
         .await;
+        // It waits for no standby until there is one again.
+        self.execute(self.primary, "ALTER SYSTEM RESET synchronous_standby_names")
+            .await;
+        self.execute(self.primary, "SELECT pg_reload_conf()").await;
     }
 
     /// Makes the former primary follow the new one, from a new copy.
@@ -169,9 +185,6 @@ mod tests {
             .await;
         pair.kill_primary();
         pair.promote().await;
-        pair.execute(1, "ALTER SYSTEM RESET synchronous_standby_names")
-            .await;
-        pair.execute(1, "SELECT pg_reload_conf()").await;
         let mut connection = PgConnection::connect(&pair.primary_url()).await.unwrap();
         let kept: i32 = sqlx::query_scalar("SELECT id FROM t")
             .fetch_one(&mut connection)

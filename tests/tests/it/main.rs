@@ -14,6 +14,7 @@ mod database_rights;
 mod dead_letters;
 mod documents;
 mod eventctl;
+mod failovers;
 mod formats;
 mod help;
 mod hostile_clients;
