@@ -101,7 +101,8 @@ pub enum Command {
 /// What can be looked at in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum QueueCommand {
-    /// Print the events that wait longest, one JSON object a line, and take nothing; events of the same frame are printed, too
+    /// Print the events that wait longest in each shard, one JSON object a line, and take nothing; events of the same frame are
+    /// printed, too
     Peek {
         /// How many events
         #[arg(value_name = "EVENTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -17,7 +17,7 @@ use crate::{
 /// The pause between two readings of the counters. It is short, compared with the time of a drain.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long the counters may stay the same before the measurement fails.
-const PROGRESS_WITHIN: Duration = Duration::from_mins(1);
+pub(crate) const PROGRESS_WITHIN: Duration = Duration::from_mins(1);
 
 /// The result of a drain.
 pub(crate) struct Drained {

@@ -60,7 +60,7 @@ const FILL_EVENTS: u64 = 1000;
 /// How many bytes the payloads of one push have at most.
 const FILL_BYTES: u64 = 1 << 20;
 /// How many pushes run at the same time.
-const FILL_PUSHES: usize = 4;
+pub(crate) const FILL_PUSHES: usize = 4;
 /// How long Redis may take for a command. To delete millions of events takes seconds.
 const REDIS_ANSWERS_WITHIN: Duration = Duration::from_mins(1);
 /// How long Redis may take to rewrite its log.

@@ -50,7 +50,7 @@ use crate::{
 struct Arguments {
     /// What to measure: all (takes up to 30 minutes and writes docs/BENCHMARKS.md), quick (measures all with less, in up to 3
     /// minutes), or any of floor, drain, accept, end-to-end, ingest, standalone, growth, forgetting, memory, queue-bytes,
-    /// queue-depth, workers, slots, payload, peers
+    /// queue-depth, workers, slots, shards, payload, peers
     #[arg(value_parser = What::parse, required = true)]
     what: Vec<What>,
 

@@ -12,6 +12,7 @@ mod payload;
 mod peers;
 mod queue_bytes;
 mod queue_depth;
+mod shards;
 mod slots;
 mod standalone;
 mod workers;
@@ -50,6 +51,8 @@ pub(crate) enum Benchmark {
     Workers,
     /// Many workers with small claims, with one row of counters and with many
     Slots,
+    /// The processor time of an event, over one Redis and over shards of a cluster
+    Shards,
     /// Drains of small and large payloads
     Payload,
     /// Workers of a few lines, in Python and in Node, that do the same
@@ -73,6 +76,7 @@ impl Benchmark {
             Self::QueueDepth => queue_depth::run(lab, report).await,
             Self::Workers => workers::run(lab, report).await,
             Self::Slots => slots::run(lab, report).await,
+            Self::Shards => shards::run(lab, report).await,
             Self::Payload => payload::run(lab, floor, report).await,
             Self::Peers => peers::run(lab, report).await,
         }

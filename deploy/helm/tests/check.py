@@ -27,11 +27,6 @@ ADDRESSES = {
     "aggregator": {"REDIS_URL", "DATABASE_URL", "READ_DATABASE_URL"},
     "migration": {"DATABASE_URL"},
 }
-# The settings of the newest version, which docs/SETTINGS.md need not list yet.
-NEW = {
-    "publisher": {"QUEUE_SHARDS", "REDIS_WAIT_REPLICAS"},
-    "aggregator": {"QUEUE_SHARDS", "REDIS_WAIT_REPLICAS", "READ_DATABASE_URL"},
-}
 # How many objects of which kind each file of values makes, so that every switch is seen to work.
 COUNTS = {
     "minimal": dict(ConfigMap=2, Deployment=2, HorizontalPodAutoscaler=1, Job=1, NetworkPolicy=3, PodDisruptionBudget=2,
@@ -64,7 +59,7 @@ class Unique(yaml.SafeLoader):
 
 def known_settings():
     """The settings of each program, by docs/SETTINGS.md."""
-    known = {program: set(names) for program, names in NEW.items()}
+    known = {}
     text = (ROOT / "docs/SETTINGS.md").read_text()
     for section in text.split("\n## ")[1:]:
         name = re.match(r"`([A-Z_]+)`", section)[1]

@@ -35,8 +35,10 @@ pub(super) struct Peer {
 struct Met {
     /// Connections of an earlier epoch are not used any more.
     epoch: u64,
-    /// Where the locator has found the server, in this epoch.
+    /// Where the locator has found the server.
     located: Option<Client>,
+    /// Something has failed there since. The locator is asked again.
+    is_doubtful: bool,
     /// Of the process that the connections of this epoch reach, where it may be asked.
     run_id: Option<String>,
 }
@@ -73,12 +75,7 @@ impl Peer {
     ) -> RedisResult<MultiplexedConnection> {
         if !self.locator.is_fixed() {
             let client = self.locator.locate().await?;
-            let mut met = self.lock();
-            let address = |client: &Client| client.get_connection_info().addr().to_string();
-            if met.located.as_ref().map(&address) != Some(address(&client)) {
-                met.next_epoch();
-                met.located = Some(client);
-            }
+            self.lock().locate(client);
         }
         self.connect(answer_within).await
     }
@@ -88,25 +85,18 @@ impl Peer {
         let connected = self.connection_of(&client, answer_within).await;
         if connected.is_err() {
             // Who was asked may not have known yet that another server is the primary.
-            self.lock().located = None;
+            self.lock().is_doubtful = true;
         }
         connected
     }
 
     async fn client(&self) -> RedisResult<Client> {
-        let known = {
-            let met = self.lock();
-            met.located.clone().ok_or(met.epoch)
-        };
-        let epoch = match known {
-            Ok(client) => return Ok(client),
-            Err(epoch) => epoch,
-        };
-        let client = self.locator.locate().await?;
-        let mut met = self.lock();
-        if met.epoch == epoch {
-            met.located = Some(client.clone());
+        let known = self.lock().certain();
+        if let Some(client) = known {
+            return Ok(client);
         }
+        let client = self.locator.locate().await?;
+        self.lock().locate(client.clone());
         Ok(client)
     }
 
@@ -132,9 +122,7 @@ impl Peer {
         if let (Some(before), Some(now)) = (&met.run_id, &run_id)
             && before != now
         {
-            let located = met.located.take();
-            met.next_epoch();
-            met.located = located;
+            met.epoch += 1;
             tracing::warn!(
                 "redis: another server than before answers at its address; all connections are made anew"
             );
@@ -153,7 +141,8 @@ impl Peer {
     fn leave(&self, epoch: u64) {
         let mut met = self.lock();
         if met.epoch == epoch {
-            met.next_epoch();
+            met.epoch += 1;
+            met.is_doubtful = true;
         }
     }
 
@@ -164,10 +153,21 @@ impl Peer {
 }
 
 impl Met {
-    /// Connections that there are are not used any more, and where they lead is not known any more.
-    fn next_epoch(&mut self) {
-        self.epoch += 1;
-        self.located = None;
+    /// Where the server is, unless something has failed there.
+    fn certain(&self) -> Option<Client> {
+        self.located.clone().filter(|_| !self.is_doubtful)
+    }
+
+    /// The locator has found the server here. If that is somewhere else than before, connections that there are are not used
+    /// any more.
+    fn locate(&mut self, client: Client) {
+        let address = |client: &Client| client.get_connection_info().addr().to_string();
+        let before = self.located.as_ref().map(address);
+        if before.is_some_and(|before| before != address(&client)) {
+            self.epoch += 1;
+        }
+        self.located = Some(client);
+        self.is_doubtful = false;
     }
 }
 
@@ -295,5 +295,20 @@ mod tests {
         );
         peer.leave(second);
         assert_ne!(peer.epoch(), second);
+    }
+
+    #[test]
+    fn connections_are_left_when_the_server_is_found_elsewhere() {
+        let mut met = Met::default();
+        let at = |url: &str| Client::open(url).unwrap();
+        met.locate(at("redis://127.0.0.1:1"));
+        assert_eq!(met.epoch, 0, "nothing was there before");
+        met.is_doubtful = true;
+        assert!(met.certain().is_none());
+        met.locate(at("redis://127.0.0.1:1"));
+        assert_eq!((met.epoch, met.is_doubtful), (0, false));
+        met.locate(at("redis://127.0.0.1:2"));
+        assert_eq!(met.epoch, 1);
+        assert!(met.certain().is_some());
     }
 }

@@ -99,6 +99,7 @@ async fn a_topic_tells_when_its_first_and_last_delivery_were_counted(tested: Tes
 const BEFORE: &str = "
     DROP VIEW topic_stats_total;
     DROP VIEW agg_stats_total;
+    DROP TABLE queue_layouts;
     DROP TABLE retired_events;
     ALTER TABLE topic_stats DROP COLUMN first_processed_at;
     DROP TABLE stats_history;
