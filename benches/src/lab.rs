@@ -60,7 +60,7 @@ const FILL_EVENTS: u64 = 1000;
 /// How many bytes the payloads of one push have at most.
 const FILL_BYTES: u64 = 1 << 20;
 /// How many pushes run at the same time.
-pub(crate) const FILL_PUSHES: usize = 4;
+const FILL_PUSHES: usize = 4;
 /// How long Redis may take for a command. To delete millions of events takes seconds.
 const REDIS_ANSWERS_WITHIN: Duration = Duration::from_mins(1);
 /// How long Redis may take to rewrite its log.
@@ -247,31 +247,7 @@ impl Lab {
 
     /// Puts a stream into a queue as publishers do, in frames. The queue must be empty.
     pub(crate) async fn fill(&self, queue: &str, stream: Stream) -> Result<()> {
-        let producer = Arc::new(RedisProducer::new(&self.address(queue)?, u64::MAX));
-        let (factory, payload_bytes) = (Factory::new(), stream.mix.payload_bytes);
-        let at_once = (FILL_BYTES / payload_bytes as u64).clamp(1, FILL_EVENTS);
-        let at_once = usize::try_from(at_once).unwrap_or(1);
-        let mut numbers = stream.numbers();
-        let mut pushing = JoinSet::new();
-        loop {
-            let numbers = numbers.by_ref().take(at_once);
-            let batch: Vec<_> = numbers
-                .map(|number| factory.event(number, payload_bytes))
-                .collect();
-            if batch.is_empty() {
-                break;
-            }
-            if pushing.len() == FILL_PUSHES
-                && let Some(pushed) = pushing.join_next().await
-            {
-                pushed??;
-            }
-            let producer = producer.clone();
-            pushing.spawn(async move { producer.push(batch, Hold::nothing()).await });
-        }
-        while let Some(pushed) = pushing.join_next().await {
-            pushed??;
-        }
+        push(&self.address(queue)?, stream).await?;
         let depth = self.depth(queue).await?;
         ensure!(
             depth.pending == stream.count,
@@ -320,6 +296,36 @@ impl Lab {
         }
         Ok(depth)
     }
+}
+
+/// Pushes a stream as publishers do, in frames.
+pub(crate) async fn push(queue: &Address, stream: Stream) -> Result<()> {
+    let producer = Arc::new(RedisProducer::new(queue, u64::MAX));
+    let (factory, payload_bytes) = (Factory::new(), stream.mix.payload_bytes);
+    let at_once = (FILL_BYTES / payload_bytes as u64).clamp(1, FILL_EVENTS);
+    let at_once = usize::try_from(at_once).unwrap_or(1);
+    let mut numbers = stream.numbers();
+    let mut pushing = JoinSet::new();
+    loop {
+        let numbers = numbers.by_ref().take(at_once);
+        let batch: Vec<_> = numbers
+            .map(|number| factory.event(number, payload_bytes))
+            .collect();
+        if batch.is_empty() {
+            break;
+        }
+        if pushing.len() == FILL_PUSHES
+            && let Some(pushed) = pushing.join_next().await
+        {
+            pushed??;
+        }
+        let producer = producer.clone();
+        pushing.spawn(async move { producer.push(batch, Hold::nothing()).await });
+    }
+    while let Some(pushed) = pushing.join_next().await {
+        pushed??;
+    }
+    Ok(())
 }
 
 async fn check_postgres(connection: &mut PgConnection) -> Result<()> {

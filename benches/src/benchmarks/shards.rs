@@ -1,31 +1,27 @@
 //! Several shards on the primaries of a cluster, beside one Redis: the processor time that an event takes of each part. On one
 //! machine more shards cannot be faster, but what each part costs an event can be extrapolated to several machines.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
-use queue::{
-    Producer,
-    redis::{Address, RedisProducer},
-};
+use queue::redis::Address;
 use redis::InfoDict;
-use runtime::hold::Hold;
 use tests::servers::{RedisCluster, Replicated};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 
 use crate::{
     drain,
     generator::{self, Load, Pace, Template},
-    lab::{FILL_PUSHES, Lab, QUEUE, QUEUE_MAX_LEN},
+    lab::{self, Lab, QUEUE, QUEUE_MAX_LEN},
     processes::{Meter, ProcessGroup, processors},
     report::{Figure, Goal, Report},
     services::Service,
     stats::{Pairs, float},
-    workload::{Factory, Mix, PAYLOAD_BYTES, Stream},
+    workload::{Mix, PAYLOAD_BYTES, Stream},
 };
 
-/// Events a request, and in a push.
+/// Events a request.
 const BATCH_EVENTS: u64 = 100;
 /// Primaries of the cluster.
 const PRIMARIES: usize = 3;
@@ -180,7 +176,8 @@ async fn store(lab: &Lab, place: &Place, programs: usize, shards: u16) -> Result
     let before = drain::Counters::read(&mut connection).await?;
     // What the publishers have left there is not part of it.
     let queue = format!("{QUEUE}-stored");
-    fill(&place.url, &queue, shards, stream).await?;
+    let address = Address::new(&place.url, queue.parse()?)?.in_shards(shards);
+    lab::push(&address, stream).await?;
     lab.checkpoint().await?;
     let settings = [
         ("DATABASE_URL", database.url()),
@@ -222,29 +219,6 @@ fn costs(meter: &Meter, begun: Instant, events: u64) -> Result<impl Fn(&str) -> 
         let share: f64 = shares.map(|share| share.share).sum();
         share * available * MICROS / float(events)
     })
-}
-
-async fn fill(url: &str, queue: &str, shards: u16, stream: Stream) -> Result<()> {
-    let address = Address::new(url, queue.parse()?)?.in_shards(shards);
-    let producer = Arc::new(RedisProducer::new(&address, u64::MAX));
-    let (factory, bytes) = (Factory::new(), stream.mix.payload_bytes);
-    let numbers: Vec<u64> = stream.numbers().collect();
-    let mut pushing = JoinSet::new();
-    for numbers in numbers.chunks(usize::try_from(BATCH_EVENTS)?) {
-        let batch = numbers.iter().map(|&number| factory.event(number, bytes));
-        let batch = batch.collect();
-        if pushing.len() == FILL_PUSHES
-            && let Some(pushed) = pushing.join_next().await
-        {
-            pushed??;
-        }
-        let producer = producer.clone();
-        pushing.spawn(async move { producer.push(batch, Hold::nothing()).await });
-    }
-    while let Some(pushed) = pushing.join_next().await {
-        pushed??;
-    }
-    Ok(())
 }
 
 async fn empty(lab: &Lab, cluster: &RedisCluster) -> Result<()> {
