@@ -143,3 +143,30 @@ impl Address {
         &self.shards
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(url: &str, shards: u16, replicas: u8) -> String {
+        let address = Address::new(url, "events".parse().unwrap()).unwrap();
+        let address = address.in_shards(shards).waiting_for_replicas(replicas);
+        assert_eq!(address.shards(), shards.max(1));
+        address.acl(Rights::Publish, &"publisher".parse().unwrap())
+    }
+
+    #[test]
+    fn the_rights_are_those_that_the_settings_need() {
+        let plain = line("redis://h", 1, 0);
+        assert!(plain.contains(" ~{events}:* "), "{plain}");
+        for right in ["+wait", "+cluster|slots", "+select"] {
+            assert!(!plain.contains(right), "{plain}");
+        }
+        assert!(line("redis://h/1", 1, 0).contains(" +select "));
+        let cluster = line("redis-cluster://h", 2, 1);
+        for right in [" +wait ", " +cluster|slots ", " ~{events:0.", " ~{events:1."] {
+            assert!(cluster.contains(right), "{right}: {cluster}");
+        }
+        assert!(!cluster.contains("{events}"), "{cluster}");
+    }
+}
