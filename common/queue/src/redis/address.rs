@@ -164,7 +164,12 @@ mod tests {
         }
         assert!(line("redis://h/1", 1, 0).contains(" +select "));
         let cluster = line("redis-cluster://h", 2, 1);
-        for right in [" +wait ", " +cluster|slots ", " ~{events:0.", " ~{events:1."] {
+        for right in [
+            " +wait ",
+            " +cluster|slots ",
+            " ~{events:0.",
+            " ~{events:1.",
+        ] {
             assert!(cluster.contains(right), "{right}: {cluster}");
         }
         assert!(!cluster.contains("{events}"), "{cluster}");
