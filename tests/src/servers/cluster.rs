@@ -8,7 +8,7 @@ use redis::{FromRedisValue, Value};
 
 use super::{
     local::OwnRedis,
-    replicated::{Replicated, connect},
+    replicated::{Replicated, agreed, connect},
 };
 use crate::{SOON, eventually, programs::free_port};
 
@@ -120,11 +120,7 @@ impl Replicated for RedisCluster {
         let (slot, _) = self.stretch(part);
         let asking = (0..self.nodes.len()).map(|node| self.seen_by(node, slot));
         let seen: Vec<u16> = join_all(asking).await.into_iter().flatten().collect();
-        let port = seen.first()?;
-        if seen.len() * 2 <= self.nodes.len() || seen.iter().any(|other| other != port) {
-            return None;
-        }
-        let at = self.nodes.iter().position(|node| node.port() == *port)?;
+        let at = agreed(&self.nodes, &seen, self.nodes.len() / 2 + 1)?;
         connect(&self.nodes[at].url()).await.map(|_| at)
     }
 }

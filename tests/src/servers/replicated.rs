@@ -88,7 +88,7 @@ pub trait Replicated: Send + Sync {
         let mut leading = 0;
         for node in 0..self.nodes().len() {
             match self.replication_of(node).await {
-                Some(Replication::Leads { in_sync, .. }) => {
+                Some(Replication::Leads { in_sync }) => {
                     leading += 1;
                     if in_sync * self.primaries() != self.nodes().len() - self.primaries() {
                         return false;
@@ -109,8 +109,6 @@ pub enum Replication {
     Leads {
         /// So many replicas follow it and have read nearly all that it has written.
         in_sync: usize,
-        /// How much it has written.
-        offset: u64,
     },
     /// It is a replica.
     Follows {
@@ -146,9 +144,17 @@ impl Replication {
         });
         Some(Self::Leads {
             in_sync: in_sync.count(),
-            offset,
         })
     }
+}
+
+/// The number of the server at the port that all who were asked name, if so many have answered.
+pub(super) fn agreed(nodes: &[OwnRedis], seen: &[u16], at_least: usize) -> Option<usize> {
+    let port = seen.first()?;
+    let all_agree = seen.len() >= at_least && seen.iter().all(|other| other == port);
+    nodes
+        .iter()
+        .position(|node| all_agree && node.port() == *port)
 }
 
 /// Not a server that is frozen.

@@ -12,7 +12,7 @@ use super::{
     kind::Kind,
     local::{Own, OwnRedis},
     redis::Redis,
-    replicated::{Replicated, connect},
+    replicated::{Replicated, agreed, connect},
 };
 use crate::{SOON, eventually};
 
@@ -107,11 +107,7 @@ impl Replicated for RedisSentinel {
     async fn primary_of(&self, _part: usize) -> Option<usize> {
         let asking = self.sentinels.iter().map(|sentinel| self.seen_by(sentinel));
         let seen: Vec<u16> = join_all(asking).await.into_iter().flatten().collect();
-        let port = seen.first()?;
-        if seen.len() < QUORUM || seen.iter().any(|other| other != port) {
-            return None;
-        }
-        self.nodes.iter().position(|node| node.port() == *port)
+        agreed(&self.nodes, &seen, QUORUM)
     }
 }
 

@@ -66,7 +66,7 @@ impl Intake {
         meter.push("/publish", count, pushing).await
     }
 
-    /// What `/ready` knows of the server that holds the queue. `None`: no other process holds it.
+    /// What `/ready` knows of the servers that hold the queue. None: no other process holds it.
     #[must_use]
     pub fn watched(&self) -> Vec<Watched> {
         self.0.watched()

@@ -64,7 +64,7 @@ impl fmt::Display for UserName {
 }
 
 /// `ACL SETUSER …`, with `further` rights.
-pub(super) fn line(rights: Rights, user: &UserName, shards: &[Tag], further: &[&str]) -> String {
+pub(super) fn line(rights: Rights, user: &UserName, shards: &[&Tag], further: &[&str]) -> String {
     let mut words = vec![format!("ACL SETUSER {user} reset on >PASSWORD")];
     words.extend(further.iter().map(|right| format!("+{right}")));
     words.push(rules(rights, shards));
@@ -72,7 +72,7 @@ pub(super) fn line(rights: Rights, user: &UserName, shards: &[Tag], further: &[&
 }
 
 /// The rules that follow the password.
-fn rules(rights: Rights, shards: &[Tag]) -> String {
+fn rules(rights: Rights, shards: &[&Tag]) -> String {
     let patterns = shards.iter().map(|tag| format!("~{{{tag}}}:*"));
     let keys = patterns.collect::<Vec<_>>().join(" ");
     match rights {

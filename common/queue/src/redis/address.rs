@@ -113,7 +113,7 @@ impl Address {
     /// The command that gives `user` the least rights that such a program needs there; `PASSWORD` is to be replaced in it.
     #[must_use]
     pub fn acl(&self, rights: Rights, user: &UserName) -> String {
-        let tags = Tag::all(&self.name, self.shards());
+        let tags = self.shards.iter().map(|server| &server.tag);
         let further = [
             (self.place.database() != 0, "select"),
             (self.replicas.are_asked(), "wait"),
@@ -124,7 +124,7 @@ impl Address {
         ];
         let further = further.iter().filter(|(needed, _)| *needed);
         let further: Vec<&str> = further.map(|(_, right)| *right).collect();
-        acl::line(rights, user, &tags, &further)
+        acl::line(rights, user, &tags.collect::<Vec<_>>(), &further)
     }
 
     /// The servers of the shards, without a monitor of their settings.

@@ -216,7 +216,7 @@ impl Connections {
         command: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> RedisResult<T> {
         let Connection { epoch, mut redis } = self.connected().await?;
-        let result = command(&mut redis).await;
+        let result = command(&mut redis).await.map_err(first_refusal);
         if let Err(error) = &result
             && is_about_the_connection(error)
         {
@@ -248,6 +248,14 @@ impl Connections {
         current.connections[turn] = Some(connection.clone());
         Ok(connection)
     }
+}
+
+/// Of several commands that were sent together, the first one that was refused says why. The driver's error for all of them
+/// tells neither code nor text.
+fn first_refusal(error: RedisError) -> RedisError {
+    let refused = error.clone().into_server_errors();
+    let first = refused.and_then(|refused| refused.first().cloned());
+    first.map_or(error, |(_, first)| first.into())
 }
 
 /// Whether a new connection may work where this one does not. It may meet another server, as after a failover that made this

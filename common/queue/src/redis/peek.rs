@@ -11,8 +11,8 @@ use crate::QueueError;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 impl Address {
-    /// The events that wait longest in each shard, oldest first: so many a shard, and what else is in their frames. Nothing is taken. Elements
-    /// behind more than [`MAX_ELEMENT_BYTES`] are not looked at.
+    /// The events that wait longest in each shard, oldest first: so many a shard, and what else is in their frames. Nothing is
+    /// taken. Elements behind more than [`MAX_ELEMENT_BYTES`] are not looked at.
     ///
     /// # Errors
     /// If the server does not do it.

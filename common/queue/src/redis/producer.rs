@@ -38,11 +38,13 @@ impl RedisProducer {
     }
 
     fn working(&self) -> Vec<(usize, &Shard)> {
-        let mut shards: Vec<(usize, &Shard)> = self.shards.iter().enumerate().collect();
-        if shards.iter().any(|(_, shard)| shard.may_work()) {
-            shards.retain(|(_, shard)| shard.may_work());
+        let all = || self.shards.iter().enumerate();
+        let working: Vec<_> = all().filter(|(_, shard)| shard.may_work()).collect();
+        if working.is_empty() {
+            all().collect()
+        } else {
+            working
         }
-        shards
     }
 
     /// Every push tells the length of its shard, so the servers are asked only while the queue seems full. Of a shard that

@@ -246,3 +246,20 @@ async fn nothing_is_accepted_or_claimed_that_too_few_replicas_have() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_push_that_is_refused_tells_the_reason_of_the_server() {
+    let redis = OwnRedis::start_with(&["--min-replicas-to-write", "1"]).await;
+    for replicas in [0, 1] {
+        let address = Address::new(&redis.url(), "events".parse().unwrap()).unwrap();
+        let producer = RedisProducer::new(&address.waiting_for_replicas(replicas), MAX_LEN);
+        let pushed = producer.push(events("a", 1), Hold::nothing()).await;
+        let Err(PushError::Unconfirmed(error)) = pushed else {
+            panic!("{pushed:?}");
+        };
+        assert!(error.to_string().contains("NOREPLICAS"), "{error}");
+        let (dependency, _) = producer.watched().remove(0);
+        let shown = dependency.check().unwrap_err();
+        assert!(shown.contains("too few replicas follow it"), "{shown}");
+    }
+}
