@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use rand::{RngExt, rngs::SmallRng};
 use tokio::time::sleep;
 
-use crate::{eventually, servers::Replicated};
+use crate::{SOON, eventually, servers::Replicated};
 
 /// How long a replica may take to take over.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(40);
@@ -60,8 +60,13 @@ impl Blow {
     /// # Panics
     /// If that does not happen in time.
     pub(super) async fn strike(self, redis: &mut dyn Replicated, part: usize, rng: &mut SmallRng) {
-        let primary = redis.primary_of(part).await.expect("it has settled");
-        let replicas = redis.replicas_of(primary).await;
+        // Sentinels may end the connections of a server that they have just made a replica.
+        let followed = eventually("a primary has its replica", SOON, async || {
+            let primary = redis.primary_of(part).await?;
+            let replicas = redis.replicas_of(primary).await;
+            (!replicas.is_empty()).then_some((primary, replicas))
+        });
+        let (primary, replicas) = followed.await;
         if self == Self::PauseReplica {
             for &replica in &replicas {
                 redis.nodes_mut()[replica].freeze();

@@ -169,6 +169,9 @@ mod tests {
         .await;
         cluster.nodes_mut()[former].restart().await;
         cluster.settled().await;
-        assert_eq!(cluster.replicas_of(new).await, [former]);
+        eventually("the former primary follows it", SOON, async || {
+            cluster.replicas_of(new).await == [former]
+        })
+        .await;
     }
 }

@@ -1,6 +1,9 @@
 //! A Redis that Sentinels watch, of a test's own.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
@@ -21,6 +24,9 @@ const NAME: &str = "queue";
 /// How many of the Sentinels must agree that the primary is down.
 const QUORUM: usize = 2;
 const SENTINELS: usize = 3;
+/// How long the primary may be silent before a replica replaces it. It must be well over a second: a Sentinel sends its first PING
+/// to a new primary only after a second, and counts the silence from the moment that it learned of it.
+const DOWN_AFTER: Duration = Duration::from_secs(2);
 /// The file in which a Sentinel keeps what it knows.
 const FILE: &str = "sentinel.conf";
 
@@ -115,9 +121,10 @@ impl Replicated for RedisSentinel {
 struct Sentinel;
 
 async fn start_sentinel(primary: &str) -> Own<Sentinel> {
+    let down_after = DOWN_AFTER.as_millis();
     let settings = format!(
         "sentinel monitor {NAME} 127.0.0.1 {primary} {QUORUM}\n\
-         sentinel down-after-milliseconds {NAME} 600\n\
+         sentinel down-after-milliseconds {NAME} {down_after}\n\
          sentinel failover-timeout {NAME} 2000\n\
          sentinel parallel-syncs {NAME} 1\n"
     );
@@ -189,6 +196,10 @@ mod tests {
         .await;
         watched.nodes_mut()[0].restart().await;
         watched.settled().await;
-        assert_eq!(watched.replicas_of(1).await, [0]);
+        // Sentinels may end the connections of a server that they have just made a replica.
+        eventually("the former primary follows it", SOON, async || {
+            watched.replicas_of(1).await == [0]
+        })
+        .await;
     }
 }
