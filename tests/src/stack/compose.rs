@@ -25,19 +25,36 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The project named in `COMPOSE_PROJECT_NAME`.
 pub struct Compose {
+    file: &'static str,
+    /// The services that publish the ports of publishers and aggregators.
+    doors: [&'static str; 2],
     publisher_ports: String,
     aggregator_ports: String,
     http: Client,
 }
 
 impl Compose {
-    /// On free ports, of which only the first are published until [`Compose::more_ports`].
+    /// `docker-compose.yml` on free ports, of which only the first are published until [`Compose::more_ports`].
     ///
     /// # Errors
     /// If the environment names no project: then it would be the one that people use.
-    pub fn new() -> Result<Self> {
+    pub fn single() -> Result<Self> {
+        Self::new("docker-compose.yml", ["publisher", "aggregator"])
+    }
+
+    /// `docker-compose.cluster.yml` on free ports.
+    ///
+    /// # Errors
+    /// As with [`Compose::single`].
+    pub fn cluster() -> Result<Self> {
+        Self::new("docker-compose.cluster.yml", ["haproxy"; 2])
+    }
+
+    fn new(file: &'static str, doors: [&'static str; 2]) -> Result<Self> {
         env::var_os("COMPOSE_PROJECT_NAME").context("run this by scripts/test-stack")?;
         Ok(Self {
+            file,
+            doors,
             publisher_ports: free_ports(1).start.to_string(),
             aggregator_ports: free_ports(1).start.to_string(),
             http: crate::http::builder().timeout(ANSWER_WITHIN).build()?,
@@ -56,7 +73,7 @@ impl Compose {
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("docker");
         command
-            .args(["compose", "--progress=quiet"])
+            .args(["compose", "--progress=quiet", "--file", self.file])
             .args(arguments);
         command
             .env("PUBLISHER_PORT", &self.publisher_ports)
@@ -90,9 +107,9 @@ impl Compose {
         Ok(())
     }
 
-    /// What `redis-cli` in the stack prints.
-    pub async fn redis(&self, command: &[&str]) -> Result<String> {
-        self.run(&[&["exec", "-T", "redis", "redis-cli"], command].concat())
+    /// What a command in a service prints.
+    pub async fn exec(&self, service: &str, command: &[&str]) -> Result<String> {
+        self.run(&[&["exec", "-T", service], command].concat())
             .await
     }
 
@@ -106,12 +123,12 @@ impl Compose {
 
     /// Where the publishers can be reached from outside.
     pub async fn publishers(&self, count: usize) -> Result<Vec<String>> {
-        self.published("publisher", "8080", count).await
+        self.published(self.doors[0], "8080", count).await
     }
 
     /// Where the aggregators can be reached from outside.
     pub async fn aggregators(&self, count: usize) -> Result<Vec<String>> {
-        self.published("aggregator", "8081", count).await
+        self.published(self.doors[1], "8081", count).await
     }
 
     async fn published(&self, service: &str, port: &str, count: usize) -> Result<Vec<String>> {

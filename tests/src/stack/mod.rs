@@ -1,9 +1,11 @@
-//! The stack of `docker-compose.yml`, for the program `stack`.
+//! The stacks of `docker-compose.yml` and `docker-compose.cluster.yml`, for the programs `stack` and `cluster-stack`.
 
 mod clients;
 mod compose;
 mod containers;
+mod story;
 
 pub use clients::{Clients, PACED, UNPACED};
 pub use compose::Compose;
 pub use containers::{check_hardening, exit_codes};
+pub use story::{Story, counters, step};

@@ -1,4 +1,5 @@
-//! `docker-compose.yml` and what it must agree with. That the stack works is `scripts/test-stack`'s to show.
+//! `docker-compose.yml`, `docker-compose.cluster.yml` and what they must agree with. That the stacks work is
+//! `scripts/test-stack`'s to show.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -13,9 +14,11 @@ use tests::{
 };
 
 const SERVICES: [&str; 2] = ["publisher", "aggregator"];
+const SINGLE: &str = "docker-compose.yml";
+const CLUSTER: &str = "docker-compose.cluster.yml";
 
-fn compose() -> Value {
-    documents("docker-compose.yml").remove(0)
+fn compose(file: &str) -> Value {
+    documents(file).remove(0)
 }
 
 /// The names in `${NAME:-default}`.
@@ -28,9 +31,12 @@ fn variables(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn the_programs_know_every_setting() {
-    for service in SERVICES {
+    for (file, service) in [SINGLE, CLUSTER]
+        .iter()
+        .flat_map(|file| SERVICES.map(|service| (file, service)))
+    {
         let known = settings(service);
-        let environment = &compose()["services"][service]["environment"];
+        let environment = &compose(file)["services"][service]["environment"];
         for name in environment.as_object().unwrap().keys() {
             assert!(known.contains(name), "{service} has no setting {name}");
         }
@@ -39,57 +45,86 @@ fn the_programs_know_every_setting() {
 
 #[test]
 fn the_servers_are_those_that_the_tests_run_on() {
-    let compose = compose();
-    assert_eq!(compose["services"]["redis"]["image"], REDIS_IMAGE);
+    let single = compose(SINGLE);
+    assert_eq!(single["services"]["redis"]["image"], REDIS_IMAGE);
     for service in ["postgres", "database-role"] {
-        assert_eq!(compose["services"][service]["image"], POSTGRES_IMAGE);
+        assert_eq!(single["services"][service]["image"], POSTGRES_IMAGE);
+    }
+    let cluster = compose(CLUSTER);
+    assert_eq!(cluster["services"]["redis-cluster"]["image"], REDIS_IMAGE);
+    for (name, service) in cluster["services"].as_object().unwrap() {
+        let base = name.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit());
+        let own = ["haproxy", "redis-cluster"].contains(&base);
+        let extended = serde_json::json!({ "file": SINGLE, "service": base });
+        assert!(own || service["extends"] == extended, "{name}");
     }
 }
 
-/// What follows `--user` for this user of Redis, with the default password.
-fn redis_user(name: &str) -> Vec<String> {
-    let command = compose()["services"]["redis"]["command"].clone();
+/// What follows `--user` for this user in a command of Redis, with the default password.
+fn redis_user(command: &Value, name: &str) -> Vec<String> {
     let words = command.as_array().unwrap().iter();
     let words: Vec<&str> = words.map(|word| word.as_str().unwrap()).collect();
     let start = words.windows(2).position(|two| two == ["--user", name]);
     let user = words[start.unwrap() + 1..].iter();
-    let password = format!(">${{REDIS_{}_PASSWORD:-events}}", name.to_uppercase());
     user.take_while(|word| !word.starts_with("--"))
-        .map(|word| word.replace(&password, ">events"))
+        .map(|word| with_default_password(name, word))
         .collect()
+}
+
+fn with_default_password(user: &str, text: &str) -> String {
+    let variable = format!("${{REDIS_{}_PASSWORD:-events}}", user.to_uppercase());
+    text.replace(&variable, "events")
 }
 
 #[tokio::test]
 async fn the_users_of_redis_have_the_rights_that_the_programs_print() {
-    let users = SERVICES.map(redis_user);
-    for (service, user) in SERVICES.iter().zip(&users) {
-        let printed = programs::run(service, &["acl", service], &[]).await.out;
-        let words = user.join(" ");
-        let expected = words.replace(">events", ">PASSWORD");
-        let expected = expected.replacen(" on ", " reset on ", 1);
-        assert_eq!(printed.trim(), format!("ACL SETUSER {expected}"));
-    }
-    let words = users.iter().flat_map(|user| {
-        let words = user.iter().map(String::as_str);
-        std::iter::once("--user").chain(words)
-    });
-    let redis = OwnRedis::start_with(&words.collect::<Vec<_>>()).await;
-    for service in SERVICES {
-        let url = format!("redis://{service}:events@127.0.0.1:{}", redis.port());
-        let client = redis::Client::open(url).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let llen = |key: &'static str| redis::cmd("LLEN").arg(key).clone();
-        let own = llen("{events}:queue").query_async(&mut connection).await;
-        assert_eq!(own, Ok(0));
-        let other: redis::RedisResult<i64> = llen("other").query_async(&mut connection).await;
-        assert!(other.is_err(), "{service} may use the queue's keys only");
+    for (file, redis, key) in [
+        (SINGLE, "redis", "{events}:queue"),
+        (CLUSTER, "redis-1", "{events:0.1}:queue"),
+    ] {
+        let services = &compose(file)["services"];
+        let users = SERVICES.map(|user| redis_user(&services[redis]["command"], user));
+        for (service, user) in SERVICES.iter().zip(&users) {
+            let environment = services[service]["environment"].as_object().unwrap();
+            let named = ["REDIS_URL", "QUEUE_SHARDS", "REDIS_WAIT_REPLICAS"];
+            let named = named.map(|name| {
+                let value = environment.get(name)?.as_str()?;
+                Some((name, with_default_password(service, value)))
+            });
+            let settings: Vec<_> = named
+                .iter()
+                .flatten()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            let printed = programs::run(service, &["acl", service], &settings).await;
+            let words = user.join(" ");
+            let expected = words.replace(">events", ">PASSWORD");
+            let expected = expected.replacen(" on ", " reset on ", 1);
+            let expected = format!("ACL SETUSER {expected}");
+            assert_eq!(printed.out.trim(), expected, "{file}");
+        }
+        let words = users.iter().flat_map(|user| {
+            let words = user.iter().map(String::as_str);
+            std::iter::once("--user").chain(words)
+        });
+        let redis = OwnRedis::start_with(&words.collect::<Vec<_>>()).await;
+        for service in SERVICES {
+            let url = format!("redis://{service}:events@127.0.0.1:{}", redis.port());
+            let client = redis::Client::open(url).unwrap();
+            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            let llen = |key: &'static str| redis::cmd("LLEN").arg(key).clone();
+            let own = llen(key).query_async(&mut connection).await;
+            assert_eq!(own, Ok(0));
+            let other: redis::RedisResult<i64> = llen("other").query_async(&mut connection).await;
+            assert!(other.is_err(), "{service} may use the queue's keys only");
+        }
     }
 }
 
 #[test]
 fn a_service_may_take_longer_to_stop_than_it_does() {
     for service in SERVICES {
-        let service = &compose()["services"][service];
+        let service = &compose(SINGLE)["services"][service];
         let seconds = |text: &Value| {
             text.as_str()
                 .unwrap()
@@ -103,17 +138,16 @@ fn a_service_may_take_longer_to_stop_than_it_does() {
 }
 
 #[test]
-fn what_is_mounted_for_observability_is_there() {
-    let compose = compose();
+fn what_is_mounted_is_there_and_cannot_be_changed() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    for service in ["prometheus", "grafana"] {
-        let service = &compose["services"][service];
-        assert_eq!(service["profiles"], serde_json::json!(["observability"]));
-        let image = service["image"].as_str().unwrap();
-        assert!(image.contains(':') && !image.ends_with("latest"), "{image}");
-        let volumes = service["volumes"].as_array().unwrap().iter();
-        let volumes = volumes.map(|volume| volume.as_str().unwrap());
-        for mounted in volumes.filter(|volume| volume.starts_with("./")) {
+    for file in [SINGLE, CLUSTER] {
+        let compose = compose(file);
+        let services = compose["services"].as_object().unwrap().values();
+        let volumes = services.filter_map(|service| service["volumes"].as_array());
+        let volumes = volumes.flatten().map(|volume| volume.as_str().unwrap());
+        let mounted: Vec<&str> = volumes.filter(|volume| volume.starts_with("./")).collect();
+        assert!(!mounted.is_empty());
+        for mounted in mounted {
             let (path, _) = mounted.split_once(':').unwrap();
             assert!(fs::exists(format!("{root}/{path}")).unwrap(), "{mounted}");
             assert!(mounted.ends_with(":ro"), "{mounted}");
@@ -122,8 +156,25 @@ fn what_is_mounted_for_observability_is_there() {
 }
 
 #[test]
+fn images_of_others_have_a_version_and_observability_is_asked_for() {
+    let (single, cluster) = (compose(SINGLE), compose(CLUSTER));
+    for (compose, service) in [
+        (&single, "prometheus"),
+        (&single, "grafana"),
+        (&cluster, "haproxy"),
+    ] {
+        let image = compose["services"][service]["image"].as_str().unwrap();
+        assert!(image.contains(':') && !image.ends_with("latest"), "{image}");
+    }
+    for service in ["prometheus", "grafana"] {
+        let profiles = &single["services"][service]["profiles"];
+        assert_eq!(*profiles, serde_json::json!(["observability"]));
+    }
+}
+
+#[test]
 fn the_demo_ends_by_itself() {
-    let simulator = &compose()["services"]["simulator"];
+    let simulator = &compose(SINGLE)["services"]["simulator"];
     let arguments: Vec<String> = serde_json::from_value(simulator["command"].clone()).unwrap();
     assert!(
         arguments
@@ -136,7 +187,8 @@ fn the_demo_ends_by_itself() {
 
 #[test]
 fn every_variable_has_a_default_and_is_in_the_example() {
-    let file = fs::read_to_string("../docker-compose.yml").unwrap();
+    let files = [SINGLE, CLUSTER].map(|file| fs::read_to_string(format!("../{file}")).unwrap());
+    let file = files.join("");
     let example = fs::read_to_string("../.env.example").unwrap();
     for name in variables(&file) {
         assert!(
@@ -170,7 +222,7 @@ fn user(service: &Value) -> String {
 /// What one-shot services do in the stack, on a PostgreSQL here: the aggregator then runs with a role that owns nothing.
 #[tokio::test]
 async fn the_aggregators_role_is_made_and_may_do_what_the_aggregator_does() {
-    let services = &compose()["services"];
+    let services = &compose(SINGLE)["services"];
     let (role, migrate) = (&services["database-role"], &services["migrate"]);
     let app = user(&services["aggregator"]);
     let owner = role["environment"]["PGUSER"].as_str().unwrap();

@@ -12,7 +12,7 @@ use std::{
 };
 
 use sqlx::{
-    PgConnection, PgPool,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
     raw_sql,
 };
@@ -190,6 +190,15 @@ impl Connections {
         };
         let connected = timeout(ACQUIRE_WITHIN, connecting).await;
         connected.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())))
+    }
+
+    /// Lets the pools lead to the host that takes writes, if there are several. What runs finds it with every new connection of a
+    /// writer; a command has none before it reads.
+    pub(super) async fn find_primary(&self) -> sqlx::Result<()> {
+        if self.hosts.are_several() {
+            self.connect().await?.close().await?;
+        }
+        Ok(())
     }
 
     /// All pools lead to the host that takes writes now, and connections that there are lead nowhere.

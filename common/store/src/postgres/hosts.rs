@@ -36,6 +36,10 @@ impl Hosts {
         }
     }
 
+    pub(super) fn are_several(&self) -> bool {
+        self.all.len() > 1
+    }
+
     /// The host that took writes last; at first, the one that is named first.
     pub(super) fn current(&self) -> &PgConnectOptions {
         &self.all[self.current.load(Ordering::Relaxed)]

@@ -172,6 +172,11 @@ impl Postgres {
         self.connections.connect().await.map_err(classify::failure)
     }
 
+    async fn find_primary(&self) -> Result<(), StoreError> {
+        let found = self.connections.find_primary().await;
+        found.map_err(classify::failure)
+    }
+
     /// Connections that an error shows to be of no use any more are not used again.
     fn seen<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         outcome.inspect_err(|error| {
@@ -342,6 +347,7 @@ impl Store for Postgres {
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {
+        self.find_primary().await?;
         self.seen(audit::audit(&self.connections.pages).await)
     }
 
@@ -350,6 +356,7 @@ impl Store for Postgres {
     }
 
     async fn outdated(&self, retention: Duration) -> Result<Vec<Outdated>, StoreError> {
+        self.find_primary().await?;
         let outdated = upkeep::outdated(&self.connections.pages, retention).await;
         self.seen(outdated.map_err(classify::failure))
     }

@@ -1,7 +1,7 @@
 //! A standby of PostgreSQL that takes over.
 
 use sqlx::PgPool;
-use tests::{SOON, app::Place, eventually, servers::PostgresPair};
+use tests::{SOON, app::Place, eventually, programs, servers::PostgresPair};
 
 use super::events;
 
@@ -28,6 +28,16 @@ async fn after_the_primary_has_died_all_goes_on_with_the_standby_and_nothing_is_
     assert_eq!(counters["unique_processed"], 120, "{counters}");
     assert_eq!(counters["received"], 120, "{counters}");
     aggregator.ready().await;
+    // A command finds the new primary, too, though the former one is named first.
+    for arguments in [
+        &["verify"][..],
+        &["--retention-days=1", "retention", "--dry-run"],
+    ] {
+        let both = pair.both();
+        let settings = [("DATABASE_URL", both.as_str())];
+        let ended = programs::run("aggregator", arguments, &settings).await;
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.err);
+    }
 
     // And back.
     pair.rejoin().await;
