@@ -19,6 +19,11 @@ use super::{
 };
 use crate::{SOON, eventually};
 
+/// The user of Redis that the programs are, and its password. Tests and replicas need none.
+const USER: &str = "events";
+const PASSWORD: &str = "of-redis";
+/// The Sentinels let nobody in without it.
+const SENTINEL_PASSWORD: &str = "of-sentinels";
 /// What the Sentinels call it.
 const NAME: &str = "queue";
 /// How many of the Sentinels must agree that the primary is down.
@@ -42,10 +47,12 @@ impl RedisSentinel {
     /// # Panics
     /// If Redis is not installed, or they do not find each other in time.
     pub async fn start(replicas: usize) -> Self {
-        let diskless = ["--repl-diskless-sync-delay", "0"];
-        let primary = OwnRedis::start_with(&diskless).await;
+        let password = format!(">{PASSWORD}");
+        let user = ["--user", USER, "on", &password, "~*", "&*", "+@all"];
+        let settings = [&["--repl-diskless-sync-delay", "0"], &user[..]].concat();
+        let primary = OwnRedis::start_with(&settings).await;
         let port = primary.port().to_string();
-        let following = [&diskless[..], &["--replicaof", "127.0.0.1", &port]].concat();
+        let following = [&settings[..], &["--replicaof", "127.0.0.1", &port]].concat();
         let mut nodes = vec![primary];
         nodes.extend(join_all((0..replicas).map(|_| OwnRedis::start_with(&following))).await);
         let sentinels = (0..SENTINELS).map(|_| start_sentinel(&port));
@@ -103,7 +110,10 @@ impl Replicated for RedisSentinel {
         let sentinels: Vec<String> = sentinels
             .map(|sentinel| format!("127.0.0.1:{}", sentinel.port()))
             .collect();
-        format!("redis-sentinel://{}/{NAME}", sentinels.join(","))
+        let sentinels = sentinels.join(",");
+        format!(
+            "redis-sentinel://{USER}:{PASSWORD}@{sentinels}/{NAME}?sentinel_password={SENTINEL_PASSWORD}"
+        )
     }
 
     fn primaries(&self) -> usize {
@@ -126,7 +136,9 @@ async fn start_sentinel(primary: &str) -> Own<Sentinel> {
         "sentinel monitor {NAME} 127.0.0.1 {primary} {QUORUM}\n\
          sentinel down-after-milliseconds {NAME} {down_after}\n\
          sentinel failover-timeout {NAME} 2000\n\
-         sentinel parallel-syncs {NAME} 1\n"
+         sentinel parallel-syncs {NAME} 1\n\
+         sentinel sentinel-pass {SENTINEL_PASSWORD}\n\
+         requirepass {SENTINEL_PASSWORD}\n"
     );
     Own::start_with_files(&[(FILE, &settings)], &[]).await
 }
@@ -156,7 +168,7 @@ impl Kind for Sentinel {
     }
 
     fn url(address: &str) -> String {
-        Redis::url(address)
+        Redis::url(&format!(":{SENTINEL_PASSWORD}@{address}"))
     }
 
     async fn ping(url: &str) -> Result<()> {
