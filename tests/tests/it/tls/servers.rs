@@ -87,6 +87,51 @@ async fn an_event_goes_the_whole_way_over_tls() {
 }
 
 #[tokio::test]
+async fn the_nodes_of_a_cluster_are_found_and_used_over_tls() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    let pair = authority.sign(&["localhost"]);
+    let ca = authority.write(folder.path(), "ca.pem");
+    let [tls_port, bus] = [free_port(), free_port()].map(|port| port.to_string());
+    let authority_pem = authority.pem();
+    let files = [
+        ("server.pem", &*pair.cert),
+        ("server.key", &pair.key),
+        ("ca.pem", &authority_pem),
+    ];
+    let settings = [
+        ["--tls-port", &tls_port],
+        ["--tls-cert-file", "server.pem"],
+        ["--tls-key-file", "server.key"],
+        ["--tls-ca-cert-file", "ca.pem"],
+        ["--tls-auth-clients", "no"],
+        ["--tls-cluster", "yes"],
+        ["--cluster-enabled", "yes"],
+        ["--cluster-port", &bus],
+    ];
+    let node = OwnRedis::start_with_files(&files, &settings.concat()).await;
+    let client = redis::Client::open(node.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut all_slots = redis::cmd("CLUSTER");
+    all_slots.arg(&["ADDSLOTSRANGE", "0", "16383"]);
+    let (): () = all_slots.query_async(&mut connection).await.unwrap();
+
+    let queue = format!("--queue-name={}", queue_name());
+    let url = |host: &str| format!("--redis-url=rediss-cluster://{host}:{tls_port}");
+    let ca = format!("--redis-ca-cert={}", ca.display());
+    let publisher = App::publisher(&[&queue, &url("localhost"), &ca, "--queue-shards=3"]);
+    publisher.ready().await;
+    let event = json!({"topic": "t", "event_id": "1"});
+    let (status, problem) = publisher.post("/publish", event.to_string()).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{problem}");
+    publisher.stop().await;
+
+    // The certificate is for another name.
+    let publisher = App::publisher(&[&queue, &url("127.0.0.1"), &ca]);
+    publisher.not_ready("names in REDIS_URL").await;
+    publisher.stop().await;
+}
+
+#[tokio::test]
 async fn servers_of_another_authority_or_name_are_not_trusted_and_ready_says_what_to_do() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     let (_redis, postgres, redis_port) = servers(&authority.sign(&["localhost"])).await;
