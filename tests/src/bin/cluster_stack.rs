@@ -6,7 +6,7 @@ use tests::{
     SOON,
     events::Logs,
     eventually,
-    stack::{Compose, PACED, Story, check_hardening, counters, step},
+    stack::{Compose, PACED, Story, step},
 };
 
 /// Three publishers, three aggregators, `HAProxy`, six of Redis, two of PostgreSQL, and three that prepare them and end.
@@ -21,22 +21,13 @@ const SCRIPT: &str = "/cluster/postgres.sh";
 #[tokio::main]
 async fn main() -> Result<()> {
     let story = &mut Story::new(Compose::cluster()?);
-    step("cluster comes up, locked down", comes_up(story)).await?;
+    step("cluster comes up, locked down", story.comes_up(CONTAINERS)).await?;
     step("survives a failover of Redis", redis_killed(story)).await?;
     step("survives a failover of PostgreSQL", standby_promoted(story)).await?;
     step("takes the former primary back", primary_rejoins(story)).await?;
-    step("keeps everything when taken down", taken_down(story)).await
-}
-
-async fn comes_up(story: &mut Story) -> Result<()> {
-    story.compose.up(&[]).await?;
-    let containers = story.compose.inspect().await?;
-    ensure!(
-        containers.len() == CONTAINERS,
-        "{} containers",
-        containers.len()
-    );
-    check_hardening(&containers)
+    step("keeps everything when taken down", story.taken_down()).await?;
+    ensure!(!follows(story, "postgres-2").await?, "it is the primary");
+    Ok(())
 }
 
 async fn redis_killed(story: &mut Story) -> Result<()> {
@@ -93,17 +84,6 @@ async fn primary_rejoins(story: &mut Story) -> Result<()> {
     ensure!(follows(story, "postgres-1").await?, "it is a standby");
     // Commits wait for it.
     under_load(story, 3, async |_| Ok(())).await?;
-    story.check().await
-}
-
-async fn taken_down(story: &mut Story) -> Result<()> {
-    let acknowledged = story.clients.acknowledged();
-    let before = counters(&story.compose.drained(acknowledged).await?);
-    story.compose.run(&["down"]).await?;
-    story.compose.up(&[]).await?;
-    let after = counters(&story.compose.drained(acknowledged).await?);
-    ensure!(before == after, "{before} before, {after} after");
-    ensure!(!follows(story, "postgres-2").await?, "it is the primary");
     story.check().await
 }
 

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use tests::{
     events::Logs,
-    stack::{Compose, PACED, Story, UNPACED, check_hardening, counters, exit_codes, step},
+    stack::{Compose, PACED, Story, UNPACED, counters, exit_codes, step},
 };
 
+/// Four services, and two that prepare the database and end.
+const CONTAINERS: usize = 6;
 /// The programs' `SHUTDOWN_GRACE_SECONDS`.
 const GRACE: Duration = Duration::from_secs(30);
 /// Events that are sent while the servers are killed.
@@ -18,7 +20,7 @@ const MORE_EVENTS: usize = 6000;
 async fn main() -> Result<()> {
     let story = &mut Story::new(Compose::single()?);
     let logs = Logs::of_a_day(1);
-    step("comes up, locked down", comes_up(story)).await?;
+    step("comes up, locked down", story.comes_up(CONTAINERS)).await?;
     step(
         "survives kills of the aggregator in mid-stream",
         aggregator_killed(story, &logs),
@@ -30,16 +32,8 @@ async fn main() -> Result<()> {
     )
     .await?;
     step("stops in order under load", stops_in_order(story, &logs)).await?;
-    step("keeps everything when taken down", taken_down(story)).await?;
+    step("keeps everything when taken down", story.taken_down()).await?;
     step("scales", scaled(story, &logs)).await
-}
-
-async fn comes_up(story: &mut Story) -> Result<()> {
-    story.compose.up(&[]).await?;
-    let containers = story.compose.inspect().await?;
-    // Four services, and two that prepare the database and end.
-    ensure!(containers.len() == 6, "{} containers", containers.len());
-    check_hardening(&containers)
 }
 
 async fn aggregator_killed(story: &mut Story, logs: &Logs) -> Result<()> {
@@ -117,16 +111,6 @@ async fn stops_in_order(story: &mut Story, logs: &Logs) -> Result<()> {
         story.compose.up(&[]).await
     };
     tokio::try_join!(sending, stopping)?;
-    story.check().await
-}
-
-async fn taken_down(story: &mut Story) -> Result<()> {
-    let acknowledged = story.clients.acknowledged();
-    let before = counters(&story.compose.drained(acknowledged).await?);
-    story.compose.run(&["down"]).await?;
-    story.compose.up(&[]).await?;
-    let after = counters(&story.compose.drained(acknowledged).await?);
-    ensure!(before == after, "{before} before, {after} after");
     story.check().await
 }
 

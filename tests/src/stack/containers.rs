@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// Every container runs without root, capabilities and a root file system it can write to, has limits, and is
 /// reached from outside by loopback at most.
-pub fn check_hardening(containers: &[Value]) -> Result<()> {
+pub(super) fn check_hardening(containers: &[Value]) -> Result<()> {
     for container in containers {
         let (host, user) = (&container["HostConfig"], &container["Config"]["User"]);
         let ports = &container["NetworkSettings"]["Ports"];

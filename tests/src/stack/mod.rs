@@ -7,5 +7,5 @@ mod story;
 
 pub use clients::{Clients, PACED, UNPACED};
 pub use compose::Compose;
-pub use containers::{check_hardening, exit_codes};
+pub use containers::exit_codes;
 pub use story::{Story, counters, step};

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::{clients::Clients, compose::Compose};
+use super::{clients::Clients, compose::Compose, containers::check_hardening};
 use crate::{events::Logs, eventually};
 
 /// How long a share of a stream may take.
@@ -43,6 +43,31 @@ impl Story {
         for (topic, count) in &logs.unique {
             *self.unique.entry(topic.clone()).or_default() += count;
         }
+    }
+
+    /// It comes up with so many containers, which may do as little as possible.
+    ///
+    /// # Errors
+    /// If it does not, or a container may do more.
+    pub async fn comes_up(&self, containers: usize) -> Result<()> {
+        self.compose.up(&[]).await?;
+        let there = self.compose.inspect().await?;
+        ensure!(there.len() == containers, "{} containers", there.len());
+        check_hardening(&there)
+    }
+
+    /// Takes it down and up again, and nothing of it is lost.
+    ///
+    /// # Errors
+    /// If a number differs.
+    pub async fn taken_down(&mut self) -> Result<()> {
+        let acknowledged = self.clients.acknowledged();
+        let before = counters(&self.compose.drained(acknowledged).await?);
+        self.compose.run(&["down"]).await?;
+        self.compose.up(&[]).await?;
+        let after = counters(&self.compose.drained(acknowledged).await?);
+        ensure!(before == after, "{before} before, {after} after");
+        self.check().await
     }
 
     /// Waits until so many deliveries are acknowledged.
