@@ -8,7 +8,7 @@ use redis::{FromRedisValue, Value};
 
 use super::{
     local::OwnRedis,
-    replicated::{Replicated, agreed, connect},
+    replicated::{ANSWERS_WITHIN, Replicated, agreed, connect},
 };
 use crate::{SOON, eventually, programs::free_port};
 
@@ -38,6 +38,61 @@ impl RedisCluster {
         cluster
     }
 
+    /// The slot of the shard with this number of a queue that has as many shards as there are primaries.
+    ///
+    /// # Panics
+    /// If a node does not answer.
+    pub async fn slot_of_shard(&self, queue: &str, shard: usize) -> usize {
+        let (first, last) = self.stretch(shard);
+        let mut number = 0;
+        loop {
+            let key = format!("{{{queue}:{shard}.{number}}}");
+            let slot = self.told(0, &["KEYSLOT", &key]).await;
+            if (first..=last).contains(&slot) {
+                return slot;
+            }
+            number += 1;
+        }
+    }
+
+    /// Moves a slot to another primary, as `redis-cli --cluster reshard` does: key by key, while clients use them. Answers how
+    /// many keys that were.
+    ///
+    /// # Panics
+    /// If a node refuses a step.
+    pub async fn move_slot(&self, slot: usize, from: usize, to: usize) -> usize {
+        let mut connection = self.connection(from).await.expect("it answers");
+        let port = self.nodes[to].port();
+        let slot = slot.to_string();
+        let from_id: String = self.told(from, &["MYID"]).await;
+        let to_id: String = self.told(to, &["MYID"]).await;
+        for (node, what, id) in [(to, "IMPORTING", &from_id), (from, "MIGRATING", &to_id)] {
+            let _: String = self.told(node, &["SETSLOT", &slot, what, id]).await;
+        }
+        let mut moved = 0;
+        loop {
+            let keys: Vec<String> = self.told(from, &["GETKEYSINSLOT", &slot, "1"]).await;
+            let Some(key) = keys.first() else { break };
+            let mut migrate = redis::cmd("MIGRATE");
+            migrate.arg("127.0.0.1").arg(port).arg(key).arg(0);
+            migrate.arg(ANSWERS_WITHIN.as_millis());
+            let migrated = migrate.exec_async(&mut connection).await;
+            migrated.expect("a key is moved");
+            moved += 1;
+        }
+        for node in [to, from] {
+            let _: String = self.told(node, &["SETSLOT", &slot, "NODE", &to_id]).await;
+        }
+        moved
+    }
+
+    /// What a node says. It must.
+    async fn told<T: FromRedisValue>(&self, node: usize, words: &[&str]) -> T {
+        let said = self.ask(node, words).await;
+        let said = said.unwrap_or_else(|| panic!("{words:?} is refused"));
+        T::from_redis_value(said).unwrap_or_else(|e| panic!("{words:?}: {e}"))
+    }
+
     async fn join(&self, buses: &[u16]) {
         for (node, bus) in self.nodes.iter().zip(buses).skip(1) {
             let port = node.port().to_string();
@@ -54,8 +109,7 @@ impl RedisCluster {
         }
         for replica in self.primaries..self.nodes.len() {
             let primary = (replica - self.primaries) % self.primaries;
-            let id = self.ask(primary, &["MYID"]).await;
-            let id = String::from_redis_value(id.expect("its id")).expect("a text");
+            let id: String = self.told(primary, &["MYID"]).await;
             eventually("it knows its primary", SOON, async || {
                 self.ask(replica, &["REPLICATE", &id]).await.is_some()
             })

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::local::OwnRedis;
 
 /// How long a server that runs may take to answer a question of a test.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How long they may take to agree, and the replicas to follow.
 const SETTLED_WITHIN: Duration = Duration::from_mins(1);
 /// How many bytes a replica may be behind that has nearly all: while there is load, it always is.
