@@ -4,7 +4,7 @@
 #
 #   postgres.sh postgres ARGUMENT…   starts the node; this is the entry point
 #   postgres.sh promote              makes this standby the primary, once the former primary has ended
-#   postgres.sh rejoin               gives up the data of a former primary and copies that of the new one
+#   postgres.sh rejoin               gives up the data of this node, which does not run, and copies that of the primary
 set -euo pipefail
 
 # How often something is tried that waits for the other node, with a pause of a second in between.
@@ -25,6 +25,12 @@ tries() {
         sleep 1
     done
     fail "'$*' has not succeeded in $TRIES tries"
+}
+
+# Until this process and those that it becomes have ended, no other container touches the data.
+lock() {
+    exec 9>"$PGDATA.lock"
+    flock --nonblock 9 || fail "$NODE runs in another container: stop it first"
 }
 
 # The new file replaces the old one as a whole.
@@ -56,6 +62,7 @@ become_standby_of() {
 
 start() {
     local primary
+    lock
     if [ -n "${MAKES_DATABASE:-}" ] && [ ! -e "$PRIMARY_IS" ]; then name_primary; fi
     tries test -e "$PRIMARY_IS"
     primary=$(<"$PRIMARY_IS")
@@ -74,6 +81,7 @@ promote() {
     if [ "$primary" != "$NODE" ] && pg_isready --quiet --host="$primary"; then
         fail "$primary still runs: stop it first, or two nodes take writes"
     fi
+    if [ "$(on 127.0.0.1 "SELECT pg_is_in_recovery()")" != t ]; then fail "$NODE is the primary already"; fi
     # From here on, the former primary does not start any more. If this ends before the promotion, nobody takes writes until it is
     # run again.
     name_primary
@@ -85,6 +93,7 @@ promote() {
 
 rejoin() {
     local primary
+    lock
     primary=$(<"$PRIMARY_IS")
     if [ "$primary" = "$NODE" ]; then fail "$NODE is the primary"; fi
     rm -rf "$PGDATA"

@@ -66,7 +66,8 @@ async fn standby_promoted(story: &mut Story) -> Result<()> {
         Ok(())
     };
     under_load(story, 2, promoting).await?;
-    ensure!(!follows(story, "postgres-2").await?, "it is the primary");
+    let again = story.compose.exec("postgres-2", &[SCRIPT, "promote"]).await;
+    refused(again, "postgres-2 is the primary already")?;
     story.check().await
 }
 
@@ -81,6 +82,7 @@ async fn primary_rejoins(story: &mut Story) -> Result<()> {
     )?;
     once("rejoin").await?;
     story.compose.up(&[]).await?;
+    refused(once("rejoin").await, "postgres-1 runs in another container")?;
     ensure!(follows(story, "postgres-1").await?, "it is a standby");
     // Commits wait for it.
     under_load(story, 3, async |_| Ok(())).await?;
