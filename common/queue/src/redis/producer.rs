@@ -37,22 +37,33 @@ impl RedisProducer {
         }
     }
 
-    fn working(&self) -> Vec<(usize, &Shard)> {
+    /// The shards that a batch may go to: those that work and have memory left, as far as is known. If none works, all may.
+    fn open(&self) -> Vec<(usize, &Shard)> {
         let all = || self.shards.iter().enumerate();
-        let working: Vec<_> = all().filter(|(_, shard)| shard.may_work()).collect();
-        if working.is_empty() {
-            all().collect()
-        } else {
-            working
+        let mut open: Vec<_> = all().filter(|(_, shard)| shard.may_work()).collect();
+        if open.is_empty() {
+            open = all().collect();
         }
+        open.retain(|(_, shard)| shard.has_memory());
+        open
+    }
+
+    /// A random one of them. It is asked for with every push, and one shard takes no choice.
+    fn chosen(&self) -> Option<&Shard> {
+        if let [only] = &self.shards[..] {
+            return Some(only).filter(|only| only.has_memory());
+        }
+        let open = self.open();
+        open.choose(&mut rand::rng()).map(|(_, shard)| *shard)
     }
 
     /// Every push tells the length of its shard, so the servers are asked only while the queue seems full. Of a shard that
     /// does not answer, what it told last counts.
-    async fn check_length(&self, shards: &[(usize, &Shard)], batch: u64) -> Result<(), PushError> {
+    async fn check_length(&self, batch: u64) -> Result<(), PushError> {
         if self.limit.fits(batch) {
             return Ok(());
         }
+        let shards = self.open();
         let mut failed = None;
         let asking = shards.iter().map(|(_, shard)| shard.len());
         for ((number, _), asked) in shards.iter().zip(join_all(asking).await) {
@@ -83,15 +94,8 @@ impl Producer for RedisProducer {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut shards = self.working();
-        shards.retain(|(_, shard)| shard.has_memory());
-        if shards.is_empty() {
-            return Err(PushError::NoMemory(MEMORY_FULL));
-        }
-        self.check_length(&shards, batch.len() as u64).await?;
-        let Some((_, shard)) = shards.choose(&mut rand::rng()) else {
-            return Err(PushError::NoMemory(MEMORY_FULL));
-        };
+        let shard = self.chosen().ok_or(PushError::NoMemory(MEMORY_FULL))?;
+        self.check_length(batch.len() as u64).await?;
         shard.push(batch, hold).await.map_err(refused)
     }
 
