@@ -60,6 +60,20 @@ fn the_servers_are_those_that_the_tests_run_on() {
     }
 }
 
+#[test]
+fn the_nodes_of_the_cluster_keep_events_as_safely_as_the_one_redis() {
+    let settings = |file: &str, redis: &str| -> Vec<Value> {
+        let command = compose(file)["services"][redis]["command"].clone();
+        let words = command.as_array().unwrap().iter();
+        words
+            .take_while(|word| *word != "--user")
+            .cloned()
+            .collect()
+    };
+    let single = settings(SINGLE, "redis");
+    assert!(settings(CLUSTER, "redis-1").starts_with(&single));
+}
+
 /// What follows `--user` for this user in a command of Redis, with the default password.
 fn redis_user(command: &Value, name: &str) -> Vec<String> {
     let words = command.as_array().unwrap().iter();
